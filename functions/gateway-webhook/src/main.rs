@@ -1,0 +1,25 @@
+//! `POST /webhooks/{gateway}`: a payment gateway tells us that something happened.
+
+use lambda_http::{Error, Request, run, service_fn};
+use platform::App;
+use platform::gateways::Received;
+use platform::http::{MOST_WEBHOOK_BYTES, Problem, Reply, path, respond};
+use platform::world_time;
+use serde_json::json;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let gateway = path(&request, "gateway")?;
+    if request.body().len() > MOST_WEBHOOK_BYTES {
+        return Err(Problem::too_large(MOST_WEBHOOK_BYTES));
+    }
+    let received = Received { headers: request.headers(), body: request.body(), at: world_time() };
+    let notice = app.billing.gateways.receive(gateway, &received).await?;
+    app.billing.receive(notice).await?;
+    Ok(Reply::ok(json!({ "received": true })))
+}

@@ -1,0 +1,16 @@
+//! `GET /plans/{plan}/features`: what a plan switches on, and how much of what it allows.
+
+use lambda_http::{Error, Request, run, service_fn};
+use platform::http::{Problem, Reply, path, respond};
+use platform::{App, view};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let plan = app.billing.plan(&path(&request, "plan")?).await?.ok_or_else(Problem::not_found)?;
+    Ok(Reply::public(view::features(&plan)))
+}

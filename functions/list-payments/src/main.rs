@@ -1,0 +1,28 @@
+//! `GET /payments`: the customer's payments, newest first.
+
+use billing::id::PaymentId;
+use lambda_http::{Error, Request, run, service_fn};
+use platform::http::{Problem, Reply, query, respond};
+use platform::identity::Scope;
+use platform::{App, view};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+/// `?limit=` 1 to 100 (20 if it is not said), `?before=` the id that the page before said is `next`.
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let caller = app.caller(&request, Scope::Read)?;
+    let limit = query(&request, "limit")?.unwrap_or(20_u8);
+    if !(1..=100).contains(&limit) {
+        return Err(Problem::invalid("limit", "must be 1 to 100"));
+    }
+    let before: Option<PaymentId> = query(&request, "before")?;
+    let payments = app.billing.payments(&caller.customer, before.as_ref(), limit.into()).await?;
+    let next = payments.get(usize::from(limit).saturating_sub(1)).map(|last| &last.id);
+    let list: Vec<Value> = payments.iter().map(view::payment).collect();
+    Ok(Reply::ok(json!({ "payments": list, "next": next })))
+}

@@ -1,0 +1,27 @@
+//! `PUT /usage/{meter}`: how much of something there is now.
+
+use lambda_http::{Error, Request, run, service_fn};
+use platform::http::{Problem, Reply, body, path, respond};
+use platform::identity::Scope;
+use platform::{App, view};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetUsage {
+    value: u64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let caller = app.caller(&request, Scope::Write)?;
+    let meter = path(&request, "meter")?;
+    let SetUsage { value } = body(&request)?;
+    let (usage, standing) = app.billing.set_usage(&caller.customer, &meter, value).await?;
+    Ok(Reply::ok(view::usage(&usage, standing)))
+}

@@ -1,0 +1,92 @@
+//! A delivery: what a gateway told us, kept for audit.
+//!
+//! A delivery never says what became of money; it says where to look. Whoever
+//! acts on one reads the payment at the gateway with our own credentials.
+
+use crate::dunning::after;
+use crate::id::Reference;
+use crate::payment::{Gateway, backoff};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeliveryId {
+    pub gateway: Gateway,
+    /// The gateway's own id of the event, or what makes it the same event.
+    pub event: String,
+}
+
+/// A delivery whose signature was found genuine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub id: DeliveryId,
+    /// The gateway's name for what happened: `charge.success`.
+    pub kind: String,
+    /// The payment it is about, if it is about one of ours.
+    pub reference: Option<Reference>,
+    /// The delivery as it came, for audit.
+    pub body: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub kind: String,
+    pub reference: Option<Reference>,
+    pub body: String,
+    pub received_at: Timestamp,
+    pub status: DeliveryStatus,
+    pub version: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// The gateway could not be asked yet.
+    Waiting {
+        check_at: Timestamp,
+        tries: u32,
+    },
+    Done,
+}
+
+/// How long a delivery is kept once it is done.
+pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+impl Delivery {
+    pub fn done(notice: Notice, now: Timestamp) -> Self {
+        let Notice { id, kind, reference, body } = notice;
+        Self { id, kind, reference, body, received_at: now, status: DeliveryStatus::Done, version: 0 }
+    }
+
+    /// Received, and to be finished when the gateway answers.
+    #[must_use]
+    pub fn waiting(self, now: Timestamp) -> Self {
+        let tries = match self.status {
+            DeliveryStatus::Waiting { tries, .. } => tries,
+            DeliveryStatus::Done => 0,
+        };
+        let check_at = after(now, backoff(tries));
+        Self { status: DeliveryStatus::Waiting { check_at, tries: tries.saturating_add(1) }, ..self }
+    }
+
+    #[must_use]
+    pub fn finished(self) -> Self {
+        Self { status: DeliveryStatus::Done, ..self }
+    }
+
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match self.status {
+            DeliveryStatus::Waiting { check_at, .. } => Some(check_at),
+            DeliveryStatus::Done => None,
+        }
+    }
+
+    /// When the store may forget it: never while something is left to do.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self.status {
+            DeliveryStatus::Waiting { .. } => None,
+            DeliveryStatus::Done => Some(after(self.received_at, KEPT_FOR)),
+        }
+    }
+}

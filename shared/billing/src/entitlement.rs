@@ -1,0 +1,196 @@
+//! What a plan allows, how much of it is used, and what stands in the way of a
+//! smaller plan.
+
+use crate::catalog::{Family, Limit, Plan};
+use crate::id::{FeatureId, MeterId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Levels and counts by meter. What was never reported is zero.
+pub type Usage = BTreeMap<MeterId, u64>;
+
+/// How one meter stands against its limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub meter: MeterId,
+    pub used: u64,
+    /// `null`: unlimited, and then nothing remains to be told either.
+    pub limit: Limit,
+    pub remaining: Option<u64>,
+    /// Tenths of a per cent, rounded half up: 50 is 5.0 %.
+    #[serde(skip)]
+    pub per_mille: Option<u64>,
+}
+
+/// `used` against what `plan` allows of `meter`, if it limits the meter at all.
+pub fn standing(plan: &Plan, meter: &MeterId, used: u64) -> Option<Standing> {
+    let limit = *plan.limits.get(meter)?;
+    let (remaining, per_mille) = match limit {
+        Limit::Unlimited => (None, None),
+        Limit::AtMost(most) => (Some(most.saturating_sub(used)), Some(per_mille(used, most))),
+    };
+    Some(Standing { meter: meter.clone(), used, limit, remaining, per_mille })
+}
+
+pub fn standings(plan: &Plan, usage: &Usage) -> Vec<Standing> {
+    plan.limits.keys().filter_map(|meter| standing(plan, meter, used(usage, meter))).collect()
+}
+
+/// Whether a customer may go down to a plan, and if not, exactly what to reduce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Downgrade {
+    pub can_downgrade: bool,
+    pub usage_comparison: Vec<Comparison>,
+    pub exceeds: Vec<Excess>,
+    /// What to do, one sentence a meter, and the way out.
+    pub steps: Vec<String>,
+    pub features_lost: Vec<FeatureId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    pub resource: MeterId,
+    pub name: String,
+    pub current: u64,
+    pub current_limit: Limit,
+    pub limit: Limit,
+    pub fits: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Excess {
+    pub resource: MeterId,
+    pub current: u64,
+    pub limit: u64,
+    pub overage: u64,
+}
+
+/// Holds `usage` against `wanted`. Blocked only above a limit: 25 of 25 fits.
+/// The order is the family's, so that the same question has the same answer.
+pub fn downgrade(from: &Plan, wanted: &Plan, family: &Family, usage: &Usage) -> Downgrade {
+    let limit = |plan: &Plan, meter| plan.limits.get(meter).copied().unwrap_or(Limit::AtMost(0));
+    let mut answer = Downgrade {
+        can_downgrade: true,
+        usage_comparison: vec![],
+        exceeds: vec![],
+        steps: vec![],
+        features_lost: features_lost(from, wanted),
+    };
+    for meter in &family.meters {
+        let current = used(usage, &meter.id);
+        let new_limit = limit(wanted, &meter.id);
+        let excess = match new_limit {
+            Limit::AtMost(most) if current > most => Some((most, current - most)),
+            Limit::AtMost(_) | Limit::Unlimited => None,
+        };
+        answer.usage_comparison.push(Comparison {
+            resource: meter.id.clone(),
+            name: meter.name.clone(),
+            current,
+            current_limit: limit(from, &meter.id),
+            limit: new_limit,
+            fits: excess.is_none(),
+        });
+        if let Some((most, overage)) = excess {
+            answer.exceeds.push(Excess { resource: meter.id.clone(), current, limit: most, overage });
+            answer
+                .steps
+                .push(format!("{}: {} {overage} (reduce from {current} to {most} max)", meter.name, meter.reduce));
+        }
+    }
+    if !answer.exceeds.is_empty() {
+        answer.can_downgrade = false;
+        answer.steps.push(format!("Or stay on {}", from.display_name));
+    }
+    answer
+}
+
+fn features_lost(from: &Plan, wanted: &Plan) -> Vec<FeatureId> {
+    let on = |plan: &Plan, feature| plan.features.get(feature).copied().unwrap_or(false);
+    from.features.keys().filter(|feature| on(from, feature) && !on(wanted, feature)).cloned().collect()
+}
+
+fn used(usage: &Usage, meter: &MeterId) -> u64 {
+    usage.get(meter).copied().unwrap_or(0)
+}
+
+/// A limit of nothing is used up by anything, and not by nothing.
+fn per_mille(used: u64, limit: u64) -> u64 {
+    match (used, u128::from(limit)) {
+        (0, 0) => 0,
+        (_, 0) => 1_000,
+        (used, limit) => u64::try_from((u128::from(used) * 1_000 + limit / 2) / limit).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{family, meter, plan};
+
+    fn usage(levels: [(&str, u64); 4]) -> Usage {
+        levels.into_iter().map(|(name, level)| (meter(name), level)).collect()
+    }
+
+    fn to_starter(levels: [(&str, u64); 4]) -> Downgrade {
+        let (from, wanted) = (plan("estates-enterprise"), plan("estates-starter"));
+        downgrade(&from, &wanted, &family("estates"), &usage(levels))
+    }
+
+    #[test]
+    fn the_reference_case_says_exactly_what_to_reduce() {
+        let answer = to_starter([("estates", 150), ("allocations", 300), ("clients", 600), ("marketers", 50)]);
+        assert!(!answer.can_downgrade);
+        let overages: Vec<(&str, u64)> = answer.exceeds.iter().map(|it| (it.resource.as_str(), it.overage)).collect();
+        assert_eq!(overages, [("estates", 125), ("allocations", 250), ("clients", 500), ("marketers", 45)]);
+        assert_eq!(
+            answer.steps,
+            [
+                "Estates: delete or archive 125 (reduce from 150 to 25 max)",
+                "Allocations: delete or archive 250 (reduce from 300 to 50 max)",
+                "Clients: delete or archive 500 (reduce from 600 to 100 max)",
+                "Marketers: remove 45 (reduce from 50 to 5 max)",
+                "Or stay on Enterprise",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_more_than_the_limit_blocks() {
+        let fits = to_starter([("estates", 25), ("allocations", 50), ("clients", 100), ("marketers", 5)]);
+        assert!(fits.can_downgrade && fits.exceeds.is_empty() && fits.steps.is_empty());
+        let blocked = to_starter([("estates", 26), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
+        assert_eq!(blocked.exceeds, [Excess { resource: meter("estates"), current: 26, limit: 25, overage: 1 }]);
+    }
+
+    #[test]
+    fn nothing_is_too_much_for_unlimited() {
+        let enterprise = plan("estates-enterprise");
+        let levels = usage([("estates", u64::MAX), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
+        assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels).can_downgrade);
+    }
+
+    #[test]
+    fn the_features_that_would_be_lost_are_named() {
+        let (from, wanted) = (plan("minutes-enterprise"), plan("minutes-starter"));
+        let answer = downgrade(&from, &wanted, &family("minutes"), &Usage::new());
+        assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["analytics", "api_access"]);
+        assert!(answer.can_downgrade);
+    }
+
+    #[test]
+    fn percentages_are_exact_to_a_tenth() {
+        let cases = [(150, 3_000, 50), (0, 0, 0), (1, 0, 1_000), (1, 3, 333), (2, 3, 667), (u64::MAX, 1, u64::MAX)];
+        for (used, limit, expected) in cases {
+            assert_eq!(per_mille(used, limit), expected, "{used} of {limit}");
+        }
+    }
+
+    #[test]
+    fn what_remains_is_never_below_zero() {
+        let starter = plan("estates-starter");
+        let over = standing(&starter, &meter("estates"), 26);
+        assert_eq!(over.as_ref().map(|it| (it.remaining, it.per_mille)), Some((Some(0), Some(1_040))));
+        assert_eq!(standing(&starter, &meter("minutes"), 1), None);
+    }
+}

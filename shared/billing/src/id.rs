@@ -1,0 +1,274 @@
+//! Typed identifiers: a payment's id can never be passed where a customer's is
+//! meant, and ids that follow from something are derived from it, so that doing
+//! a thing twice is doing it once.
+
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $accepts:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                let accepts: fn(&str) -> bool = $accepts;
+                if accepts(&text) { Ok(Self(text)) } else { Err(Invalid { expected: $what }) }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// The billed company or user, as the identity provider names it. Nothing
+    /// that could end a key, match several or break a log line is accepted.
+    CustomerId,
+    "a customer: 1 to 128 letters, digits and any of - _ . : @ + |",
+    |text| (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:@+|".contains(&b))
+);
+text!(
+    /// `family-name`: `estates-professional`.
+    PlanId,
+    "a plan: 1 to 64 lower-case letters, digits, - and _",
+    slug
+);
+text!(
+    /// A product line. Changes and comparisons stay inside it.
+    FamilyId,
+    "a family: 1 to 64 lower-case letters, digits, - and _",
+    slug
+);
+text!(
+    /// What usage is counted in.
+    MeterId,
+    "a meter: 1 to 64 lower-case letters, digits, - and _",
+    slug
+);
+text!(
+    /// A flag a plan switches on.
+    FeatureId,
+    "a feature: 1 to 64 lower-case letters, digits, - and _",
+    slug
+);
+text!(
+    /// `Idempotency-Key`, per draft-ietf-httpapi-idempotency-key-header.
+    IdempotencyKey,
+    "an Idempotency-Key of 1 to 255 visible ASCII characters",
+    |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+text!(
+    /// What a gateway knows a payment by: lower-case letters and digits, which
+    /// all gateways accept. Never re-used for another amount.
+    Reference,
+    "a payment reference: `r` and 25 lower-case letters and digits",
+    |text| text.len() == 26 && text.starts_with('r') && text.bytes().all(|b| b.is_ascii_alphanumeric())
+);
+
+fn slug(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct Invalid {
+    pub expected: &'static str,
+}
+
+/// The `number`th subscription of a customer, counted from 1: `sub_k3f9x2m7ab-1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SubscriptionId {
+    tag: String,
+    pub number: u32,
+}
+
+impl SubscriptionId {
+    pub fn nth(customer: &CustomerId, number: u32) -> Self {
+        Self { tag: tag(customer), number }
+    }
+
+    pub fn next(&self) -> Self {
+        Self { tag: self.tag.clone(), number: self.number + 1 }
+    }
+}
+
+/// The `attempt`th attempt, counted from 1, to collect one period of one
+/// subscription: `pay_k3f9x2m7ab-1-0-1`. Ids of one customer sort by age.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PaymentId {
+    pub subscription: SubscriptionId,
+    pub period: u32,
+    pub attempt: u32,
+}
+
+impl PaymentId {
+    /// Whether the payment can be one of `customer`'s at all.
+    pub fn belongs_to(&self, customer: &CustomerId) -> bool {
+        self.subscription.tag == tag(customer)
+    }
+
+    /// What the gateway is to know this attempt by.
+    pub fn reference(&self, customer: &CustomerId) -> Reference {
+        let Self { subscription, period, attempt } = self;
+        let digest = Sha256::digest(format!("v1|{customer}|{subscription}|{period}|{attempt}"));
+        Reference(format!("r{}", &base32(&digest)[..25]))
+    }
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sub_{}-{}", self.tag, self.number)
+    }
+}
+
+impl fmt::Display for PaymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subscription, period, attempt } = self;
+        write!(f, "pay_{}-{}-{period}-{attempt}", subscription.tag, subscription.number)
+    }
+}
+
+impl TryFrom<String> for SubscriptionId {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let parse = || {
+            let (tag, number) = text.strip_prefix("sub_")?.split_once('-')?;
+            Some(Self { tag: tag.to_owned(), number: number.parse().ok()? })
+        };
+        // What is printed must be what was read: one id, one spelling.
+        parse().filter(|id: &Self| id.to_string() == text).ok_or(Invalid { expected: "a subscription id (`sub_…`)" })
+    }
+}
+
+impl TryFrom<String> for PaymentId {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let parse = || {
+            let mut parts = text.strip_prefix("pay_")?.split('-');
+            let tag = parts.next()?.to_owned();
+            let mut number = || parts.next()?.parse().ok();
+            let (subscription, period, attempt) = (number()?, number()?, number()?);
+            Some(Self { subscription: SubscriptionId { tag, number: subscription }, period, attempt })
+        };
+        parse().filter(|id: &Self| id.to_string() == text).ok_or(Invalid { expected: "a payment id (`pay_…`)" })
+    }
+}
+
+impl From<SubscriptionId> for String {
+    fn from(id: SubscriptionId) -> String {
+        id.to_string()
+    }
+}
+
+impl From<PaymentId> for String {
+    fn from(id: PaymentId) -> String {
+        id.to_string()
+    }
+}
+
+/// Says whose an id is without saying who that is.
+fn tag(customer: &CustomerId) -> String {
+    base32(&Sha256::digest(format!("customer|{customer}")))[..12].to_owned()
+}
+
+/// Letters and digits only, so that every gateway and every address takes them.
+pub(crate) fn base32(bytes: &[u8]) -> String {
+    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer(text: &str) -> CustomerId {
+        CustomerId::try_from(text.to_owned()).unwrap_or_else(|_| panic!("{text}"))
+    }
+
+    fn payment(customer: &CustomerId, attempt: u32) -> PaymentId {
+        PaymentId { subscription: SubscriptionId::nth(customer, 1), period: 0, attempt }
+    }
+
+    #[test]
+    fn ids_read_back_as_they_were_printed() {
+        let id = payment(&customer("acme"), 2);
+        assert_eq!(PaymentId::try_from(id.to_string()).ok(), Some(id.clone()));
+        assert_eq!(SubscriptionId::try_from(id.subscription.to_string()).ok(), Some(id.subscription));
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = payment(&customer("acme"), 1).to_string();
+        for other in
+            [id.replace("-1-0-1", "-01-0-1"), id.replace("-1-0-1", "-1-0-+1"), format!("{id}-1"), id[..9].into()]
+        {
+            assert!(PaymentId::try_from(other.clone()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_id_tells_its_owner_from_others() {
+        let id = payment(&customer("acme"), 1);
+        assert!(id.belongs_to(&customer("acme")));
+        assert!(!id.belongs_to(&customer("globex")));
+    }
+
+    #[test]
+    fn references_differ_by_customer_and_attempt_and_suit_every_gateway() {
+        let (acme, globex) = (customer("acme"), customer("globex"));
+        let references = [
+            payment(&acme, 1).reference(&acme),
+            payment(&acme, 2).reference(&acme),
+            payment(&globex, 1).reference(&globex),
+        ];
+        assert!(references[0] != references[1] && references[0] != references[2]);
+        for reference in references {
+            assert!(Reference::try_from(reference.to_string()).is_ok());
+            assert!(reference.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        }
+    }
+
+    #[test]
+    fn a_customer_cannot_name_a_key() {
+        for text in ["", "t1#SUB", "*", "a b", "a\0", "a/b", "%2f", "ü", "a\nb", &"x".repeat(301)] {
+            assert!(CustomerId::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+        for text in ["acme", "auth0|5f7c8ec7", "billing@acme.example", "us-east-1:uuid-1"] {
+            assert!(CustomerId::try_from(text.to_owned()).is_ok(), "{text}");
+        }
+    }
+}

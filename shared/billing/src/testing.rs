@@ -1,0 +1,205 @@
+//! In-memory adapters and sample data. The store keeps the same promises as the
+//! real one (all or nothing, duplicates and conflicts refused), because it is
+//! held to the same contract tests.
+
+mod gateways;
+mod store;
+
+use crate::catalog::{Catalogue, Family, Plan};
+use crate::id::{CustomerId, IdempotencyKey, MeterId};
+use crate::payment::{CheckoutMethod, Gateway, Payer, Payment};
+use crate::ports::{Clock, Key, Queue, QueueError, Store, StoreError, Wanted};
+use crate::subscription::{Event, Order, Subscription};
+use crate::wallet::{Card, Method};
+use crate::workflow::{Billing, Checkout};
+use crate::{calendar::Interval, money::Currency, ports::Lane};
+use futures::executor::block_on;
+use jiff::Timestamp;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use gateways::{Charge, FakeGateways, Script};
+pub use store::MemoryStore;
+
+pub type World = Billing<MemoryStore, FakeGateways, FixedClock>;
+
+/// The catalogues that ship, and nobody subscribed yet, on 31 January 2025.
+pub fn world() -> World {
+    let clock = FixedClock::at(instant("2025-01-31T10:00:00Z"));
+    let world = Billing::new(MemoryStore::default(), FakeGateways::default(), clock);
+    for name in ["estates", "minutes", "tokens", "crm"] {
+        if let Err(error) = block_on(world.load(catalogue(name))) {
+            panic!("{name}: {error}");
+        }
+    }
+    world
+}
+
+impl World {
+    pub fn key(&self, key: Key) -> crate::ports::Found {
+        block_on(self.store.get(vec![key])).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn subscription(&self) -> Subscription {
+        let found = self.key(Key::Subscription(customer())).subscription();
+        found.unwrap_or_else(|| panic!("nobody subscribed"))
+    }
+
+    pub fn payment_of(&self, payment: &Payment) -> Payment {
+        let found = self.key(Key::Payment(payment.customer.clone(), payment.id.clone())).payment();
+        found.unwrap_or_else(|| panic!("{} is not stored", payment.id))
+    }
+
+    /// Sweeps, and works off what the sweep enqueued, until nothing is due.
+    pub fn run(&self) {
+        let queue = MemoryQueue::default();
+        for _ in 0..100 {
+            block_on(self.sweep(&queue)).unwrap_or_else(|error| panic!("{error}"));
+            let wanted = queue.take();
+            if wanted.is_empty() {
+                return;
+            }
+            for wanted in wanted {
+                block_on(self.wake(wanted)).unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+        panic!("something stays due for ever");
+    }
+}
+
+pub fn instant(text: &str) -> Timestamp {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+pub fn customer() -> CustomerId {
+    CustomerId::try_from("acme".to_owned()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn meter(name: &str) -> MeterId {
+    MeterId::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn catalogue(family: &str) -> Catalogue {
+    let text = match family {
+        "estates" => include_str!("../../../catalogue/estates.json"),
+        "minutes" => include_str!("../../../catalogue/minutes.json"),
+        "tokens" => include_str!("../../../catalogue/tokens.json"),
+        "crm" => include_str!("../../../catalogue/crm.json"),
+        other => panic!("no catalogue {other}"),
+    };
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{family}: {error}"))
+}
+
+pub fn family(name: &str) -> Family {
+    catalogue(name).family
+}
+
+pub fn plan(id: &str) -> Plan {
+    let family = id.split_once('-').map_or(id, |(family, _)| family);
+    let plan = catalogue(family).into_plans().1.into_iter().find(|plan| plan.id.as_str() == id);
+    plan.unwrap_or_else(|| panic!("no plan {id}"))
+}
+
+/// One of a plan, at its first price.
+pub fn order(id: &str) -> Order {
+    let plan = plan(id);
+    Order { price: plan.prices[0], plan, quantity: 1 }
+}
+
+pub fn method(token: &str) -> Method {
+    let card =
+        Card { brand: "visa".to_owned(), last4: "4081".to_owned(), exp_month: 4, exp_year: 2030, fingerprint: None };
+    let payer = "billing@acme.example".to_owned();
+    Method { gateway: Gateway::Paystack, token: token.to_owned(), payer, card }
+}
+
+pub fn incomplete() -> Subscription {
+    let now = instant("2025-01-31T10:00:00Z");
+    let ordered = Subscription::ordering(None, &customer(), order("estates-professional"), now);
+    ordered.unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+/// A monthly subscription that was paid on 31 January 2025.
+pub fn active() -> Subscription {
+    let (waiting, payment) = checkout_of(incomplete());
+    let order = Box::new(waiting.order.clone());
+    waiting.apply(&Event::Activated { payment: payment.id, order, at: instant("2025-01-31T10:00:00Z") })
+}
+
+pub fn checkout_payment() -> Payment {
+    checkout_of(incomplete()).1
+}
+
+pub fn off_session_payment() -> Payment {
+    let now = instant("2025-02-28T10:00:00Z");
+    active().charging(method("AUTH_1"), now).unwrap_or_else(|refusal| panic!("{refusal}")).1
+}
+
+fn checkout_of(subscription: Subscription) -> (Subscription, Payment) {
+    let payer = Payer { email: Some("billing@acme.example".to_owned()), known_as: None };
+    let with = (payer, CheckoutMethod::Checkout, None);
+    let now = instant("2025-01-31T10:00:00Z");
+    subscription.checkout(Gateway::Paystack, with, now).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+/// A request of the sample customer to buy `plan` by the month in NGN.
+pub fn request(plan: &str, key: &str) -> Checkout {
+    Checkout {
+        customer: customer(),
+        email: Some("billing@acme.example".to_owned()),
+        plan: plan.to_owned().try_into().unwrap_or_else(|error| panic!("{plan}: {error}")),
+        interval: Interval::Month,
+        currency: Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN")),
+        quantity: 1,
+        gateway: Gateway::Paystack,
+        method: CheckoutMethod::Checkout,
+        return_url: None,
+        key: IdempotencyKey::try_from(key.to_owned()).unwrap_or_else(|error| panic!("{error}")),
+        fingerprint: format!("{plan} 1"),
+    }
+}
+
+/// Stands still until it is moved.
+#[derive(Debug)]
+pub struct FixedClock(AtomicI64);
+
+impl FixedClock {
+    pub fn at(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.as_second()))
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_second(), Ordering::Relaxed);
+    }
+
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Clock for FixedClock {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.time())
+    }
+}
+
+/// Keeps what was sent until it is taken.
+#[derive(Debug, Default)]
+pub struct MemoryQueue(Mutex<Vec<Wanted>>);
+
+impl MemoryQueue {
+    pub fn take(&self) -> Vec<Wanted> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl Queue for MemoryQueue {
+    async fn send(&self, _: Lane, wanted: &[Wanted]) -> Result<(), QueueError> {
+        lock(&self.0).extend_from_slice(wanted);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,141 @@
+//! A store in memory, whose writes can be made to fail.
+
+use super::lock;
+use crate::id::{CustomerId, PaymentId};
+use crate::payment::Payment;
+use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    records: BTreeMap<Key, Record>,
+    due: BTreeSet<(Lane, Timestamp, Wanted)>,
+    commits_left: Option<u32>,
+}
+
+impl MemoryStore {
+    /// The next `commits` commits succeed and later ones fail.
+    pub fn fail_after(&self, commits: u32) {
+        lock(&self.0).commits_left = Some(commits);
+    }
+
+    pub fn recover(&self) {
+        lock(&self.0).commits_left = None;
+    }
+
+    /// Every record, in the order of their keys.
+    pub fn records(&self) -> Vec<Record> {
+        lock(&self.0).records.values().cloned().collect()
+    }
+
+    /// Stores a record as it is, for tests that begin in the middle.
+    pub fn put(&self, record: Record) {
+        lock(&self.0).insert(record);
+    }
+}
+
+impl State {
+    fn insert(&mut self, record: Record) {
+        let due = record.due();
+        if let Some(old) = self.records.insert(record.key(), record)
+            && let Some(old) = old.due()
+        {
+            self.due.remove(&old);
+        }
+        self.due.extend(due);
+    }
+
+    /// Why `writes` cannot all be applied, if they cannot.
+    fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
+        let stored = |record: &Record| self.records.get(&record.key());
+        let conflict = |write: &Write| match write {
+            Write::Create(_) => false,
+            Write::Replace { record, seen } => stored(record).and_then(Record::version) != Some(*seen),
+        };
+        let duplicate = |write: &Write| match write {
+            Write::Create(record) => stored(record).is_some(),
+            Write::Replace { .. } => false,
+        };
+        match (writes.iter().any(conflict), writes.iter().any(duplicate)) {
+            (true, _) => Some(StoreError::Conflict),
+            (false, true) => Some(StoreError::Duplicate),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        let state = lock(&self.0);
+        Ok(Found::new(keys.iter().filter_map(|key| state.records.get(key).cloned()).collect()))
+    }
+
+    async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        let of_customer = |record: &&Record| match record {
+            Record::Subscription(it) => it.customer == *customer,
+            Record::Wallet(it) => it.customer == *customer,
+            Record::Tokens(it) => it.customer == *customer,
+            Record::Usage(it) => it.customer == *customer,
+            Record::PastSubscription(_)
+            | Record::History { .. }
+            | Record::Payment(_)
+            | Record::Claim(_)
+            | Record::Reference(_)
+            | Record::Delivery(_)
+            | Record::Family(_)
+            | Record::Plan(_)
+            | Record::PlanVersion(_)
+            | Record::Meter(_)
+            | Record::TestClock(_) => false,
+        };
+        Ok(Found::new(lock(&self.0).records.values().filter(of_customer).cloned().collect()))
+    }
+
+    async fn payments(
+        &self,
+        customer: &CustomerId,
+        before: Option<&PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let state = lock(&self.0);
+        let payments = state.records.values().rev().filter_map(|record| match record {
+            Record::Payment(it) if it.customer == *customer => Some(it),
+            _ => None,
+        });
+        let older = payments.filter(|payment| before.is_none_or(|before| payment.id < *before));
+        Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn catalogue(&self) -> Result<Found, StoreError> {
+        let state = lock(&self.0);
+        let shown = |record: &&Record| matches!(record, Record::Family(_) | Record::Plan(_));
+        Ok(Found::new(state.records.values().filter(shown).cloned().collect()))
+    }
+
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        let state = lock(&self.0);
+        let due = state.due.iter().filter(|(of, at, _)| *of == lane && *at <= now);
+        Ok(due.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(|(_, _, wanted)| wanted.clone()).collect())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let mut state = lock(&self.0);
+        match &mut state.commits_left {
+            Some(0) => return Err(StoreError::Unavailable("told to fail".into())),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if let Some(refusal) = state.refusal(&writes) {
+            return Err(refusal);
+        }
+        for Write::Create(record) | Write::Replace { record, .. } in writes {
+            state.insert(record);
+        }
+        Ok(())
+    }
+}

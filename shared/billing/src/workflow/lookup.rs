@@ -1,0 +1,49 @@
+//! All that a page or a service needs to know of a customer, in one request.
+
+use super::Billing;
+use crate::entitlement::Usage;
+use crate::id::{CustomerId, PaymentId};
+use crate::payment::Payment;
+use crate::ports::{Clock, Gateways, Key, Store, StoreError, Tokens};
+use crate::subscription::Subscription;
+use crate::wallet::Wallet;
+use jiff::Timestamp;
+
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub subscription: Subscription,
+    pub usage: Usage,
+    pub wallet: Option<Wallet>,
+    pub tokens: Option<Tokens>,
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.clock.now().await
+    }
+
+    pub async fn payment(&self, customer: &CustomerId, id: &PaymentId) -> Result<Option<Payment>, StoreError> {
+        if !id.belongs_to(customer) {
+            return Ok(None);
+        }
+        Ok(self.store.get(vec![Key::Payment(customer.clone(), id.clone())]).await?.payment())
+    }
+
+    /// Newest first, at most `limit`, from before `before`.
+    pub async fn payments(
+        &self,
+        customer: &CustomerId,
+        before: Option<&PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.store.payments(customer, before, limit).await
+    }
+
+    /// The customer's subscription, live or last, with what belongs to it.
+    pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
+        let mut found = self.store.live(customer).await?;
+        let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
+        let (wallet, tokens) = (found.wallet(), found.tokens());
+        Ok(found.subscription().map(|subscription| Live { subscription, usage, wallet, tokens }))
+    }
+}

@@ -1,0 +1,90 @@
+//! The imperative shell: each workflow loads, decides, commits, calls, decides,
+//! commits. Each may be interrupted anywhere and repeated.
+
+mod advance;
+mod catalogue;
+mod checkout;
+mod clock;
+mod downgrade;
+mod lookup;
+mod receive;
+mod settle;
+mod sweep;
+mod usage;
+mod verify;
+
+use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
+use crate::subscription::{Command, Event, Refusal, Subscription};
+
+pub use advance::WakeError;
+pub use catalogue::{Change, Comparison, LoadError, PlanChange};
+pub use checkout::{Checkout, CheckoutError};
+pub use clock::AdvanceClockError;
+pub use downgrade::DowngradeError;
+pub use lookup::Live;
+pub use sweep::SweepError;
+pub use usage::UsageError;
+pub use verify::VerifyError;
+
+/// The workflows, over whichever adapters they are given.
+#[derive(Clone, Debug)]
+pub struct Billing<S, G, C> {
+    pub store: S,
+    pub gateways: G,
+    pub clock: C,
+}
+
+/// How often a step is taken again after someone else was faster.
+const MOST_RACES: u32 = 6;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error("there is no subscription")]
+    NoSubscription,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    pub fn new(store: S, gateways: G, clock: C) -> Self {
+        Self { store, gateways, clock }
+    }
+
+    /// Grants `command` or says why not.
+    pub async fn request(
+        &self,
+        customer: &crate::id::CustomerId,
+        command: Command,
+    ) -> Result<Subscription, RequestError> {
+        let now = self.clock.now().await?;
+        let mut found = self.store.get(vec![crate::ports::Key::Subscription(customer.clone())]).await?;
+        let subscription = found.subscription().ok_or(RequestError::NoSubscription)?;
+        let events = subscription.decide(command, now)?;
+        if events.is_empty() {
+            return Ok(subscription);
+        }
+        let (subscription, writes) = transition(subscription, events);
+        self.store.commit(writes).await?;
+        Ok(subscription)
+    }
+}
+
+/// The subscription after `events`, as it is to be stored, and the writes that
+/// store it with its history.
+fn transition(subscription: Subscription, events: Vec<Event>) -> (Subscription, Vec<Write>) {
+    if events.is_empty() {
+        return (subscription, vec![]);
+    }
+    let mut next = events.iter().fold(subscription, |state, event| state.apply(event));
+    let write = Write::next(Record::Subscription(next.clone()));
+    next.version += 1;
+    let history = |(index, event)| {
+        let (customer, subscription) = (next.customer.clone(), next.id.clone());
+        Write::Create(Record::History { customer, subscription, version: next.version, index, event })
+    };
+    let mut writes: Vec<Write> = (0..).zip(events).map(history).collect();
+    writes.push(write);
+    (next, writes)
+}

@@ -1,0 +1,81 @@
+//! A gateway tells us something. We keep it, then look for ourselves.
+
+use super::{Billing, MOST_RACES};
+use crate::delivery::{Delivery, DeliveryId, DeliveryStatus, Notice};
+use crate::payment::PaymentStatus;
+use crate::ports::{Clock, Gateways, Key, Record, Referred, Store, StoreError, Write};
+use jiff::Timestamp;
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// Takes in a genuine delivery. When this returns `Ok`, the delivery is
+    /// stored, and what it led to is stored with it or is due.
+    pub async fn receive(&self, notice: Notice) -> Result<(), StoreError> {
+        let mut keys = vec![Key::Delivery(notice.id.clone())];
+        keys.extend(notice.reference.clone().map(|reference| Key::Reference(notice.id.gateway, reference)));
+        let mut found = self.store.get(keys).await?;
+        if found.delivery().is_some() {
+            return Ok(()); // told before: it is done, or due
+        }
+        let now = self.clock.now().await?;
+        self.act(Delivery::done(notice, now), found.referred(), now).await
+    }
+
+    /// Does what a delivery that could not be finished still wants.
+    pub(super) async fn finish(&self, id: DeliveryId) -> Result<(), StoreError> {
+        let Some(delivery) = self.store.get(vec![Key::Delivery(id)]).await?.delivery() else { return Ok(()) };
+        let now = self.clock.now().await?;
+        if delivery.due_at().is_none_or(|due_at| now < due_at) {
+            return Ok(());
+        }
+        let reference = delivery.reference.clone();
+        let key = reference.map(|reference| Key::Reference(delivery.id.gateway, reference));
+        let referred = self.store.get(key.into_iter().collect()).await?.referred();
+        self.act(delivery, referred, now).await
+    }
+
+    /// Reads the payment at the gateway, whatever the delivery said of it (I-18).
+    async fn act(&self, delivery: Delivery, referred: Option<Referred>, now: Timestamp) -> Result<(), StoreError> {
+        let scene = match referred {
+            Some(referred) => self.scene(&referred.customer, &referred.payment).await?,
+            None => None, // not ours, or about nothing we sell: kept, and that is all
+        };
+        let Some(scene) = scene else { return self.keep(delivery.finished()).await };
+        if is_final(&scene.payment.status) {
+            return self.keep(delivery.finished()).await;
+        }
+        match self.gateways.find(&scene.payment).await {
+            Ok(Some(outcome)) => {
+                self.settle(scene, outcome, Some(delivery.finished()), now).await?;
+                Ok(())
+            }
+            Ok(None) | Err(_) => self.keep(delivery.waiting(now)).await,
+        }
+    }
+
+    async fn keep(&self, delivery: Delivery) -> Result<(), StoreError> {
+        for _ in 0..MOST_RACES {
+            match self.store.commit(vec![Write::next(Record::Delivery(delivery.clone()))]).await {
+                Err(StoreError::Duplicate) => return Ok(()), // another process kept it
+                // A store may refuse for a moment what nobody else has written: that keeps nothing.
+                Err(StoreError::Conflict) => {}
+                kept => return kept,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    pub(super) async fn is_done(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        let delivery = self.store.get(vec![Key::Delivery(id.clone())]).await?.delivery();
+        Ok(delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Done))
+    }
+}
+
+fn is_final(status: &PaymentStatus) -> bool {
+    match status {
+        PaymentStatus::Succeeded { .. } | PaymentStatus::RefundDue { .. } | PaymentStatus::Refunded { .. } => true,
+        PaymentStatus::Pending { .. }
+        | PaymentStatus::Failed { .. }
+        | PaymentStatus::Expired { .. }
+        | PaymentStatus::Unresolved { .. } => false,
+    }
+}

@@ -1,0 +1,76 @@
+//! The SaaS reports a level.
+
+use super::{Billing, MOST_RACES};
+use crate::catalog::{Meter, MeterKind};
+use crate::entitlement::{Standing, standing};
+use crate::id::{CustomerId, FamilyId, MeterId};
+use crate::ports::{Clock, Gateways, Key, MeterUsage, Record, Store, StoreError, Write};
+use crate::subscription::Subscription;
+use std::collections::BTreeMap;
+
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    #[error("`{0}` is not a meter of any plan")]
+    NoSuchMeter(MeterId),
+    #[error("`{0}` is a meter of several families, and without a subscription none of them is meant")]
+    Ambiguous(MeterId),
+    #[error("`{0}` is a counter: it is added to, not set")]
+    NotAGauge(MeterId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// Sets the gauge called `name` (or known by that alias) to `value`. It may
+    /// exceed the plan's limit: a level is a fact. Answers how it stands.
+    pub async fn set_usage(
+        &self,
+        customer: &CustomerId,
+        name: &MeterId,
+        value: u64,
+    ) -> Result<(MeterUsage, Option<Standing>), UsageError> {
+        let now = self.clock.now().await?;
+        for _ in 0..MOST_RACES {
+            let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
+            let keys = vec![Key::Meter(name.clone()), usage(name), Key::Subscription(customer.clone())];
+            let mut found = self.store.get(keys).await?;
+            let subscription = found.subscription();
+            let families = found.meter().map(|it| it.families).unwrap_or_default();
+            let meter = meant(families, subscription.as_ref(), name)?;
+            if meter.kind == MeterKind::Counter {
+                return Err(UsageError::NotAGauge(meter.id));
+            }
+            let known = match meter.id == *name {
+                true => found.usage(),
+                false => self.store.get(vec![usage(&meter.id)]).await?.usage(),
+            };
+            let version = known.map_or(0, |it| it.version);
+            let usage = MeterUsage { customer: customer.clone(), meter: meter.id.clone(), value, at: now, version };
+            match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
+                Ok(()) => {
+                    let live = subscription.filter(Subscription::is_live);
+                    let standing = live.and_then(|it| standing(&it.order.plan, &meter.id, value));
+                    return Ok((usage, standing));
+                }
+                Err(StoreError::Conflict | StoreError::Duplicate) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
+
+/// The meter called `name` in the family of the subscription; without one, in
+/// the only family that knows the name.
+fn meant(
+    mut families: BTreeMap<FamilyId, Meter>,
+    subscription: Option<&Subscription>,
+    name: &MeterId,
+) -> Result<Meter, UsageError> {
+    let of_plan = subscription.and_then(|it| families.remove(&it.order.plan.family));
+    match (of_plan, families.len()) {
+        (Some(meter), _) => Ok(meter),
+        (None, 0 | 1) => families.into_values().next().ok_or_else(|| UsageError::NoSuchMeter(name.clone())),
+        (None, _) => Err(UsageError::Ambiguous(name.clone())),
+    }
+}

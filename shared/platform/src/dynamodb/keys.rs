@@ -1,0 +1,174 @@
+//! Every key in the table, in one place.
+//!
+//! | record            | `pk`                       | `sk`                                  | `due`           |
+//! |-------------------|----------------------------|---------------------------------------|-----------------|
+//! | subscription      | `CUST#{customer}`          | `LIVE#SUB`                            | its lane, shard |
+//! | wallet            | `CUST#{customer}`          | `LIVE#WALLET`                         |                 |
+//! | tokens            | `CUST#{customer}`          | `LIVE#TOKENS`                         |                 |
+//! | usage             | `CUST#{customer}`          | `LIVE#USAGE#{meter}`                  |                 |
+//! | past subscription | `CUST#{customer}`          | `SUB#{number}`                        |                 |
+//! | history           | `CUST#{customer}`          | `EVENT#{number}#{version}#{index}`    |                 |
+//! | payment           | `CUST#{customer}`          | `PAY#{number}#{period}#{attempt}`     | its lane, shard |
+//! | claim             | `CUST#{customer}`          | `CLAIM#{key}`                         |                 |
+//! | reference         | `REF#{gateway}#{reference}`| `REF`                                 |                 |
+//! | delivery          | `HOOK#{gateway}#{event}`   | `HOOK`                                | its lane, shard |
+//! | family, plan      | `CATALOGUE`                | `FAMILY#{family}`, `PLAN#{plan}`      |                 |
+//! | meter's name      | `METER#{name}`             | `METER`                               |                 |
+//! | plan version      | `PLAN#{plan}`              | `VERSION#{version}`                   |                 |
+//! | test clock        | `CLOCK`                    | `CLOCK`                               |                 |
+//!
+//! | question                                | answered by                                               |
+//! |-----------------------------------------|-----------------------------------------------------------|
+//! | what is true of a customer now?         | query `CUST#{customer}`, `sk begins_with LIVE#`           |
+//! | which payments did they make?           | query `CUST#{customer}`, `sk begins_with PAY#`, backwards |
+//! | how did a subscription get there?       | query `CUST#{customer}`, `sk begins_with EVENT#{number}`  |
+//! | whose payment does a gateway speak of?  | get `REF#…`                                               |
+//! | have we seen this webhook?              | get `HOOK#…`; its creation is refused if it exists        |
+//! | what is for sale?                       | query `CATALOGUE`                                         |
+//! | what is due now?                        | query `due-index`: `due = {lane}#{shard}`, `due_at <= now`|
+//!
+//! `due-index` is sparse: only records with something left to do carry `due`.
+//! It is spread over shards, because one value of `due` is one partition of the
+//! index and takes about a thousand writes a second.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use billing::delivery::DeliveryId;
+use billing::id::{CustomerId, PaymentId};
+use billing::payment::Gateway;
+use billing::ports::{Key, Lane, Record, Wanted};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// What `sk` begins with for the records of each kind that are queried together.
+pub const LIVE: &str = "LIVE#";
+pub const PAYMENTS: &str = "PAY#";
+pub const CATALOGUE: &str = "CATALOGUE";
+
+pub const DUE_INDEX: &str = "due-index";
+pub const SHARDS: u8 = 8;
+
+pub fn customer(id: &CustomerId) -> String {
+    format!("CUST#{id}")
+}
+
+pub fn payment(id: &PaymentId) -> String {
+    // Zero-padded, so that they sort as the numbers they are.
+    format!("{PAYMENTS}{:08}#{:08}#{:08}", id.subscription.number, id.period, id.attempt)
+}
+
+pub fn of(key: &Key) -> Item {
+    let (pk, sk) = match key {
+        Key::Subscription(of) => (customer(of), format!("{LIVE}SUB")),
+        Key::Wallet(of) => (customer(of), format!("{LIVE}WALLET")),
+        Key::Tokens(of) => (customer(of), format!("{LIVE}TOKENS")),
+        Key::Usage(of, meter) => (customer(of), format!("{LIVE}USAGE#{meter}")),
+        Key::PastSubscription(of, id) => (customer(of), format!("SUB#{:08}", id.number)),
+        Key::History(of, id, version, index) => {
+            (customer(of), format!("EVENT#{:08}#{version:012}#{index:03}", id.number))
+        }
+        Key::Payment(of, id) => (customer(of), payment(id)),
+        // Hashed: a key is any text of up to 255 characters, chosen by the caller.
+        Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),
+        Key::Reference(gateway, reference) => (format!("REF#{}#{reference}", gateway.as_str()), "REF".to_owned()),
+        Key::Delivery(DeliveryId { gateway, event }) => {
+            (format!("HOOK#{}#{event}", gateway.as_str()), "HOOK".to_owned())
+        }
+        Key::Family(id) => (CATALOGUE.to_owned(), format!("FAMILY#{id}")),
+        Key::Plan(id) => (CATALOGUE.to_owned(), format!("PLAN#{id}")),
+        Key::Meter(name) => (format!("METER#{name}"), "METER".to_owned()),
+        Key::PlanVersion(id, version) => (format!("PLAN#{id}"), format!("VERSION#{version:08}")),
+        Key::TestClock => ("CLOCK".to_owned(), "CLOCK".to_owned()),
+    };
+    strings([("pk", pk), ("sk", sk)])
+}
+
+/// The attributes that put `record` into the index of what is due.
+pub fn due(record: &Record) -> Option<Item> {
+    let (in_lane, at, wanted) = record.due()?;
+    let shard = Sha256::digest(sharded_by(&wanted))[0] % SHARDS;
+    let mut item = strings([("due", lane(in_lane, shard))]);
+    item.insert("due_at".to_owned(), AttributeValue::N(at.as_second().to_string()));
+    Some(item)
+}
+
+pub fn lane(lane: Lane, shard: u8) -> String {
+    let name = match lane {
+        Lane::Renewals => "renewals",
+        Lane::PaymentRetries => "payment-retries",
+    };
+    format!("{name}#{shard}")
+}
+
+fn sharded_by(wanted: &Wanted) -> &str {
+    match wanted {
+        Wanted::Subscription { customer } | Wanted::Payment { customer, .. } => customer.as_str(),
+        Wanted::Delivery { delivery } => &delivery.event,
+    }
+}
+
+/// The record that an entry of the index names. None: not one of ours.
+pub fn wanted(item: &Item) -> Option<Wanted> {
+    let text = |name| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+    let (pk, sk) = (text("pk")?, text("sk")?);
+    if let Some(event) = pk.strip_prefix("HOOK#") {
+        let (gateway, event) = event.split_once('#')?;
+        let gateway = Gateway::ALL.into_iter().find(|it| it.as_str() == gateway)?;
+        return Some(Wanted::Delivery { delivery: DeliveryId { gateway, event: event.to_owned() } });
+    }
+    let customer = CustomerId::try_from(pk.strip_prefix("CUST#")?.to_owned()).ok()?;
+    match sk.strip_prefix(PAYMENTS) {
+        None => Some(Wanted::Subscription { customer }),
+        Some(numbers) => {
+            let mut numbers = numbers.split('#').map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            let subscription = billing::id::SubscriptionId::nth(&customer, next()?);
+            let payment = PaymentId { subscription, period: next()?, attempt: next()? };
+            Some(Wanted::Payment { customer, payment })
+        }
+    }
+}
+
+fn digest(text: &str) -> String {
+    data_encoding::BASE32_NOPAD.encode(&Sha256::digest(text))
+}
+
+fn strings<const N: usize>(pairs: [(&str, String); N]) -> Item {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::ports::Key;
+
+    fn acme() -> CustomerId {
+        CustomerId::try_from("acme".to_owned()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn an_entry_of_the_index_leads_back_to_its_record() {
+        let subscription = billing::id::SubscriptionId::nth(&acme(), 3);
+        let payment = PaymentId { subscription, period: 12, attempt: 2 };
+        let delivery = DeliveryId { gateway: Gateway::Stripe, event: "evt_1#2".to_owned() };
+        let cases = [
+            (Key::Subscription(acme()), Wanted::Subscription { customer: acme() }),
+            (Key::Payment(acme(), payment.clone()), Wanted::Payment { customer: acme(), payment }),
+            (Key::Delivery(delivery.clone()), Wanted::Delivery { delivery }),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(wanted(&of(&key)), Some(expected));
+        }
+    }
+
+    #[test]
+    fn payments_sort_by_age() {
+        let id = |number, period, attempt| {
+            let subscription = billing::id::SubscriptionId::nth(&acme(), number);
+            payment(&PaymentId { subscription, period, attempt })
+        };
+        let sorted = [id(1, 0, 1), id(1, 2, 1), id(1, 2, 2), id(1, 10, 1), id(2, 0, 1), id(10, 0, 1)];
+        assert!(sorted.is_sorted());
+    }
+}

@@ -1,0 +1,296 @@
+//! The single table: its [keys](keys), and the one way to write to it.
+
+pub mod keys;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
+use billing::id::{CustomerId, PaymentId};
+use billing::payment::Payment;
+use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use keys::Item;
+use serde::de::DeserializeOwned;
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+/// The schema that this code writes. It reads this one and those before it.
+const SCHEMA: u32 = 1;
+
+/// How often a request is repeated of which DynamoDB says that it did nothing.
+const MOST_TRIES: u32 = 6;
+
+/// The most keys that one `BatchGetItem` takes.
+const MOST_KEYS: usize = 100;
+
+#[derive(Clone, Debug)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    pub fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// One record costs a plain get; more cost a batch. Both read what is true now.
+    async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        if let [key] = keys.as_slice() {
+            let request = self.client.get_item().table_name(&self.name).set_key(Some(key.clone()));
+            let output = Box::pin(request.consistent_read(true).send()).await.map_err(unavailable)?;
+            return Ok(output.item.into_iter().collect());
+        }
+        let mut items = vec![];
+        for keys in keys.chunks(MOST_KEYS) {
+            let mut left = keys.to_vec();
+            for _ in 0..MOST_TRIES {
+                let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+                let wanted = wanted.map_err(unavailable)?;
+                let request = self.client.batch_get_item().request_items(&self.name, wanted);
+                let output = Box::pin(request.send()).await.map_err(unavailable)?;
+                items.extend(output.responses.into_iter().flat_map(|mut tables| tables.remove(&self.name)).flatten());
+                let mut rest = output.unprocessed_keys.unwrap_or_default();
+                left = rest.remove(&self.name).map(|it| it.keys).unwrap_or_default();
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(StoreError::Unavailable("the table is throttled".into()));
+            }
+        }
+        Ok(items)
+    }
+
+    /// All that `query` finds, or the first `limit`.
+    async fn query(&self, query: QueryFluentBuilder, limit: Option<u32>) -> Result<Vec<Item>, StoreError> {
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let (mut items, mut start) = (vec![], None);
+        loop {
+            let page = i32::try_from(limit - items.len()).ok();
+            let request = query.clone().set_limit(page).set_exclusive_start_key(start);
+            let output = Box::pin(request.send()).await.map_err(unavailable)?;
+            items.extend(output.items.unwrap_or_default());
+            start = output.last_evaluated_key;
+            if start.is_none() || items.len() >= limit {
+                items.truncate(limit);
+                return Ok(items);
+            }
+        }
+    }
+
+    fn in_partition(&self, pk: impl Into<String>) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .expression_attribute_values(":pk", AttributeValue::S(pk.into()))
+    }
+
+    fn beginning_with(&self, pk: impl Into<String>, sk: &str) -> QueryFluentBuilder {
+        self.in_partition(pk)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()))
+    }
+
+    fn put(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
+        let (record, put) = match write {
+            Write::Create(record) => (record, Put::builder().condition_expression("attribute_not_exists(pk)")),
+            Write::Replace { record, seen } => (
+                record,
+                Put::builder()
+                    .condition_expression("version = :seen")
+                    .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
+            ),
+        };
+        let put = put.table_name(&self.name).set_item(Some(item(&record)?)).build().map_err(unavailable)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+impl Store for Table {
+    async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        if keys.is_empty() {
+            return Ok(Found::default());
+        }
+        found(self.read(keys.iter().map(keys::of).collect()).await?)
+    }
+
+    async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        found(self.query(self.beginning_with(keys::customer(customer), keys::LIVE), None).await?)
+    }
+
+    async fn payments(
+        &self,
+        customer: &CustomerId,
+        before: Option<&PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let pk = keys::customer(customer);
+        let query = match before {
+            None => self.beginning_with(pk, keys::PAYMENTS),
+            // BETWEEN includes both ends: the end is a key that sorts just below `before`.
+            Some(before) => self
+                .in_partition(pk)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":first", AttributeValue::S(keys::PAYMENTS.to_owned()))
+                .expression_attribute_values(":last", AttributeValue::S(below(&keys::payment(before)))),
+        };
+        let items = self.query(query.scan_index_forward(false), Some(limit)).await?;
+        items.into_iter().map(read).collect()
+    }
+
+    async fn catalogue(&self) -> Result<Found, StoreError> {
+        found(self.query(self.in_partition(keys::CATALOGUE).key_condition_expression("pk = :pk"), None).await?)
+    }
+
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        let shards = (0..keys::SHARDS).map(|shard| {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(keys::DUE_INDEX)
+                .key_condition_expression("due = :due AND due_at <= :now")
+                .expression_attribute_values(":due", AttributeValue::S(keys::lane(lane, shard)))
+                .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+            self.query(query, Some(limit.div_ceil(u32::from(keys::SHARDS))))
+        });
+        let items = try_join_all(shards).await?;
+        Ok(items.iter().flatten().filter_map(keys::wanted).collect())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let creates: Vec<bool> = writes.iter().map(|write| matches!(write, Write::Create(_))).collect();
+        let puts = writes.into_iter().map(|write| self.put(write)).collect::<Result<Vec<_>, _>>()?;
+        let mut last = None;
+        for _ in 0..MOST_TRIES {
+            // The SDK repeats a lost answer under one token, so nothing is written twice; what comes back here did nothing.
+            let request = self.client.transact_write_items().set_transact_items(Some(puts.clone()));
+            match Box::pin(request.send()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => match refusal(&error, &creates) {
+                    Some(refusal) => return Err(refusal),
+                    None if is_contention(&error) => last = Some(error),
+                    None => return Err(unavailable(error)),
+                },
+            }
+        }
+        Err(last.map_or(StoreError::Conflict, unavailable))
+    }
+}
+
+/// Which condition stopped the transaction, if it was one of ours.
+///
+/// A conflict outranks a duplicate: someone else has moved on, so the caller
+/// must read again before it may conclude that its own work was done.
+fn refusal(error: &SdkError<TransactWriteItemsError>, creates: &[bool]) -> Option<StoreError> {
+    let failed = reasons(error).map(|code| code == Some("ConditionalCheckFailed"));
+    let failed: Vec<bool> =
+        creates.iter().zip(failed).filter_map(|(create, failed)| failed.then_some(*create)).collect();
+    match failed.iter().all(|create| *create) {
+        _ if failed.is_empty() => None,
+        true => Some(StoreError::Duplicate),
+        false => Some(StoreError::Conflict),
+    }
+}
+
+/// Someone else's transaction was on one of our records at the same moment. Ours
+/// did nothing and may be tried again; the SDK does not do so by itself.
+fn is_contention(error: &SdkError<TransactWriteItemsError>) -> bool {
+    reasons(error).any(|code| code == Some("TransactionConflict"))
+        || error.code() == Some("TransactionInProgressException")
+}
+
+fn reasons(error: &SdkError<TransactWriteItemsError>) -> impl Iterator<Item = Option<&str>> {
+    let canceled = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled.cancellation_reasons(),
+        _ => &[],
+    };
+    canceled.iter().map(|reason| reason.code())
+}
+
+fn item(record: &Record) -> Result<Item, StoreError> {
+    let mut item: Item = match record {
+        Record::Subscription(it) | Record::PastSubscription(it) => to_item(it),
+        Record::History { event, .. } => to_item(event),
+        Record::Payment(it) => to_item(it),
+        Record::Wallet(it) => to_item(it),
+        Record::Tokens(it) => to_item(it),
+        Record::Usage(it) => to_item(it),
+        Record::Claim(it) => to_item(it),
+        Record::Reference(it) => to_item(it),
+        Record::Delivery(it) => to_item(it),
+        Record::Family(it) => to_item(it),
+        Record::Plan(it) => to_item(it),
+        Record::PlanVersion(it) => to_item(it),
+        Record::Meter(it) => to_item(it),
+        Record::TestClock(it) => to_item(it),
+    }
+    .map_err(unavailable)?;
+    item.extend(keys::of(&record.key()));
+    item.extend(keys::due(record).into_iter().flatten());
+    item.insert("schema".to_owned(), AttributeValue::N(SCHEMA.to_string()));
+    if let Some(at) = record.expires_at() {
+        // Never the attribute of the same name inside a record: this one is a number, as the table's TTL wants it.
+        item.insert("forget_at".to_owned(), AttributeValue::N(at.as_second().to_string()));
+    }
+    Ok(item)
+}
+
+fn found(items: Vec<Item>) -> Result<Found, StoreError> {
+    let records: Result<Vec<Option<Record>>, StoreError> = items.into_iter().map(record).collect();
+    Ok(Found::new(records?.into_iter().flatten().collect()))
+}
+
+/// Reads an item as the kind of record that its key says it is.
+fn record(item: Item) -> Result<Option<Record>, StoreError> {
+    let text = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned().unwrap_or_default();
+    let (pk, sk) = (text("pk"), text("sk"));
+    let kind = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
+    Ok(Some(match (kind(&pk).as_str(), kind(&sk).as_str()) {
+        ("CUST", "LIVE") => match sk.trim_start_matches(keys::LIVE) {
+            "SUB" => Record::Subscription(read(item)?),
+            "WALLET" => Record::Wallet(read(item)?),
+            "TOKENS" => Record::Tokens(read(item)?),
+            _ => Record::Usage(read(item)?),
+        },
+        ("CUST", "SUB") => Record::PastSubscription(read(item)?),
+        ("CUST", "PAY") => Record::Payment(read(item)?),
+        ("CUST", "CLAIM") => Record::Claim(read(item)?),
+        ("REF", _) => Record::Reference(read(item)?),
+        ("HOOK", _) => Record::Delivery(read(item)?),
+        ("CATALOGUE", "FAMILY") => Record::Family(read(item)?),
+        ("CATALOGUE", "PLAN") => Record::Plan(read(item)?),
+        ("METER", _) => Record::Meter(read(item)?),
+        ("PLAN", _) => Record::PlanVersion(read(item)?),
+        ("CLOCK", _) => Record::TestClock(read(item)?),
+        _ => return Ok(None), // history is asked for by nobody yet
+    }))
+}
+
+/// A record written by a newer release is left alone: what it means is not known here.
+fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    let schema = item.get("schema").and_then(|value| value.as_n().ok()).and_then(|schema| schema.parse::<u32>().ok());
+    match schema {
+        Some(1..=SCHEMA) => from_item(item).map_err(unavailable),
+        _ => Err(StoreError::Unavailable(format!("a record of schema {schema:?}, and {SCHEMA} is known").into())),
+    }
+}
+
+/// A key that sorts below `key` and above every key that is below it.
+fn below(key: &str) -> String {
+    let mut bytes = key.as_bytes().to_vec();
+    if let Some(last) = bytes.last_mut() {
+        *last = last.saturating_sub(1); // keys end in a digit, and `/` sorts below `0`
+    }
+    bytes.push(b'~'); // and above everything a digit lower
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}

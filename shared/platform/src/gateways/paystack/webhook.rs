@@ -1,0 +1,125 @@
+//! Paystack's deliveries. <https://paystack.com/docs/payments/webhooks>
+//!
+//! No timestamp and no event id: a replay cannot be told by its signature, and
+//! does nothing, because what a delivery says is never believed.
+
+use crate::config::Secret;
+use crate::gateways::{Received, WebhookError};
+use billing::delivery::{DeliveryId, Notice};
+use billing::id::Reference;
+use billing::payment::Gateway;
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256, Sha512};
+
+/// Accepts a delivery that any of `secrets` signed: the API keys, of which two
+/// are valid while one is being rotated.
+pub(super) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), WebhookError> {
+    let header = delivery.header("x-paystack-signature")?;
+    if header.is_empty() {
+        return Err(WebhookError::Unsigned);
+    }
+    let signature = HEXLOWER.decode(header.as_bytes()).map_err(|_| WebhookError::Forged)?;
+    let genuine = secrets.iter().any(|secret| {
+        let Ok(mut mac) = Hmac::<Sha512>::new_from_slice(secret.expose().as_bytes()) else { return false };
+        mac.update(delivery.body);
+        mac.verify_slice(&signature).is_ok()
+    });
+    if genuine { Ok(()) } else { Err(WebhookError::Forged) }
+}
+
+pub(super) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
+    let malformed = |error: serde_json::Error| WebhookError::Malformed(error.into());
+    let event: Event = serde_json::from_slice(delivery.body).map_err(malformed)?;
+    let data = event.data;
+    let identity = match (&data.id, &data.status) {
+        (Some(id), status) => format!("{}|{id}|{}", event.event, status.as_deref().unwrap_or_default()),
+        // Refunds come without an id: then only the same bytes are the same event.
+        (None, _) => String::from_utf8_lossy(delivery.body).into_owned(),
+    };
+    let reference = data.transaction.and_then(|it| it.reference).or(data.transaction_reference).or(data.reference);
+    Ok(Notice {
+        id: DeliveryId { gateway: Gateway::Paystack, event: HEXLOWER.encode(&Sha256::digest(identity)) },
+        kind: event.event,
+        reference: reference.and_then(|reference| Reference::try_from(reference).ok()),
+        body: String::from_utf8_lossy(delivery.body).into_owned(),
+    })
+}
+
+#[derive(Deserialize)]
+struct Event {
+    event: String,
+    data: Data,
+}
+
+/// Whatever the event is about: a charge, a refund, a dispute.
+#[derive(Deserialize)]
+struct Data {
+    /// A number, and in some events a text.
+    id: Option<Value>,
+    status: Option<String>,
+    reference: Option<String>,
+    transaction_reference: Option<String>,
+    transaction: Option<Transaction>,
+}
+
+#[derive(Deserialize)]
+struct Transaction {
+    reference: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+    use jiff::Timestamp;
+
+    const BODY: &[u8] = br#"{"event":"charge.success","data":{"id":1,"status":"success",
+        "reference":"rabcdefghijklmnopqrstuvwxy"}}"#;
+
+    fn signature(secret: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha512>::new_from_slice(secret.as_bytes()).unwrap_or_else(|_| unreachable!());
+        mac.update(body);
+        HEXLOWER.encode(&mac.finalize().into_bytes())
+    }
+
+    fn verified(header: &str, body: &[u8]) -> Result<(), WebhookError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-paystack-signature", header.parse().unwrap_or_else(|error| panic!("{error}")));
+        let secrets = [Secret::new("sk_test_new"), Secret::new("sk_test_old")];
+        verify(&secrets, &Received { headers: &headers, body, at: Timestamp::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn either_key_of_a_rotation_may_have_signed() {
+        for secret in ["sk_test_new", "sk_test_old"] {
+            assert!(verified(&signature(secret, BODY), BODY).is_ok());
+        }
+        assert!(matches!(verified(&signature("sk_test_other", BODY), BODY), Err(WebhookError::Forged)));
+    }
+
+    #[test]
+    fn s48_another_digest_spelling_or_length_is_forged() {
+        let good = signature("sk_test_new", BODY);
+        for header in [good.to_uppercase(), good[..64].to_owned(), format!("{good}00"), "zz".repeat(64)] {
+            assert!(matches!(verified(&header, BODY), Err(WebhookError::Forged)), "{header}");
+        }
+        assert!(matches!(verified("", BODY), Err(WebhookError::Unsigned)));
+    }
+
+    fn identity(body: &[u8]) -> DeliveryId {
+        let headers = HeaderMap::new();
+        let delivery = Received { headers: &headers, body, at: Timestamp::UNIX_EPOCH };
+        notice(&delivery).unwrap_or_else(|error| panic!("{error}")).id
+    }
+
+    #[test]
+    fn the_same_event_has_the_same_id_however_it_is_spelled() {
+        let text = String::from_utf8_lossy(BODY).into_owned();
+        assert_eq!(identity(BODY), identity(text.replace(":1,", ": 1, ").as_bytes()));
+        assert_ne!(identity(BODY), identity(text.replace(":1,", ":2,").as_bytes()));
+        assert_ne!(identity(BODY), identity(text.replace("charge.success", "charge.dispute.create").as_bytes()));
+    }
+}

@@ -1,0 +1,303 @@
+//! The HTTP edge: requests into types, replies, and refusals as RFC 9457
+//! problem documents. The only place that knows status codes.
+
+mod problems;
+
+use crate::sqs::chain;
+use billing::id::IdempotencyKey;
+use data_encoding::HEXLOWER;
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use lambda_http::http::{Response, StatusCode};
+use lambda_http::{Body, Error, Request, RequestExt};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IntoDeserializer, value::StringDeserializer};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::future::Future;
+
+pub use problems::Problem;
+
+/// The most that a request of our API may say.
+const MOST_BYTES: usize = 32 * 1024;
+
+/// The most that a gateway may say at once.
+pub const MOST_WEBHOOK_BYTES: usize = 256 * 1024;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    body: Value,
+    /// What everyone may see, a proxy may keep for a minute. Everything else is nobody's to keep.
+    public: bool,
+}
+
+impl Reply {
+    pub fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body, public: false }
+    }
+
+    pub fn created(body: Value) -> Self {
+        Self { status: StatusCode::CREATED, body, public: false }
+    }
+
+    pub fn public(body: Value) -> Self {
+        Self { status: StatusCode::OK, body, public: true }
+    }
+}
+
+/// Runs a handler; turns its answer into a response and logs a failure once.
+pub async fn respond<F>(request: Request, handle: impl FnOnce(Request) -> F) -> Result<Response<Body>, Error>
+where
+    F: Future<Output = Result<Reply, Problem>>,
+{
+    let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
+    match handle(request).await {
+        Ok(reply) => {
+            let cache = if reply.public { "public, max-age=60" } else { "no-store" };
+            json_response(reply.status, "application/json", cache, &reply.body, None)
+        }
+        Err(problem) => {
+            let cause = problem.cause.as_deref().map(|cause| chain(cause));
+            if problem.status.is_server_error() {
+                tracing::error!(problem.slug, cause, "request failed: {}", problem.title);
+            } else {
+                tracing::info!(problem.slug, cause, "request refused: {}", problem.title);
+            }
+            // Only a failure of ours is worth asking us about, and two refusals must not differ.
+            let request_id = request_id.filter(|_| problem.status.is_server_error());
+            let body = problem.document(request_id);
+            json_response(problem.status, "application/problem+json", "no-store", &body, problem.retry_after_s)
+        }
+    }
+}
+
+fn json_response(
+    status: StatusCode,
+    content_type: &str,
+    cache: &str,
+    body: &Value,
+    retry_after_s: Option<u32>,
+) -> Result<Response<Body>, Error> {
+    let response = Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, content_type)
+        .header(CACHE_CONTROL, cache)
+        .header("x-content-type-options", "nosniff");
+    let response = match retry_after_s {
+        Some(seconds) => response.header(RETRY_AFTER, seconds),
+        None => response,
+    };
+    Ok(response.body(serde_json::to_string(body)?.into())?)
+}
+
+/// Reads a typed path parameter. What is not of its form does not exist.
+pub fn path<T: DeserializeOwned>(request: &Request, name: &str) -> Result<T, Problem> {
+    let value = request.path_parameters().first(name).unwrap_or_default().to_owned();
+    let value: StringDeserializer<serde::de::value::Error> = value.into_deserializer();
+    T::deserialize(value).map_err(|_| Problem::not_found())
+}
+
+/// Reads a typed query parameter, if it is there.
+pub fn query<T: DeserializeOwned>(request: &Request, name: &'static str) -> Result<Option<T>, Problem> {
+    let parameters = request.query_string_parameters();
+    let mut values = parameters.all(name).unwrap_or_default().into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(Problem::unreadable("is given twice").at(name)),
+        (Some(value), None) => {
+            let value: StringDeserializer<serde::de::value::Error> = value.to_owned().into_deserializer();
+            T::deserialize(value).map(Some).map_err(|error| Problem::unreadable(error).at(name))
+        }
+    }
+}
+
+/// Reads the body as JSON that says exactly what `T` knows.
+pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    let bytes: &[u8] = request.body();
+    if bytes.len() > MOST_BYTES {
+        return Err(Problem::too_large(MOST_BYTES));
+    }
+    let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let content_type = header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !content_type.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::unsupported("the body must be application/json"));
+    }
+    if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Problem::unsupported("the body must not be compressed"));
+    }
+    if has_card_number(bytes) {
+        return Err(Problem::unreadable("a card number has no place here; the gateway's own page takes it"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        // An unknown or missing field has no path of its own; the message names it.
+        let named = || message.split('`').nth(1).map(str::to_owned).unwrap_or_default();
+        let field = if path == "." { named() } else { path };
+        Problem::unreadable(without_position(&message)).at(field)
+    })?;
+    json.end().map_err(|_| Problem::unreadable("something follows the JSON"))?;
+    Ok(value)
+}
+
+pub fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {
+    let mut values = request.headers().get_all("idempotency-key").iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(
+            Problem::unreadable("the header is needed, once: a text of your own for each intent").at("Idempotency-Key")
+        );
+    };
+    let text = value.to_str().unwrap_or_default().to_owned();
+    IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))
+}
+
+/// What tells a request from another one under the same key, whatever its spelling.
+pub fn fingerprint(body: &impl Serialize) -> Result<String, Problem> {
+    let text = serde_json::to_vec(body).map_err(Problem::unreadable)?;
+    Ok(HEXLOWER.encode(&Sha256::digest(text)))
+}
+
+/// ` at line 1 column 7` helps nobody who did not write the JSON by hand.
+fn without_position(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
+}
+
+/// Whether digits that could be a card's stand anywhere: 13 to 19 of them, with
+/// spaces or dashes between, and a right check digit (RELIABILITY S38).
+fn has_card_number(bytes: &[u8]) -> bool {
+    let mut digits: Vec<u32> = vec![];
+    let mut ends = bytes.iter().copied().chain([b'.']).map(|byte| {
+        match byte {
+            b'0'..=b'9' => digits.push(u32::from(byte - b'0')),
+            b' ' | b'-' if !digits.is_empty() => {}
+            _ => {
+                let found = (13..=19).contains(&digits.len()) && luhn(&digits);
+                digits.clear();
+                return found;
+            }
+        }
+        false
+    });
+    ends.any(|found| found)
+}
+
+fn luhn(digits: &[u32]) -> bool {
+    let doubled = |(n, digit): (usize, &u32)| match n % 2 {
+        1 if *digit > 4 => 2 * digit - 9,
+        1 => 2 * digit,
+        _ => *digit,
+    };
+    digits.iter().rev().enumerate().map(doubled).sum::<u32>() % 10 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::id::PlanId;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "what is read is not looked at here")]
+    struct Wanted {
+        plan: PlanId,
+        quantity: std::num::NonZeroU32,
+    }
+
+    fn request(content_type: &str, text: impl Into<Vec<u8>>) -> Request {
+        let mut request = Request::new(Body::Binary(text.into()));
+        let value = content_type.parse().unwrap_or_else(|error| panic!("{error}"));
+        request.headers_mut().insert(CONTENT_TYPE, value);
+        request
+    }
+
+    fn problem(content_type: &str, text: impl Into<Vec<u8>>) -> (u16, Option<String>) {
+        match body::<Wanted>(&request(content_type, text)) {
+            Ok(wanted) => panic!("accepted: {wanted:?}"),
+            Err(problem) => (problem.status.as_u16(), problem.field),
+        }
+    }
+
+    fn refused(text: &str) -> (u16, Option<String>) {
+        problem("application/json", text)
+    }
+
+    #[test]
+    fn a_body_is_json_and_says_what_is_asked() {
+        let good = r#"{"plan":"crm-basic","quantity":1}"#;
+        assert!(body::<Wanted>(&request("application/json; charset=utf-8", good)).is_ok());
+    }
+
+    #[test]
+    fn s19_s26_s29_s30_bad_input_names_its_field() {
+        let cases = [
+            (r#"{"plan":"crm-basic","quantity":1,"amount":5}"#, "amount"),
+            (r#"{"plan":"crm-basic","quantity":1,"customer":"globex"}"#, "customer"),
+            (r#"{"plan":"crm-basic"}"#, "quantity"),
+            (r#"{"plan":"CRM#","quantity":1}"#, "plan"),
+            (r#"{"plan":"crm-basic","quantity":-1}"#, "quantity"),
+            (r#"{"plan":"crm-basic","quantity":0}"#, "quantity"),
+            (r#"{"plan":"crm-basic","quantity":1.5}"#, "quantity"),
+            (r#"{"plan":"crm-basic","quantity":1e309}"#, "quantity"),
+            (r#"{"plan":"crm-basic","quantity":"1"}"#, "quantity"),
+            (r#"{"plan":"crm-basic","quantity":9223372036854775808}"#, "quantity"),
+            (r#"{"plan":"crm-basic","plan":"crm-basic","quantity":1}"#, "plan"),
+        ];
+        for (text, field) in cases {
+            assert_eq!(refused(text), (400, Some(field.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn s38_card_numbers_are_refused_wherever_they_stand() {
+        for number in ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "378282246310005"] {
+            let text = format!(r#"{{"plan":"crm-basic","quantity":1,"note":"card {number}"}}"#);
+            let problem =
+                body::<Wanted>(&request("application/json", text)).map_or_else(|it| it, |it| panic!("{it:?}"));
+            assert!(!format!("{problem:?}").contains(&number[..4]), "{problem:?}");
+        }
+        assert!(!has_card_number(b"1234567890123 4242424242424241 20260131"));
+    }
+
+    #[test]
+    fn s61_s64_size_and_type_are_looked_at_first() {
+        assert_eq!(problem("application/json", vec![b' '; MOST_BYTES + 1]).0, 413);
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert_eq!(problem(content_type, "{}").0, 415, "{content_type}");
+        }
+        let mut compressed = request("application/json", "{}");
+        compressed.headers_mut().insert(CONTENT_ENCODING, "gzip".parse().unwrap_or_else(|error| panic!("{error}")));
+        assert!(body::<Wanted>(&compressed).is_err_and(|problem| problem.status.as_u16() == 415));
+    }
+
+    #[test]
+    fn s62_json_meant_to_hurt_is_refused() {
+        let deep = "[".repeat(10_000);
+        let surrogate = r#"{"plan":"\ud800","quantity":1}"#;
+        for text in [deep.as_str(), surrogate, "", "null", "{}x", r#"{"plan":"crm-basic","quantity":1} {}"#] {
+            assert_eq!(refused(text).0, 400, "{}", &text[..text.len().min(40)]);
+        }
+        assert_eq!(problem("application/json", b"{\"plan\":\"\xff\"}".to_vec()).0, 400);
+    }
+
+    #[test]
+    fn s36_s37_an_idempotency_key_is_needed_and_visible() {
+        let with = |values: &[&[u8]]| {
+            let mut request = request("application/json", "{}");
+            for value in values {
+                let value = lambda_http::http::HeaderValue::from_bytes(value);
+                let value = value.unwrap_or_else(|error| panic!("{error}"));
+                request.headers_mut().append("idempotency-key", value);
+            }
+            idempotency_key(&request).map_err(|problem| problem.status.as_u16())
+        };
+        assert!(with(&[b"order-1"]).is_ok());
+        let long = [b'a'; 256];
+        let bad: [&[&[u8]]; 7] = [&[], &[b""], &[&long], &[b"a b"], &[b"a\tb"], &[b"\xff"], &[b"a", b"b"]];
+        for bad in bad {
+            assert!(with(bad).is_err_and(|status| status == 400), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Who is calling, and what they may do.
+//!
+//! The API's authorizer has checked the token's signature. What it says is read
+//! again here, by type, because an authorizer hands claims on as text: an array
+//! that contains our issuer, a missing expiry or a claim given twice would look
+//! right there (RELIABILITY S1–S16).
+
+use crate::config::TokenRules;
+use crate::http::Problem;
+use billing::id::CustomerId;
+use data_encoding::BASE64URL_NOPAD;
+use http::header::AUTHORIZATION;
+use jiff::Timestamp;
+use lambda_http::Request;
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub customer: CustomerId,
+    pub email: Option<String>,
+}
+
+/// What a token must allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Read,
+    Write,
+    Admin,
+}
+
+impl Scope {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "billing:read",
+            Self::Write => "billing:write",
+            Self::Admin => "billing:admin",
+        }
+    }
+}
+
+/// No token is longer, and none is parsed that is.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// The caller of `request`, if their token says all it must at `now` (by the
+/// world's clock: a token knows no test clock) and allows `scope`.
+pub fn caller(rules: &TokenRules, request: &Request, scope: Scope, now: Timestamp) -> Result<Caller, Problem> {
+    let token = bearer(request).ok_or_else(|| unauthorized("a bearer token is needed"))?;
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(unauthorized("the token is not a signed JWT"));
+    };
+    check_header(&part(header)?)?;
+    let claims: Claims = match part(claims) {
+        Ok(claims) => claims,
+        Err(_) if has_twice(claims) => return Err(Problem::forbidden("the token says something twice")),
+        Err(problem) => return Err(problem),
+    };
+    claims.check(rules, now)?;
+    claims.allow(scope)?;
+    Ok(Caller { customer: claims.customer(&rules.customer_claim)?, email: claims.email(&rules.email_claim) })
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= MOST_BYTES && token.bytes().all(plain)).then_some(token)
+}
+
+fn part<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let unreadable = || unauthorized("the token cannot be read");
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| unreadable())?;
+    serde_json::from_slice(&bytes).map_err(|_| unreadable())
+}
+
+/// Only RS256, by a key that the issuer names; never by one that the token brings along.
+fn check_header(header: &Claims) -> Result<(), Problem> {
+    let brings_key = ["jku", "x5u", "x5c", "jwk", "crit"].iter().any(|name| header.0.contains_key(*name));
+    let names_key = header.text("kid").is_some_and(|kid| !kid.is_empty());
+    match header.text("alg") == Some("RS256") && names_key && !brings_key {
+        true => Ok(()),
+        false => Err(unauthorized("the token is not signed as it must be")),
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::unauthorized(detail)
+}
+
+/// A JSON object in which no name stands twice.
+struct Claims(BTreeMap<String, Value>);
+
+const TWICE: &str = "a claim stands twice";
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Claims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+                let mut claims = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if claims.insert(name, value).is_some() {
+                        return Err(A::Error::custom(TWICE));
+                    }
+                }
+                Ok(Claims(claims))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+fn has_twice(text: &str) -> bool {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).unwrap_or_default();
+    serde_json::from_slice::<Claims>(&bytes).is_err_and(|error| error.to_string().starts_with(TWICE))
+}
+
+impl Claims {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    fn check(&self, rules: &TokenRules, now: Timestamp) -> Result<(), Problem> {
+        if self.text("iss") != Some(rules.issuer.as_str()) {
+            return Err(unauthorized("the token is from another issuer"));
+        }
+        let for_us = match self.0.get("aud") {
+            Some(Value::String(audience)) => *audience == rules.audience,
+            Some(Value::Array(audiences)) => audiences.iter().any(|it| it.as_str() == Some(&rules.audience)),
+            _ => false,
+        };
+        if !for_us {
+            return Err(unauthorized("the token is for another audience"));
+        }
+        let seconds = |name| self.0.get(name).and_then(Value::as_i64);
+        if seconds("exp").is_none_or(|exp| exp <= now.as_second()) {
+            return Err(unauthorized("the token has expired"));
+        }
+        match self.0.contains_key("nbf") && seconds("nbf").is_none_or(|nbf| nbf > now.as_second()) {
+            true => Err(unauthorized("the token is not valid yet")),
+            false => Ok(()),
+        }
+    }
+
+    fn allow(&self, scope: Scope) -> Result<(), Problem> {
+        let scopes = self.text("scope").unwrap_or_default();
+        match scopes.split(' ').any(|it| it == scope.as_str()) {
+            true => Ok(()),
+            false => Err(Problem::forbidden(format!("the token lacks the scope {}", scope.as_str()))),
+        }
+    }
+
+    fn customer(&self, claim: &str) -> Result<CustomerId, Problem> {
+        let customer = self.text(claim).and_then(|text| CustomerId::try_from(text.to_owned()).ok());
+        customer.ok_or_else(|| Problem::forbidden("the token names no customer"))
+    }
+
+    fn email(&self, claim: &str) -> Option<String> {
+        let plausible = |it: &&str| it.len() <= 254 && it.contains('@') && it.bytes().all(|b| b.is_ascii_graphic());
+        self.text(claim).filter(plausible).map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lambda_http::Body;
+    use serde_json::json;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn rules() -> TokenRules {
+        TokenRules {
+            issuer: "https://issuer.example".to_owned(),
+            audience: "billing".to_owned(),
+            customer_claim: "sub".to_owned(),
+            email_claim: "email".to_owned(),
+        }
+    }
+
+    fn token(header: &Value, claims: &str) -> String {
+        let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+        format!("{}.{}.c2ln", encode(&header.to_string()), encode(claims))
+    }
+
+    fn status(authorization: &[&str], scope: Scope) -> u16 {
+        let mut request = Request::new(Body::Empty);
+        for value in authorization {
+            let value = value.parse().unwrap_or_else(|error| panic!("{error}"));
+            request.headers_mut().append(AUTHORIZATION, value);
+        }
+        let now = Timestamp::from_second(NOW).unwrap_or_default();
+        caller(&rules(), &request, scope, now).map_or_else(|problem| problem.status.as_u16(), |_| 200)
+    }
+
+    fn good_header() -> Value {
+        json!({"alg": "RS256", "kid": "k1", "typ": "JWT"})
+    }
+
+    fn good_claims() -> Value {
+        json!({"iss": "https://issuer.example", "aud": "billing", "sub": "acme", "exp": NOW + 60,
+            "scope": "billing:read billing:write"})
+    }
+
+    fn with_header(change: impl FnOnce(&mut Value)) -> u16 {
+        let mut header = good_header();
+        change(&mut header);
+        status(&[&format!("Bearer {}", token(&header, &good_claims().to_string()))], Scope::Read)
+    }
+
+    fn with_claims(change: impl FnOnce(&mut Value)) -> u16 {
+        let mut claims = good_claims();
+        change(&mut claims);
+        status(&[&format!("Bearer {}", token(&good_header(), &claims.to_string()))], Scope::Write)
+    }
+
+    fn without(claim: &str) -> u16 {
+        with_claims(|it| {
+            it.as_object_mut().and_then(|it| it.remove(claim));
+        })
+    }
+
+    #[test]
+    fn a_good_token_names_its_caller() {
+        assert_eq!(with_claims(|_| {}), 200);
+        assert_eq!(with_claims(|it| it["aud"] = json!(["other", "billing"])), 200);
+    }
+
+    #[test]
+    fn s1_s16_one_token_is_needed_and_exactly_one() {
+        let good = format!("Bearer {}", token(&good_header(), &good_claims().to_string()));
+        assert_eq!(status(&[], Scope::Read), 401);
+        assert_eq!(status(&[&good, &good], Scope::Read), 401);
+        for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a.b", "Bearer a.b.c", "Bearer a.b.c.d"] {
+            assert_eq!(status(&[bad], Scope::Read), 401, "{bad}");
+        }
+        assert_eq!(status(&[&format!("{good}, {good}")], Scope::Read), 401);
+    }
+
+    #[test]
+    fn s2_s3_s4_only_rs256_is_accepted() {
+        for alg in ["none", "nOnE", "HS256", "PS256", "ES256", "rs256", ""] {
+            assert_eq!(with_header(|it| it["alg"] = alg.into()), 401, "{alg}");
+        }
+    }
+
+    #[test]
+    fn s5_s6_the_key_is_the_issuers_and_never_the_tokens() {
+        assert_eq!(with_header(|it| it["kid"] = Value::Null), 401);
+        for name in ["jku", "x5u", "jwk", "x5c", "crit"] {
+            assert_eq!(with_header(|it| it[name] = "https://evil.example".into()), 401, "{name}");
+        }
+    }
+
+    #[test]
+    fn s7_s8_s9_a_token_has_a_time() {
+        assert_eq!(without("exp"), 401);
+        for exp in [json!(NOW), json!(NOW - 1), json!("never"), json!(i128::from(NOW + 60).to_string()), json!(null)] {
+            assert_eq!(with_claims(|it| it["exp"] = exp.clone()), 401, "{exp}");
+        }
+        assert_eq!(with_claims(|it| it["nbf"] = (NOW + 1).into()), 401);
+        assert_eq!(with_claims(|it| it["nbf"] = "now".into()), 401);
+        assert_eq!(with_claims(|it| it["nbf"] = NOW.into()), 200);
+    }
+
+    #[test]
+    fn s10_s11_a_token_is_from_our_issuer_and_for_us() {
+        for claim in ["aud", "iss"] {
+            assert_eq!(without(claim), 401, "{claim}");
+            assert_eq!(with_claims(|it| it[claim] = "other".into()), 401, "{claim}");
+            assert_eq!(with_claims(|it| it[claim] = json!({"billing": "billing"})), 401, "{claim}");
+        }
+        assert_eq!(with_claims(|it| it["iss"] = json!(["https://issuer.example"])), 401);
+    }
+
+    #[test]
+    fn s12_s13_a_scope_allows_what_it_says_and_nothing_else() {
+        assert_eq!(without("scope"), 403);
+        assert_eq!(with_claims(|it| it["scope"] = "billing:read".into()), 403);
+        assert_eq!(with_claims(|it| it["scope"] = "billing:writer openid".into()), 403);
+        assert_eq!(with_claims(|it| it["scope"] = json!(["billing:write"])), 403);
+    }
+
+    #[test]
+    fn s14_a_customer_is_a_name_and_not_a_pattern() {
+        assert_eq!(without("sub"), 403);
+        let hostile = [json!(["acme"]), json!("t1#SUB"), json!("*"), json!("a\u{0}"), json!("x".repeat(301)), json!(7)];
+        for sub in hostile {
+            assert_eq!(with_claims(|it| it["sub"] = sub.clone()), 403, "{sub}");
+        }
+    }
+
+    #[test]
+    fn s15_a_claim_given_twice_is_refused() {
+        let claims = good_claims().to_string().replacen('{', "{\"sub\":\"globex\",", 1);
+        assert_eq!(status(&[&format!("Bearer {}", token(&good_header(), &claims))], Scope::Read), 403);
+    }
+}

@@ -1,0 +1,85 @@
+//! How the billing domain meets the world: DynamoDB, the payment gateways,
+//! HTTP and SQS. Adapters only; a business rule found here is in the wrong crate.
+//!
+//! | module          | what it translates                                             |
+//! |-----------------|----------------------------------------------------------------|
+//! | [`config`]      | the environment, once, at cold start                           |
+//! | [`http_client`] | the one HTTP and TLS stack                                     |
+//! | [`aws`]         | clients of AWS services over it                                |
+//! | [`dynamodb`]    | records to items; [`dynamodb::keys`] has the chart of the table|
+//! | [`sqs`]         | messages in and out                                            |
+//! | [`gateways`]    | payments to Stripe and Paystack, and their webhooks back       |
+//! | [`identity`]    | tokens to callers                                              |
+//! | [`return_url`]  | where a customer may be sent back to                           |
+//! | [`clock`]       | the world's time, or a test stack's                            |
+//! | [`http`]        | requests in, replies and problems out                          |
+//! | [`catalogue`]   | catalogue documents to what is for sale                        |
+//! | [`view`]        | the shapes of our own API                                      |
+
+pub mod aws;
+pub mod catalogue;
+pub mod clock;
+pub mod config;
+pub mod dynamodb;
+pub mod gateways;
+pub mod http;
+pub mod http_client;
+pub mod identity;
+pub mod return_url;
+pub mod sqs;
+pub mod view;
+
+use crate::http::Problem;
+use billing::payment::Gateway;
+use billing::workflow::Billing;
+use clock::StackClock;
+use config::Config;
+use gateways::{Clients, KeySource};
+use http_client::SdkClient;
+use identity::{Caller, Scope};
+use jiff::Timestamp;
+use lambda_http::Request;
+
+/// The workflows over the real adapters, and what the edge needs besides.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub billing: Billing<dynamodb::Table, Clients, StackClock>,
+    pub config: Config,
+    pub sdk: SdkClient,
+}
+
+/// Reads the environment once, at cold start, and fails loudly if it is wrong.
+///
+/// Calls nobody: secrets are read by whoever first needs one.
+pub fn app() -> Result<App, lambda_http::Error> {
+    lambda_http::tracing::init_default_subscriber();
+    let config = Config::from_env()?;
+    let http = http_client::client()?;
+    let sdk = SdkClient(http.clone());
+    let table = dynamodb::Table::new(aws::dynamodb(&config.aws, &sdk), config.table.clone());
+    let clock = match config.test_clock {
+        true => StackClock::Test(table.clone()),
+        false => StackClock::World,
+    };
+    let mut clients = Clients::default();
+    for gateway in Gateway::ALL {
+        let access = config.gateways.of(gateway);
+        if let Some(arn) = &access.secret_arn {
+            let keys = KeySource::secret(aws::secrets_manager(&config.aws, &sdk), arn.clone());
+            clients = clients.with(gateway, &access.api, http.clone(), keys);
+        }
+    }
+    Ok(App { billing: Billing::new(table, clients, clock), config, sdk })
+}
+
+impl App {
+    /// The caller of `request`, if their token allows `scope`.
+    pub fn caller(&self, request: &Request, scope: Scope) -> Result<Caller, Problem> {
+        identity::caller(&self.config.tokens, request, scope, world_time())
+    }
+}
+
+/// The time that gateways and issuers go by, whatever a test clock says.
+pub fn world_time() -> Timestamp {
+    Timestamp::now()
+}
