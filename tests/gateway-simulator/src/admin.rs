@@ -1,0 +1,244 @@
+//! The admin routes: settings, faults, webhooks, and the books for checkers.
+
+use crate::books::Filter;
+use crate::faults::Order;
+use crate::gateway::{Answer, Call, Gateway};
+use crate::state::{Shared, State};
+use crate::webhooks::{Mode, ReleaseOrder};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+const COMMANDS: [&str; 8] =
+    ["configure", "faults", "webhooks", "webhooks/release", "webhooks/resend", "clock", "forget-keys", "reset"];
+const MOST_SECONDS: i64 = 20 * 366 * 86_400;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Configure {
+    stripe: Option<ConfigureStripe>,
+    paystack: Option<ConfigurePaystack>,
+}
+
+/// What is absent stays as it is; an address of null takes the address away.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigureStripe {
+    secret_key: Option<String>,
+    webhook_secret: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    webhook_url: Option<Option<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigurePaystack {
+    secret_key: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    webhook_url: Option<Option<String>>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetMode {
+    gateway: Gateway,
+    mode: Mode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    gateway: Gateway,
+    #[serde(default)]
+    order: ReleaseOrder,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resend {
+    gateway: Gateway,
+    reference: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: Option<i64>,
+    now: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+pub(crate) fn answer(shared: &Shared, part: &str, call: &Call) -> Answer {
+    if part == "health" {
+        let version = env!("CARGO_PKG_VERSION");
+        let now = shared.look(State::stamp);
+        return Answer::json(200, json!({"status": "ok", "version": version, "now": now}));
+    }
+    let json = call.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+    if call.method == "POST" && !call.body.is_empty() && !json {
+        // Also what keeps other sites' forms, in a browser on this machine, from ordering faults.
+        return Answer::json(415, json!({"error": "content-type: must be application/json"}));
+    }
+    match (call.method.as_str(), call.path.trim_end_matches('/')) {
+        ("GET", "books") => outcome(filter(&call.query).map(|filter| shared.look(|state| books(state, &filter)))),
+        ("GET", "faults") => Answer::json(200, shared.look(|state| json!({"faults": state.faults.waiting()}))),
+        ("DELETE", "faults") => {
+            shared.change(|state| state.faults.clear());
+            Answer::json(200, json!({"faults": []}))
+        }
+        ("POST", command) if COMMANDS.contains(&command) => {
+            outcome(shared.change(|state| order(state, command, &call.body)))
+        }
+        _ => Answer::json(404, json!({"error": "no such admin route"})),
+    }
+}
+
+fn outcome(result: Result<Value, String>) -> Answer {
+    match result {
+        Ok(value) => Answer::json(200, value),
+        Err(error) => Answer::json(400, json!({"error": error})),
+    }
+}
+
+/// Carries out `POST /admin/<command>`. Refusals name the field.
+pub(crate) fn order(state: &mut State, command: &str, body: &str) -> Result<Value, String> {
+    match command {
+        "configure" => configure(state, read(body)?),
+        "faults" => {
+            state.faults.order(read::<Order>(body)?)?;
+            Ok(json!({"faults": state.faults.waiting()}))
+        }
+        "webhooks" => {
+            let SetMode { gateway, mode } = read(body)?;
+            state.webhooks.set_mode(gateway, mode);
+            Ok(json!({"webhooks": state.webhooks.modes()}))
+        }
+        "webhooks/release" => {
+            let Release { gateway, order } = read(body)?;
+            Ok(json!({"released": state.webhooks.release(gateway, order)}))
+        }
+        "webhooks/resend" => {
+            let Resend { gateway, reference } = read(body)?;
+            Ok(json!({"resent": state.webhooks.resend(gateway, &reference)}))
+        }
+        "clock" => {
+            advance(state, read(body)?)?;
+            Ok(json!({"now": state.stamp()}))
+        }
+        "forget-keys" => {
+            read::<Nothing>(body)?;
+            Ok(json!({"forgotten": state.stripe.forget_keys()}))
+        }
+        "reset" => {
+            read::<Nothing>(body)?;
+            state.reset();
+            Ok(json!({"status": "reset"}))
+        }
+        _ => Err(format!("there is no /admin/{command}")),
+    }
+}
+
+/// By so much, or to a time; never back.
+fn advance(state: &mut State, wanted: Advance) -> Result<(), String> {
+    let seconds = match (wanted.advance_seconds, wanted.now) {
+        (Some(seconds), None) if seconds >= 0 => seconds,
+        (Some(_), None) => return Err("advance_seconds: time goes forward only".to_owned()),
+        (None, Some(now)) => {
+            let now: jiff::Timestamp = now.parse().map_err(|error| format!("now: {error}"))?;
+            now.as_second().saturating_sub(state.now()).max(0)
+        }
+        (Some(_), Some(_)) | (None, None) => return Err("either advance_seconds or now must be sent".to_owned()),
+    };
+    let ahead = state.ahead.saturating_add(seconds);
+    if ahead > MOST_SECONDS {
+        return Err("time goes forward by twenty years at most".to_owned());
+    }
+    state.ahead = ahead;
+    Ok(())
+}
+
+fn configure(state: &mut State, wanted: Configure) -> Result<Value, String> {
+    let mut settings = state.settings.clone();
+    if let Some(stripe) = wanted.stripe {
+        set(&mut settings.stripe.secret_key, stripe.secret_key, "stripe.secret_key")?;
+        set(&mut settings.stripe.webhook_secret, stripe.webhook_secret, "stripe.webhook_secret")?;
+        set_address(&mut settings.stripe.webhook_url, stripe.webhook_url, "stripe.webhook_url")?;
+    }
+    if let Some(paystack) = wanted.paystack {
+        set(&mut settings.paystack.secret_key, paystack.secret_key, "paystack.secret_key")?;
+        set_address(&mut settings.paystack.webhook_url, paystack.webhook_url, "paystack.webhook_url")?;
+    }
+    state.settings = settings;
+    Ok(json!({
+        "stripe": {"webhook_url": state.settings.stripe.webhook_url},
+        "paystack": {"webhook_url": state.settings.paystack.webhook_url},
+    }))
+}
+
+fn set(place: &mut String, value: Option<String>, field: &str) -> Result<(), String> {
+    match value {
+        Some(value) if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err(format!("{field}: must be visible ASCII characters"))
+        }
+        Some(value) => {
+            *place = value;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn set_address(place: &mut Option<String>, value: Option<Option<String>>, field: &str) -> Result<(), String> {
+    match value {
+        Some(Some(url)) => {
+            *place = Some(loopback(&url).ok_or_else(|| format!("{field}: must be an http address on this machine"))?);
+        }
+        Some(None) => *place = None,
+        None => {}
+    }
+    Ok(())
+}
+
+/// The simulator speaks to nobody but this machine.
+fn loopback(text: &str) -> Option<String> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let host = url.host_str()?;
+    let local = host == "localhost" || host.ends_with(".localhost") || host == "[::1]";
+    let local = local || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    (url.scheme() == "http" && local).then(|| text.to_owned())
+}
+
+pub(crate) fn books(state: &State, filter: &Filter) -> Value {
+    let (charges, refunds) = state.books.show(filter);
+    let deliveries = state.webhooks.show(filter);
+    json!({"charges": charges, "refunds": refunds, "deliveries": deliveries, "requests": state.requests})
+}
+
+fn filter(query: &str) -> Result<Filter, String> {
+    let mut fields = serde_json::Map::new();
+    for (name, value) in crate::pages::fields(query).ok_or("the query cannot be decoded")? {
+        fields.insert(name, Value::String(value));
+    }
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| describe(&error))
+}
+
+/// An empty body is an empty object.
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
+    let body = if body.trim().is_empty() { "{}" } else { body };
+    let mut reader = serde_json::Deserializer::from_str(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| describe(&error))?;
+    reader.end().map_err(|error| error.to_string())?;
+    Ok(value)
+}
+
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let path = error.path().to_string();
+    if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) }
+}
