@@ -16,11 +16,13 @@ async fn main() -> Result<(), Error> {
 /// `?limit=` 1 to 100 (20 if it is not said), `?before=` the id that the page before said is `next`.
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
-    let limit = query(&request, "limit")?.unwrap_or(20_u8);
-    if !(1..=100).contains(&limit) {
-        return Err(Problem::invalid("limit", "must be 1 to 100"));
-    }
+    let limit: Option<String> = query(&request, "limit")?;
+    let limit = limit.map_or(Some(20_u8), |text| text.parse().ok().filter(|limit| (1..=100).contains(limit)));
+    let limit = limit.ok_or_else(|| Problem::invalid("limit", "must be 1 to 100"))?;
     let before: Option<PaymentId> = query(&request, "before")?;
+    if before.as_ref().is_some_and(|id| !id.belongs_to(&caller.customer)) {
+        return Err(Problem::unreadable("is not the end of one of your pages").at("before"));
+    }
     let payments = app.billing.payments(&caller.customer, before.as_ref(), limit.into()).await?;
     let next = payments.get(usize::from(limit).saturating_sub(1)).map(|last| &last.id);
     let list: Vec<Value> = payments.iter().map(view::payment).collect();

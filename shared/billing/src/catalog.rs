@@ -212,9 +212,10 @@ pub struct CatalogueProblem {
     pub problem: String,
 }
 
-/// A family is committed in one transaction of at most a hundred records, two a plan and one a meter's name.
-const MOST_PLANS: usize = 30;
-const MOST_METER_NAMES: usize = 30;
+/// A family is committed in one transaction of at most a hundred records: itself,
+/// two for each plan, and one for each name that a meter has or gives up.
+const MOST_PLANS: usize = 20;
+const MOST_METER_NAMES: usize = 25;
 
 impl Catalogue {
     /// Everything that is wrong, in the order of the document. Empty: it may be stored.
@@ -370,7 +371,8 @@ mod tests {
 
     #[test]
     fn a_problem_names_the_plan_and_the_field() {
-        let cases: [(&str, fn(&mut serde_json::Value), &str); 9] = [
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(&str, Change, &str); 9] = [
             ("a plan outside its family", |it| it["plans"][0]["id"] = "crm-basic".into(), "id"),
             ("tier zero", |it| it["plans"][0]["tier"] = 0.into(), "tier"),
             ("an unknown feature", |it| it["plans"][0]["features"] = serde_json::json!(["telepathy"]), "features"),

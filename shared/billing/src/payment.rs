@@ -231,6 +231,10 @@ const ASKED_FOR_AT_MOST: SignedDuration = days(6);
 /// How long a charge that nobody wants any more may still turn up at the gateway.
 const ABANDONED_AFTER: SignedDuration = days(2);
 
+/// And how often it must have been looked for: a clock that jumps by days must
+/// not make the first look the last. Eight looks take most of a day.
+const LOOKS_BEFORE_ABANDONED: u32 = 8;
+
 /// How long a request to the gateway may still be running in another process.
 const A_REQUEST_RUNS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
 
@@ -363,7 +367,9 @@ impl Payment {
     #[must_use]
     pub(crate) fn abandoned(self, now: Timestamp) -> Self {
         match self.status {
-            PaymentStatus::Pending { .. } if now >= after(self.created_at, ABANDONED_AFTER) => {
+            PaymentStatus::Pending { tries, .. }
+                if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_ABANDONED =>
+            {
                 Self { status: PaymentStatus::Expired { at: now }, ..self }
             }
             PaymentStatus::Pending { .. }
@@ -400,6 +406,17 @@ impl Payment {
             | PaymentStatus::Unresolved { .. }
             | PaymentStatus::Succeeded { .. }
             | PaymentStatus::Refunded { .. } => None,
+        }
+    }
+
+    /// Whether money was taken: then nothing the gateway says changes the outcome.
+    pub fn is_settled(&self) -> bool {
+        match self.status {
+            PaymentStatus::Succeeded { .. } | PaymentStatus::RefundDue { .. } | PaymentStatus::Refunded { .. } => true,
+            PaymentStatus::Pending { .. }
+            | PaymentStatus::Failed { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. } => false,
         }
     }
 
@@ -600,6 +617,18 @@ mod tests {
         }
         payment = payment.clone().unanswered(after(payment.created_at, days(6)));
         assert!(matches!(payment.status, PaymentStatus::Unresolved { .. }));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_abandons_nothing_at_the_first_look() {
+        let mut payment = off_session_payment();
+        let jumped = after(payment.created_at, days(2));
+        payment = payment.abandoned(jumped);
+        assert!(payment.due_at().is_some_and(|next| next > jumped));
+        let looks = std::iter::successors(Some(payment), |it| it.due_at().map(|next| it.clone().abandoned(next)));
+        let Some(last) = looks.last() else { panic!("it is looked for") };
+        let PaymentStatus::Expired { at } = last.status else { panic!("{:?}", last.status) };
+        assert!(at.duration_since(jumped) > SignedDuration::from_hours(12));
     }
 
     #[test]

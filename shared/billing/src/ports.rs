@@ -44,8 +44,9 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Wanted>, StoreError>> + Send;
 
-    /// Applies every write or none. When both a conflict and a duplicate stand
-    /// in the way, the answer is [`StoreError::Conflict`].
+    /// Applies every write or none: at most a hundred, each to another record.
+    /// When both a conflict and a duplicate stand in the way, the answer is
+    /// [`StoreError::Conflict`].
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -117,6 +118,12 @@ impl Write {
             None => 0,
         };
         if seen == 0 { Self::Create(record) } else { Self::Replace { record, seen } }
+    }
+
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Create(record) | Self::Replace { record, .. } => record.key(),
+        }
     }
 }
 

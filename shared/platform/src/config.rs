@@ -99,6 +99,11 @@ pub fn queue_url(name: &'static str) -> Result<String, Missing> {
     required(name)
 }
 
+/// The name under which this function was deployed; empty where there is none.
+pub fn function_name() -> String {
+    optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()
+}
+
 fn required(name: &'static str) -> Result<String, Missing> {
     optional(name).ok_or(Missing(name))
 }

@@ -22,6 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client that follows no redirect, uses no proxy of the environment and gives up in time.
 pub fn client() -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
+    client_with(TIMEOUT)
+}
+
+/// The same with another patience, for tests that wait for it to end.
+pub fn client_with(timeout: Duration) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -32,7 +37,7 @@ pub fn client() -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sy
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TIMEOUT)
+        .timeout(timeout)
         .build()?;
     Ok(client)
 }

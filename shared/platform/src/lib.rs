@@ -14,6 +14,7 @@
 //! | [`clock`]       | the world's time, or a test stack's                            |
 //! | [`http`]        | requests in, replies and problems out                          |
 //! | [`catalogue`]   | catalogue documents to what is for sale                        |
+//! | [`metrics`]     | counts that alarms listen to                                   |
 //! | [`view`]        | the shapes of our own API                                      |
 
 pub mod aws;
@@ -25,6 +26,7 @@ pub mod gateways;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod metrics;
 pub mod return_url;
 pub mod sqs;
 pub mod view;

@@ -2,7 +2,7 @@
 //! time, reporting only the failed ones back.
 
 use crate::config::{Missing, queue_url};
-use crate::{App, aws};
+use crate::{App, aws, metrics};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
@@ -95,6 +95,7 @@ where
         let result: Result<(), Error> = work.instrument(span.clone()).await;
         if let Err(error) = result {
             tracing::error!(parent: &span, error = %chain(&*error), "message {id} failed and will be retried");
+            metrics::count(metrics::FAILED_MESSAGES);
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = id;
             response.batch_item_failures.push(failure);

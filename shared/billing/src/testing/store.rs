@@ -11,6 +11,9 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<State>);
 
+/// As many as a transaction of DynamoDB has.
+const MOST_WRITES: usize = 100;
+
 #[derive(Debug, Default)]
 struct State {
     records: BTreeMap<Key, Record>,
@@ -103,9 +106,9 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<Payment>, StoreError> {
         let state = lock(&self.0);
-        let payments = state.records.values().rev().filter_map(|record| match record {
-            Record::Payment(it) if it.customer == *customer => Some(it),
-            _ => None,
+        let payments = state.records.values().rev().filter_map(|record| {
+            let Record::Payment(it) = record else { return None };
+            (it.customer == *customer).then_some(it)
         });
         let older = payments.filter(|payment| before.is_none_or(|before| payment.id < *before));
         Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
@@ -124,6 +127,10 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let keys: BTreeSet<Key> = writes.iter().map(Write::key).collect();
+        if keys.len() < writes.len() || writes.len() > MOST_WRITES {
+            return Err(StoreError::Unavailable("a commit that no store takes".into()));
+        }
         let mut state = lock(&self.0);
         match &mut state.commits_left {
             Some(0) => return Err(StoreError::Unavailable("told to fail".into())),

@@ -120,8 +120,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             Err(error) => return self.ask_later(scene.payment.unanswered(now), error).await,
             Ok(None) => match &scene.payment.collection {
-                // Nobody was ever given an address to pay at.
-                Collection::Checkout { .. } if closing => {
+                // Nobody was ever given an address to pay at. Where somebody was, "never heard of" is no answer.
+                Collection::Checkout { opened: None, .. } if closing => {
                     self.settle(scene, Outcome::Expired, None, now).await?;
                     return Ok(());
                 }

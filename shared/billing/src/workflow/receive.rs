@@ -2,7 +2,6 @@
 
 use super::{Billing, MOST_RACES};
 use crate::delivery::{Delivery, DeliveryId, DeliveryStatus, Notice};
-use crate::payment::PaymentStatus;
 use crate::ports::{Clock, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use jiff::Timestamp;
 
@@ -40,7 +39,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             None => None, // not ours, or about nothing we sell: kept, and that is all
         };
         let Some(scene) = scene else { return self.keep(delivery.finished()).await };
-        if is_final(&scene.payment.status) {
+        if scene.payment.is_settled() {
             return self.keep(delivery.finished()).await;
         }
         match self.gateways.find(&scene.payment).await {
@@ -67,15 +66,5 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub(super) async fn is_done(&self, id: &DeliveryId) -> Result<bool, StoreError> {
         let delivery = self.store.get(vec![Key::Delivery(id.clone())]).await?.delivery();
         Ok(delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Done))
-    }
-}
-
-fn is_final(status: &PaymentStatus) -> bool {
-    match status {
-        PaymentStatus::Succeeded { .. } | PaymentStatus::RefundDue { .. } | PaymentStatus::Refunded { .. } => true,
-        PaymentStatus::Pending { .. }
-        | PaymentStatus::Failed { .. }
-        | PaymentStatus::Expired { .. }
-        | PaymentStatus::Unresolved { .. } => false,
     }
 }

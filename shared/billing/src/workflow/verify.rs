@@ -22,7 +22,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return Err(VerifyError::NoPayment);
         }
         let scene = self.scene(customer, id).await?.ok_or(VerifyError::NoPayment)?;
-        let scene = match self.gateways.find(&scene.payment).await? {
+        let answer = match scene.payment.is_settled() {
+            true => None,
+            false => self.gateways.find(&scene.payment).await?,
+        };
+        let scene = match answer {
             Some(outcome) => {
                 let now = self.clock.now().await?;
                 self.settle(scene, outcome, None, now).await?

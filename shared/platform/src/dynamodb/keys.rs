@@ -33,7 +33,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
-use billing::id::{CustomerId, PaymentId};
+use billing::id::{CustomerId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
 use sha2::{Digest, Sha256};
@@ -123,11 +123,19 @@ pub fn wanted(item: &Item) -> Option<Wanted> {
         Some(numbers) => {
             let mut numbers = numbers.split('#').map(str::parse);
             let mut next = || numbers.next()?.ok();
-            let subscription = billing::id::SubscriptionId::nth(&customer, next()?);
+            let subscription = SubscriptionId::nth(&customer, next()?);
             let payment = PaymentId { subscription, period: next()?, attempt: next()? };
             Some(Wanted::Payment { customer, payment })
         }
     }
+}
+
+/// Where in a subscription's history an event belongs, which only its key says.
+pub fn history(pk: &str, sk: &str) -> Option<(CustomerId, SubscriptionId, u64, u16)> {
+    let customer = CustomerId::try_from(pk.strip_prefix("CUST#")?.to_owned()).ok()?;
+    let mut numbers = sk.strip_prefix("EVENT#")?.split('#');
+    let subscription = SubscriptionId::nth(&customer, numbers.next()?.parse().ok()?);
+    Some((customer, subscription, numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn digest(text: &str) -> String {

@@ -40,10 +40,13 @@ impl Keys {
     }
 }
 
+/// The keys, and when they were read.
+type Read = (Instant, Arc<Keys>);
+
 #[derive(Clone, Debug)]
 pub enum KeySource {
     Given(Arc<Keys>),
-    SecretsManager { client: Client, arn: String, cached: Arc<Mutex<Option<(Instant, Arc<Keys>)>>> },
+    SecretsManager { client: Client, arn: String, cached: Arc<Mutex<Option<Read>>> },
 }
 
 const KEPT_FOR: Duration = Duration::from_secs(300);

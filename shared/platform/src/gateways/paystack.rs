@@ -300,8 +300,14 @@ impl Refund {
 
 impl Transaction {
     fn outcome(self, payment: &Payment) -> Outcome {
-        if self.paused {
-            return Outcome::Declined(Decline { code: "paused".to_owned(), remedy: Remedy::AskCustomer });
+        if self.paused || self.status.as_deref() == Some("ongoing") {
+            return match payment.collection {
+                // Nobody is there to do what is waited for. Charging says `paused`, and looking it up later `ongoing`.
+                Collection::OffSession { .. } => {
+                    Outcome::Declined(Decline { code: "paused".to_owned(), remedy: Remedy::AskCustomer })
+                }
+                Collection::Checkout { .. } => Outcome::Pending(Stage::RequiresAction),
+            };
         }
         match self.status.as_deref() {
             Some("success") => self.succeeded(payment),
@@ -312,7 +318,6 @@ impl Transaction {
             // Taken and given back: nothing was paid.
             Some("reversed") => Outcome::Declined(Decline { code: "reversed".to_owned(), remedy: Remedy::NewMethod }),
             Some("abandoned") => Outcome::Pending(Stage::Pending),
-            Some("ongoing") => Outcome::Pending(Stage::RequiresAction),
             Some(_) | None => Outcome::Pending(Stage::Processing),
         }
     }
@@ -357,7 +362,7 @@ impl Saved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::testing::off_session_payment;
+    use billing::testing::{checkout_payment, off_session_payment};
 
     fn money(minor: i64, code: &str) -> Money {
         Money::new(minor, Currency::from_code(code).unwrap_or_else(|| panic!("{code}")))
@@ -422,7 +427,6 @@ mod tests {
     fn every_status_has_a_meaning() {
         let cases = [
             ("abandoned", Outcome::Pending(Stage::Pending)),
-            ("ongoing", Outcome::Pending(Stage::RequiresAction)),
             ("pending", Outcome::Pending(Stage::Processing)),
             ("processing", Outcome::Pending(Stage::Processing)),
             ("queued", Outcome::Pending(Stage::Processing)),
@@ -432,6 +436,15 @@ mod tests {
             assert_eq!(outcome(|it| it["status"] = status.into()), expected, "{status}");
         }
         assert!(matches!(outcome(|it| it["status"] = "failed".into()), Outcome::Declined(_)));
-        assert!(matches!(outcome(|it| it["paused"] = true.into()), Outcome::Declined(_)));
+    }
+
+    #[test]
+    fn a_charge_that_waits_for_a_customer_who_is_not_there_is_declined() {
+        let paused = Outcome::Declined(Decline { code: "paused".to_owned(), remedy: Remedy::AskCustomer });
+        assert_eq!(outcome(|it| it["paused"] = true.into()), paused);
+        assert_eq!(outcome(|it| it["status"] = "ongoing".into()), paused);
+        let at_page: Result<Transaction, _> = serde_json::from_value(json!({"status": "ongoing"}));
+        let at_page = at_page.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(at_page.outcome(&checkout_payment()), Outcome::Pending(Stage::RequiresAction));
     }
 }

@@ -87,7 +87,7 @@ impl Stripe {
         match error.kind.as_str() {
             "card_error" => Ok(Outcome::Declined(declines::decline(&error))),
             // The method is gone, or not this customer's: nothing was charged, and with it nothing will be.
-            "invalid_request_error" if error.param.as_deref() == Some("payment_method") => {
+            "invalid_request_error" if error.is_about_method() => {
                 let code = error.code.unwrap_or_else(|| "payment_method_unusable".to_owned());
                 Ok(Outcome::Declined(Decline { code, remedy: Remedy::NewMethod }))
             }
@@ -132,10 +132,12 @@ impl Stripe {
         };
         let path = format!("/v1/refunds?payment_intent={}&limit=100", receipt.id);
         let made: List<Refund> = self.get(&path).await?.unwrap_or_default();
+        let failed = made.data.iter().filter(|refund| refund.is_off()).count();
         match made.data.into_iter().find(|refund| !refund.is_off()) {
             Some(refund) => Ok(refund.outcome()),
             None => {
-                let key = format!("{}-refund", payment.reference);
+                // After one that failed another is made: under its key Stripe would answer with the failed one.
+                let key = format!("{}-refund-{failed}", payment.reference);
                 let form = vec![
                     ("payment_intent", receipt.id.clone()),
                     ("metadata[reference]", payment.reference.to_string()),
@@ -186,10 +188,14 @@ impl Stripe {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GatewayError> {
         let answer = self.send(Verb::GET, path, None, &[]).await?;
-        match answer.status {
-            http::StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => answer.read().map(Some),
-            _ => Err(rejected(answer.read::<Refused>()?.error)),
+        if answer.status.is_success() {
+            return answer.read().map(Some);
+        }
+        let Refused { error } = answer.read()?;
+        // Only in Stripe's own words: a 404 may also be somebody's on the way.
+        match error.code.as_deref() {
+            Some("resource_missing") => Ok(None),
+            Some(_) | None => Err(rejected(error)),
         }
     }
 
@@ -357,6 +363,20 @@ struct WireError {
     decline_code: Option<String>,
     advice_code: Option<String>,
     param: Option<String>,
+    message: Option<String>,
+}
+
+impl WireError {
+    /// Whether the method is unknown, taken away or another customer's, or the customer is gone. Of a method that was
+    /// detached Stripe says so only in words.
+    fn is_about_method(&self) -> bool {
+        let missing = self.code.as_deref() == Some("resource_missing");
+        match self.param.as_deref() {
+            Some("payment_method") => true,
+            Some("customer") if missing => true,
+            Some(_) | None => self.message.as_deref().is_some_and(|text| text.contains("may not be used again")),
+        }
+    }
 }
 
 #[derive(Deserialize)]

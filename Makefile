@@ -1,0 +1,125 @@
+# The whole manual: make help
+#
+# Everything runs without asking, so that it is the same by hand and on a build machine.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv/bin
+
+# SAM neither reports home nor asks an index for a newer self.
+SAM := __SAM_CLI_APP_DIR="$(CURDIR)/.venv/sam" SAM_CLI_TELEMETRY=0 $(VENV)/sam
+
+# The functions are the folders below functions/; each is a package with a binary of that name.
+FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.toml)))
+
+# What AWS runs them on; the template's parameter of the same name has to agree.
+ARCHITECTURE ?= arm64
+TARGET := $(if $(filter arm64,$(ARCHITECTURE)),aarch64,x86_64)-unknown-linux-gnu
+
+##@ Use it
+
+run: tools ## Start everything on this machine, deploy, tell the story, and serve until Ctrl-C
+	@$(VENV)/python local/commands.py run
+
+stop: ## End the local stack; its state stays in .local
+	@if [ -x $(VENV)/python ]; then $(VENV)/python local/commands.py stop; else echo "No local stack is running."; fi
+
+story: tools ## Tell the story again, with a new customer
+	@$(VENV)/python local/commands.py story
+
+token: tools ## A fresh token for the local API: WHO=acme (default), any other customer, or admin
+	@WHO="$(WHO)" $(VENV)/python local/commands.py token
+
+deploy-local: tools ## Build, and deploy onto the running local stack
+	@$(VENV)/python local/commands.py deploy
+
+catalogue: tools ## Load plans: FILE=catalogue/estates.json, into the local stack or STACK=<name in AWS>
+	@[ -n "$(FILE)" ] || { echo "Which one? make catalogue FILE=catalogue/estates.json [STACK=perennial]" >&2; exit 2; }
+	@$(VENV)/python local/catalogue.py $(if $(STACK),--stack "$(STACK)",--local .local) $(FILE)
+
+##@ Change it
+
+build: ## Compile everything, tests included
+	cargo build --locked --workspace --all-targets
+
+lint: tools format-check clippy templates ## Formatting, clippy and the templates
+
+# The order is by how soon each finds something; one profile and one target folder throughout, so nothing is built twice.
+test: tools format-check clippy build unit templates end-to-end ## Everything that has to hold: what .ci/run runs
+
+format-check:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit:
+	cargo test --locked --workspace
+	$(PYTHON) tests/simulation/planted.py
+
+templates: tools
+	$(VENV)/cfn-lint template.yaml infra/*.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+
+# On a stack of their own, on ports of their own: a local stack that is running is not disturbed.
+end-to-end: tools
+	@if [ -d tests/end-to-end ]; then \
+	    $(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end; fi
+
+deny: ## Licences, bans and advisories of the dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --workspace check
+
+format: ## Format the code
+	cargo fmt --all
+
+tools: ## The virtual environment with the pinned tools, made once
+	@$(PYTHON) local/tools.py
+
+clean: stop ## Remove what was built, the tools and the local stack's state
+	rm -rf target .aws-sam .local .venv
+
+##@ Ship it (README: deploy to AWS)
+
+release: release-tools ## The functions for AWS, in target/lambda: ARCHITECTURE=arm64 (default) or x86_64
+	@# Cross-compiled against the C library of Amazon Linux 2023, whatever this machine has.
+	PATH="$(CURDIR)/target/release-tools/bin:$$PATH" cargo lambda build --locked --release --target $(TARGET).2.34 \
+	    $(addprefix --package ,$(FUNCTIONS)) --bins
+
+deploy: tools ## Build for AWS and deploy, asking what it has to know
+	$(SAM) build
+	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+
+release-tools:
+	@command -v rustup >/dev/null && rustup --quiet target add $(TARGET) || true
+	@if [ ! -f target/release-tools/made ] || [ local/release-requirements.txt -nt target/release-tools/made ]; then \
+	    rm -rf target/release-tools && $(PYTHON) -m venv target/release-tools \
+	    && target/release-tools/bin/pip install --quiet --disable-pip-version-check -r local/release-requirements.txt \
+	    && touch target/release-tools/made; fi
+
+# `sam build` calls build-<LogicalId> for each function and wants a file called bootstrap. One cargo build makes them all, so
+# these only copy. Where from is a question of who asks: the local stack has built (PERENNIAL_BINARIES names the folder), for
+# this machine and with the tests' profile; anyone else is about to deploy to AWS and gets the release build for it.
+ifdef PERENNIAL_BINARIES
+build-%:
+	@cp "$(PERENNIAL_BINARIES)/$(call dashed,$*)" "$(ARTIFACTS_DIR)/bootstrap"
+else
+build-%: release
+	@cp "target/lambda/$(call dashed,$*)/bootstrap" "$(ARTIFACTS_DIR)/bootstrap"
+endif
+
+# CreatePayment -> create-payment
+dashed = $(shell printf '%s' '$(1)' | sed -E 's/([a-z0-9])([A-Z])/\1-\2/g' | tr '[:upper:]' '[:lower:]')
+
+help: ## This
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+
+.PHONY: run stop story token deploy-local catalogue build lint test format-check clippy unit templates end-to-end deny format \
+    tools clean release deploy release-tools help
+.NOTPARALLEL:

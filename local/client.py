@@ -1,0 +1,149 @@
+"""A customer of the local stack, and the hand that moves its time: for the story and the end-to-end tests."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aws
+from processes import Register
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def request(
+    method: str,
+    url: str,
+    *,
+    token: str | None = None,
+    body: Any = None,
+    raw: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = 40,
+) -> Response:
+    """One request, as given: nothing is followed, repeated or tidied up. `body` is sent as JSON, `raw` as it is."""
+    address = urlsplit(url)
+    sent = {"content-type": "application/json"} if body is not None else {}
+    if token is not None:
+        sent["authorization"] = f"Bearer {token}"
+    target = address.path + (f"?{address.query}" if address.query else "")
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=seconds)
+    try:
+        content = raw if body is None else json.dumps(body).encode()
+        connection.request(method, target or "/", content, {**sent, **(headers or {})})
+        answer = connection.getresponse()
+        return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def post_json(url: str, body: Any) -> Any:
+    answer = request("POST", url, body=body)
+    if answer.status >= 300:
+        raise RuntimeError(f"POST {url}: {answer.status} {answer.body.decode(errors='replace')}")
+    return json.loads(answer.body or b"null")
+
+
+class Client:
+    """What stack.json describes, with the calls one makes to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stack = json.loads((folder / "stack.json").read_text())
+        self.outputs: dict[str, str] = json.loads((folder / "outputs.json").read_text())
+        self.api: str = self.stack["api"]
+        self.simulator: str = self.stack["simulator"]
+        self.endpoint: str = self.stack["aws_endpoint"]
+
+    # -- The API
+
+    def call(self, method: str, path: str, **how: Any) -> Response:
+        return request(method, f"{self.api}{path}", **how)
+
+    def advance(self, by: str) -> str:
+        """Move the whole stack's time by an ISO 8601 span; what falls due is done by the next sweep."""
+        answer = self.call("POST", "/test-clock/advance", token=self.stack["tokens"]["admin"], body={"by": by})
+        if answer.status != 200:
+            raise RuntimeError(f"the clock did not move: {answer.status} {answer.body.decode(errors='replace')}")
+        return answer.json()["now"]
+
+    # -- Behind the API
+
+    def sweep(self) -> Any:
+        """What the schedule does every minute, now."""
+        return self.invoke("SweeperFunction")
+
+    def invoke(self, output: str, payload: Any = None) -> Any:
+        return aws.invoke(self.outputs[output], payload or {}, self.endpoint)
+
+    def waiting(self, output: str) -> int:
+        """How many messages a queue holds, those being worked on included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.queues.get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until both work queues are empty."""
+        wait_for(lambda: not self.waiting("RenewalsUrl") and not self.waiting("PaymentRetriesUrl"), seconds, "work to end")
+
+    def running(self, output: str) -> list[int]:
+        """The processes in which a function lives at this moment, for tests that kill them. Linux only."""
+        emulator = Register(self.folder / "processes.json").find("emulator")
+        name = f"AWS_LAMBDA_FUNCTION_NAME={self.outputs[output]}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if emulator and parent == emulator.pid and name in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue  # it has ended meanwhile
+        return found
+
+    def redeliver_after(self, seconds: int) -> None:
+        """Have the work queues deliver again after this long, which is otherwise three minutes."""
+        for output in ("RenewalsUrl", "PaymentRetriesUrl"):
+            wanted = {"VisibilityTimeout": str(seconds)}
+            self.queues.set_queue_attributes(QueueUrl=self.outputs[output], Attributes=wanted)
+
+    def logs(self) -> list[str]:
+        """Every line that the functions wrote."""
+        pages = self.log_service.get_paginator("filter_log_events").paginate(logGroupName=self.outputs["FunctionLogs"])
+        return [event["message"] for page in pages for event in page["events"]]
+
+    @cached_property
+    def table(self) -> Any:
+        return aws.client("dynamodb", self.endpoint)
+
+    @cached_property
+    def queues(self) -> Any:
+        return aws.client("sqs", self.endpoint)
+
+    @cached_property
+    def log_service(self) -> Any:
+        return aws.client("logs", self.endpoint)
+
+
+def wait_for(look: Callable[[], Found], seconds: float, what: str, pause: float = 0.1) -> Found:
+    """Look until there is something to see."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(pause)
+    return found

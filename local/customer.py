@@ -1,0 +1,151 @@
+"""One customer of a running stack, and the gateways they pay at: for the story and the end-to-end tests."""
+
+import http.client
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from client import Client, Response, post_json, request, wait_for
+from issuer import Issuer
+
+# A card that works at each gateway, whenever it is charged.
+GOOD_CARDS = {"paystack": "4084084084084081", "stripe": "4242424242424242"}
+
+PATIENCE = 20.0
+
+
+class Failed(Exception):
+    """Something is not as it was told to be; the message says what."""
+
+
+class Customer:
+    """Someone whom the issuer gives tokens, with what they ask of the API."""
+
+    def __init__(self, client: Client, issuer: Issuer, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.token = issuer.mint(name)
+
+    @classmethod
+    def fresh(cls, client: Client, family: str = "customer") -> "Customer":
+        """One that nobody has seen before."""
+        issuer = Issuer(client.stack["issuer"], client.folder / "issuer.pem")
+        return cls(client, issuer, f"{family}-{secrets.token_hex(4)}")
+
+    def call(self, method: str, path: str, **how: Any) -> Response:
+        return self.client.call(method, path, **{"token": self.token, **how})
+
+    def order(self, *, key: str | None = None, **wanted: Any) -> Response:
+        """POST /payments: the estates' middle plan at Paystack, unless told otherwise."""
+        body = {
+            "plan": "estates-professional",
+            "interval": "month",
+            "currency": "NGN",
+            "quantity": 1,
+            "gateway": "paystack",
+        }
+        headers = {"idempotency-key": key or secrets.token_hex(12)}
+        return self.call("POST", "/payments", body=body | wanted, headers=headers)
+
+    def checkout(self, **wanted: Any) -> dict[str, Any]:
+        """A payment that is open, and where it can be paid."""
+        return granted(self.order(**wanted), 201)["payment"]
+
+    def subscribe(self, *, card: str | None = None, **wanted: Any) -> dict[str, Any]:
+        """Order, pay, and wait until that has reached us. Gives the payment."""
+        payment = self.checkout(**wanted)
+        pay(self.client, payment, card)
+        self.becomes("active")
+        return payment
+
+    def payment(self, payment: str) -> dict[str, Any]:
+        return granted(self.call("GET", f"/payments/{payment}"))["payment"]
+
+    def payments(self) -> list[dict[str, Any]]:
+        return granted(self.call("GET", "/payments"))["payments"]
+
+    def verify(self, payment: str) -> dict[str, Any]:
+        return granted(self.call("POST", f"/payments/{payment}/verify"))
+
+    def subscription(self) -> dict[str, Any]:
+        return granted(self.call("GET", "/subscription"))
+
+    def use(self, meter: str, value: int) -> dict[str, Any]:
+        return granted(self.call("PUT", f"/usage/{meter}", body={"value": value}))
+
+    def downgrade(self, plan: str) -> dict[str, Any]:
+        return granted(self.call("POST", "/subscription/validate-downgrade", body={"plan": plan}))
+
+    def becomes(self, status: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the subscription is in that status."""
+        return self.until(lambda found: found["status"] == status, f"the subscription to be {status}", seconds)
+
+    def until(
+        self, accepts: Callable[[dict[str, Any]], bool], what: str, seconds: float = PATIENCE
+    ) -> dict[str, Any]:
+        """Wait until the subscription is as wanted."""
+        seen: dict[str, Any] = {}
+
+        def look() -> dict[str, Any] | None:
+            seen.update(self.subscription())
+            return dict(seen) if accepts(seen) else None
+
+        try:
+            return wait_for(look, seconds, what, pause=0.05)
+        except TimeoutError as over:
+            dunning = f", dunning {seen['dunning']}" if seen.get("dunning") else ""
+            last = f"{seen.get('status')} until {seen.get('end_date')}{dunning}"
+            raise Failed(f"{over}; {self.name} is {last}") from None
+
+
+def granted(answer: Response, status: int = 200) -> Any:
+    """The body of an answer that has to be a good one."""
+    if answer.status != status:
+        raise Failed(f"expected {status}, got {answer.status}: {answer.body.decode(errors='replace')}")
+    return answer.json()
+
+
+def pay(client: Client, payment: dict[str, Any], card: str | None = None, action: str = "pay") -> Response:
+    """What the customer does on the gateway's page: choose a card, and click Pay or Decline."""
+    page = payment["checkout_url"] or f"{client.simulator}/stripe/elements/{payment['client_secret']}"
+    form = urlencode({"action": action, "card": card or GOOD_CARDS[payment["gateway"]]})
+    answer = request("POST", page, raw=form.encode(), headers={"content-type": "application/x-www-form-urlencoded"})
+    if answer.status >= 400 and card is None and action == "pay":
+        raise Failed(f"{page} answered {answer.status} to a good card")
+    return answer
+
+
+class Gateways:
+    """The hand that makes the simulated gateways go wrong, and the eye on their books."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def fault(self, gateway: str, on: str, kind: str, *, times: int = 1, **details: Any) -> None:
+        order = {"gateway": gateway, "on": on, "fault": {"kind": kind, **details}, "times": times}
+        self.order("faults", order)
+
+    def webhooks(self, gateway: str, mode: str) -> None:
+        self.order("webhooks", {"gateway": gateway, "mode": mode})
+
+    def no_faults(self) -> None:
+        granted(request("DELETE", f"{self.client.simulator}/admin/faults"))
+
+    def calm(self) -> None:
+        """Everything works again."""
+        self.no_faults()
+        for gateway in GOOD_CARDS:
+            self.webhooks(gateway, "deliver")
+
+    def order(self, command: str, body: dict[str, Any]) -> Any:
+        return post_json(f"{self.client.simulator}/admin/{command}", body)
+
+    def books(self, **only: str) -> dict[str, Any]:
+        return granted(request("GET", f"{self.client.simulator}/admin/books?{urlencode(only)}"))
+
+    def taken(self, reference: str) -> list[dict[str, Any]]:
+        """Every time that money was really taken for a reference."""
+        return [charge for charge in self.books(reference=reference)["charges"] if charge["status"] == "succeeded"]

@@ -1,0 +1,228 @@
+//! How many requests of DynamoDB each call makes, through the real workflows.
+//! Every one of them is a round trip that someone waits for and pays for.
+
+use billing::delivery::{DeliveryId, Notice};
+use billing::id::PlanId;
+use billing::payment::{Gateway, Payment, Remedy};
+use billing::ports::{Lane, Wanted};
+use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
+use billing::workflow::Billing;
+use platform::dynamodb::Table;
+use tests::embedded::Embedded;
+
+struct Shop {
+    embedded: Embedded,
+    billing: Billing<Table, FakeGateways, FixedClock>,
+}
+
+/// Requests that read, and transactions that write.
+#[derive(Debug, PartialEq)]
+struct Cost {
+    reads: u32,
+    writes: u32,
+}
+
+const fn cost(reads: u32, writes: u32) -> Cost {
+    Cost { reads, writes }
+}
+
+impl Shop {
+    /// Everything on sale, and nobody subscribed yet.
+    async fn open() -> Self {
+        let embedded = Embedded::new();
+        let clock = FixedClock::at(instant("2025-01-31T10:00:00Z"));
+        let billing = Billing::new(embedded.table(), FakeGateways::default(), clock);
+        for family in ["estates", "minutes", "tokens", "crm"] {
+            billing.load(catalogue(family)).await.expect(family);
+        }
+        let shop = Self { embedded, billing };
+        shop.spent("load catalogues");
+        shop
+    }
+
+    /// With someone who pays for `plan`.
+    async fn serving(plan: &str) -> Self {
+        let shop = Self::open().await;
+        let payment = shop.paid(plan).await;
+        shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
+        shop.spent("subscribe");
+        shop
+    }
+
+    /// A checkout that was paid, of which nobody has told us.
+    async fn paid(&self, plan: &str) -> Payment {
+        let payment = self.billing.checkout(request(plan, "key-1")).await.expect("a checkout");
+        self.billing.gateways.visit(&payment, true);
+        self.spent("check out");
+        payment
+    }
+
+    /// What was spent since this was last asked.
+    fn spent(&self, on: &str) -> Cost {
+        let halves = self.embedded.half_units();
+        let mut requests = self.embedded.requests();
+        println!(
+            "{on}: {requests:?}, {}{} capacity units",
+            halves / 2,
+            if halves.is_multiple_of(2) { "" } else { ".5" }
+        );
+        let mut count = |operation| requests.remove(operation).unwrap_or_default();
+        let reads = count("GetItem") + count("BatchGetItem") + count("Query");
+        let writes = count("TransactWriteItems");
+        assert!(requests.is_empty(), "neither: {requests:?}");
+        cost(reads, writes)
+    }
+}
+
+fn notice(event: &str, payment: &Payment) -> Notice {
+    Notice {
+        id: DeliveryId { gateway: Gateway::Paystack, event: event.to_owned() },
+        kind: "charge.success".to_owned(),
+        reference: Some(payment.reference.clone()),
+        body: "{}".to_owned(),
+    }
+}
+
+fn subscribed() -> Wanted {
+    Wanted::Subscription { customer: customer() }
+}
+
+#[tokio::test]
+async fn a_lookup_is_one_request() {
+    let shop = Shop::serving("estates-professional").await;
+    assert!(shop.billing.lookup(&customer()).await.expect("an answer").is_some());
+    assert_eq!(shop.spent("lookup"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn plans_and_payments_are_shown_for_one_request() {
+    let shop = Shop::serving("estates-professional").await;
+    let plan = PlanId::try_from("estates-starter".to_owned()).expect("a plan");
+    assert!(shop.billing.plan(&plan).await.expect("an answer").is_some());
+    assert_eq!(shop.spent("plan"), cost(1, 0));
+    assert_eq!(shop.billing.plans().await.expect("an answer").len(), 10);
+    assert_eq!(shop.spent("plans"), cost(1, 0));
+    let payments = shop.billing.payments(&customer(), None, 20).await.expect("an answer");
+    assert_eq!(shop.spent("payments"), cost(1, 0));
+    assert!(shop.billing.payment(&customer(), &payments[0].id).await.expect("an answer").is_some());
+    assert_eq!(shop.spent("payment"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn a_payment_is_created_with_one_read_and_two_writes() {
+    let shop = Shop::open().await;
+    let created = shop.billing.checkout(request("estates-professional", "key-1")).await.expect("a checkout");
+    assert_eq!(shop.spent("create a payment"), cost(1, 2));
+    let again = shop.billing.checkout(request("estates-professional", "key-1")).await.expect("the same");
+    assert_eq!(again.id, created.id);
+    assert_eq!(shop.spent("create it again"), cost(2, 0));
+}
+
+#[tokio::test]
+async fn a_webhook_is_two_reads_and_a_transaction() {
+    for plan in ["estates-professional", "tokens-pro"] {
+        let shop = Shop::open().await;
+        let mut order = request(plan, "key-1");
+        order.currency = billing::testing::plan(plan).prices[0].amount.currency;
+        order.interval = billing::testing::plan(plan).prices[0].interval;
+        let payment = shop.billing.checkout(order).await.expect("a checkout");
+        shop.billing.gateways.visit(&payment, true);
+        shop.spent("check out");
+        shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
+        assert_eq!(shop.spent("webhook"), cost(2, 1));
+        assert!(shop.billing.lookup(&customer()).await.expect("an answer").is_some_and(|live| live.wallet.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_came_before_is_one_read() {
+    let shop = Shop::serving("estates-professional").await;
+    let payment = shop.billing.payments(&customer(), None, 1).await.expect("an answer").remove(0);
+    shop.spent("payments");
+    shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
+    assert_eq!(shop.spent("the same webhook"), cost(1, 0));
+    shop.billing.receive(notice("evt_2", &payment)).await.expect("taken in");
+    assert_eq!(shop.spent("another of the same payment"), cost(2, 1));
+}
+
+#[tokio::test]
+async fn a_webhook_about_nothing_of_ours_is_a_read_and_a_write() {
+    let shop = Shop::open().await;
+    let strange = Notice { reference: None, ..notice("evt_1", &billing::testing::off_session_payment()) };
+    shop.billing.receive(strange).await.expect("taken in");
+    assert_eq!(shop.spent("strange webhook"), cost(1, 1));
+}
+
+#[tokio::test]
+async fn verifying_is_a_read_and_a_write() {
+    let shop = Shop::open().await;
+    let payment = shop.paid("estates-professional").await;
+    shop.billing.verify(&customer(), &payment.id).await.expect("an answer");
+    assert_eq!(shop.spent("verify"), cost(1, 1));
+    shop.billing.verify(&customer(), &payment.id).await.expect("an answer");
+    assert_eq!(shop.spent("verify again"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn usage_is_set_with_a_read_and_a_write() {
+    let shop = Shop::serving("estates-professional").await;
+    shop.billing.set_usage(&customer(), &meter("estates"), 26).await.expect("set");
+    assert_eq!(shop.spent("set usage"), cost(1, 1));
+    // What another name stands for is known only when it was read.
+    shop.billing.set_usage(&customer(), &meter("plots"), 25).await.expect("set");
+    assert_eq!(shop.spent("set usage by an alias"), cost(2, 1));
+}
+
+#[tokio::test]
+async fn a_downgrade_is_checked_with_two_reads() {
+    let shop = Shop::serving("estates-professional").await;
+    let plan = PlanId::try_from("estates-starter".to_owned()).expect("a plan");
+    shop.billing.validate_downgrade(&customer(), &plan).await.expect("an answer");
+    assert_eq!(shop.spent("validate a downgrade"), cost(2, 0));
+}
+
+#[tokio::test]
+async fn a_renewal_is_one_read_and_two_writes() {
+    let shop = Shop::serving("estates-professional").await;
+    shop.billing.clock.set(instant("2025-02-28T10:00:00Z"));
+    shop.billing.wake(subscribed()).await.expect("renewed");
+    assert_eq!(shop.spent("renewal"), cost(1, 2));
+    assert_eq!(shop.billing.gateways.taken(), 2);
+    shop.billing.wake(subscribed()).await.expect("nothing to do");
+    assert_eq!(shop.spent("the same message again"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn a_declined_renewal_and_its_retry_cost_what_a_renewal_does() {
+    let shop = Shop::serving("estates-professional").await;
+    shop.billing.gateways.next(Script::Decline(Remedy::RetryLater));
+    shop.billing.clock.set(instant("2025-02-28T10:00:00Z"));
+    shop.billing.wake(subscribed()).await.expect("declined");
+    assert_eq!(shop.spent("declined renewal"), cost(1, 2));
+    shop.billing.clock.set(instant("2025-03-01T10:00:00Z"));
+    shop.billing.wake(subscribed()).await.expect("paid");
+    assert_eq!(shop.spent("retry"), cost(1, 2));
+    assert_eq!(shop.billing.gateways.taken(), 2);
+}
+
+#[tokio::test]
+async fn a_payment_that_nobody_told_us_of_is_a_read_and_a_write() {
+    let shop = Shop::open().await;
+    let payment = shop.paid("estates-professional").await;
+    shop.billing.clock.set(instant("2025-01-31T10:05:00Z"));
+    let wanted = Wanted::Payment { customer: customer(), payment: payment.id };
+    shop.billing.wake(wanted).await.expect("asked");
+    assert_eq!(shop.spent("lost webhook"), cost(1, 1));
+}
+
+#[tokio::test]
+async fn a_sweep_is_a_query_for_each_shard_of_each_lane() {
+    let shop = Shop::serving("estates-professional").await;
+    shop.billing.clock.set(instant("2025-02-28T10:00:00Z"));
+    let queue = MemoryQueue::default();
+    shop.billing.sweep(&queue).await.expect("swept");
+    assert_eq!(queue.take(), [subscribed()]);
+    let shards = u32::from(platform::dynamodb::keys::SHARDS);
+    assert_eq!(shop.spent("sweep"), cost(shards * 2, 0));
+    assert_eq!(Lane::ALL.len(), 2);
+}

@@ -1,0 +1,431 @@
+//! What a store promises, whichever it is: the same tests over the store in
+//! memory, which all other tests trust, and the table on the embedded DynamoDB.
+
+mod only_dynamodb;
+mod sequences;
+
+use crate::samples::{
+    active, claim, customer, delivery, everything, later, now, of_all, of_customer, past_due, payment, payment_id,
+    plan_id, stored_plan, tokens, usage, wallet,
+};
+use billing::delivery::DeliveryStatus;
+use billing::id::CustomerId;
+use billing::payment::{Payment, PaymentStatus};
+use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::testing::MemoryStore;
+use futures::future::join_all;
+use std::collections::BTreeSet;
+use tests::embedded::Embedded;
+
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&super::MemoryStore::default()).await;
+            })*
+        }
+        mod dynamodb {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&super::Embedded::new().table()).await;
+            })*
+        }
+    };
+}
+
+promises![
+    every_record_is_read_back_as_it_was_written,
+    every_record_is_replaced_by_its_next_version,
+    what_exists_is_not_created_again,
+    what_changed_since_it_was_read_is_not_replaced,
+    what_does_not_exist_is_not_replaced,
+    a_conflict_outranks_a_duplicate,
+    all_of_a_commit_is_written_or_nothing,
+    of_many_replacements_of_one_version_one_succeeds,
+    of_many_creations_one_succeeds,
+    a_commit_takes_a_hundred_writes_and_no_more,
+    a_commit_does_not_write_a_record_twice,
+    nothing_to_write_and_nothing_to_read_is_done,
+    what_does_not_exist_is_left_out,
+    more_than_a_hundred_records_are_read_at_once,
+    live_is_what_is_true_of_a_customer_now,
+    payments_are_listed_newest_first,
+    payments_are_listed_page_by_page,
+    customers_do_not_see_each_other,
+    another_customers_payment_is_not_found_under_ones_own_name,
+    the_catalogue_is_the_families_and_the_current_plans,
+    a_record_is_due_in_its_lane_from_that_very_second,
+    a_record_that_wants_nothing_any_more_is_not_due,
+    a_record_whose_time_moves_is_due_then,
+    no_more_is_due_than_was_asked_for,
+];
+
+async fn create(store: &impl Store, records: impl IntoIterator<Item = Record>) {
+    for record in records {
+        let key = record.key();
+        store.commit(vec![Write::Create(record)]).await.unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+    }
+}
+
+async fn one(store: &impl Store, key: Key) -> Option<Record> {
+    let found = store.get(vec![key]).await.expect("an answer");
+    assert!(found.records().len() <= 1);
+    found.records().first().cloned()
+}
+
+fn sorted(records: &[Record]) -> Vec<Record> {
+    let mut records = records.to_vec();
+    records.sort_by_key(Record::key);
+    records
+}
+
+async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
+    let due = store.due(lane, later(seconds), 1_000).await.expect("an answer");
+    let count = due.len();
+    let due = BTreeSet::from_iter(due);
+    assert_eq!(due.len(), count, "each once");
+    due
+}
+
+/// The same record with the version that follows.
+fn next(record: &Record) -> Option<Record> {
+    match Write::next(record.clone()) {
+        Write::Replace { record, .. } => Some(record),
+        Write::Create(_) => None,
+    }
+}
+
+async fn every_record_is_read_back_as_it_was_written(store: &impl Store) {
+    let all = everything(&customer("acme"));
+    create(store, all.clone()).await;
+    for record in &all {
+        assert_eq!(one(store, record.key()).await.as_ref(), Some(record));
+    }
+    let found = store.get(all.iter().map(Record::key).collect()).await.expect("an answer");
+    assert_eq!(sorted(found.records()), sorted(&all));
+}
+
+async fn every_record_is_replaced_by_its_next_version(store: &impl Store) {
+    let all = everything(&customer("acme"));
+    create(store, all.clone()).await;
+    for record in all.iter().filter(|record| record.version().is_some()) {
+        store.commit(vec![Write::next(record.clone())]).await.unwrap_or_else(|error| panic!("{record:?}: {error:?}"));
+        assert_eq!(one(store, record.key()).await, next(record));
+    }
+}
+
+async fn what_exists_is_not_created_again(store: &impl Store) {
+    let all = everything(&customer("acme"));
+    create(store, all.clone()).await;
+    for record in &all {
+        let other = next(record).unwrap_or_else(|| record.clone());
+        let again = store.commit(vec![Write::Create(other)]).await;
+        assert!(matches!(again, Err(StoreError::Duplicate)), "{again:?}: {record:?}");
+        assert_eq!(one(store, record.key()).await.as_ref(), Some(record));
+    }
+}
+
+async fn what_changed_since_it_was_read_is_not_replaced(store: &impl Store) {
+    let all = everything(&customer("acme"));
+    create(store, all.clone()).await;
+    for record in all.iter().filter_map(next) {
+        let Some(version) = record.version() else { continue };
+        for seen in [0, version, version + 7, u64::MAX] {
+            let replaced = store.commit(vec![Write::Replace { record: record.clone(), seen }]).await;
+            assert!(matches!(replaced, Err(StoreError::Conflict)), "{replaced:?}: {record:?} {seen}");
+        }
+        assert!(one(store, record.key()).await.is_some_and(|stored| stored.version() == Some(version - 1)));
+    }
+}
+
+async fn what_does_not_exist_is_not_replaced(store: &impl Store) {
+    for record in everything(&customer("acme")) {
+        for seen in [0, 1] {
+            let replaced = store.commit(vec![Write::Replace { record: record.clone(), seen }]).await;
+            assert!(matches!(replaced, Err(StoreError::Conflict)), "{replaced:?}: {record:?}");
+        }
+        assert_eq!(one(store, record.key()).await, None);
+    }
+}
+
+async fn a_conflict_outranks_a_duplicate(store: &impl Store) {
+    let acme = customer("acme");
+    let (seen, known) = (Record::Wallet(wallet(&acme)), Record::Delivery(delivery("evt_1")));
+    create(store, [seen.clone(), known.clone()]).await;
+    let conflict = Write::Replace { record: seen, seen: 7 };
+    let (duplicate, fresh) = (Write::Create(known), Write::Create(Record::Claim(claim(&acme, "k"))));
+    for writes in [
+        vec![conflict.clone(), duplicate.clone(), fresh.clone()],
+        vec![duplicate.clone(), fresh.clone(), conflict.clone()],
+        vec![fresh.clone(), duplicate.clone(), conflict],
+    ] {
+        assert!(matches!(store.commit(writes).await, Err(StoreError::Conflict)));
+    }
+    assert!(matches!(store.commit(vec![fresh, duplicate]).await, Err(StoreError::Duplicate)));
+}
+
+async fn all_of_a_commit_is_written_or_nothing(store: &impl Store) {
+    let acme = customer("acme");
+    let (stored, fresh) = (Record::Tokens(tokens(&acme, 1)), Record::Claim(claim(&acme, "k")));
+    create(store, [stored.clone()]).await;
+    let more = Record::Tokens(tokens(&acme, 2));
+    let stale = Write::Replace { record: more.clone(), seen: 0 };
+    for refused in [Write::Create(more), stale] {
+        let first = vec![Write::Create(fresh.clone()), refused.clone()];
+        let last = vec![refused, Write::Create(fresh.clone())];
+        for writes in [first, last] {
+            assert!(store.commit(writes).await.is_err());
+            assert_eq!(one(store, fresh.key()).await, None);
+            assert_eq!(one(store, stored.key()).await, Some(stored.clone()));
+        }
+    }
+    store.commit(vec![Write::Create(fresh.clone()), Write::next(stored.clone())]).await.expect("written");
+    assert_eq!(one(store, fresh.key()).await, Some(fresh));
+    assert_eq!(one(store, stored.key()).await, next(&stored));
+}
+
+async fn of_many_replacements_of_one_version_one_succeeds(store: &impl Store) {
+    let acme = customer("acme");
+    create(store, [Record::Tokens(tokens(&acme, 0))]).await;
+    let replacing = (1..=20).map(|balance| store.commit(vec![Write::next(Record::Tokens(tokens(&acme, balance)))]));
+    let answers = join_all(replacing).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(StoreError::Conflict))).count(), 19);
+}
+
+async fn of_many_creations_one_succeeds(store: &impl Store) {
+    let record = Record::Claim(claim(&customer("acme"), "k"));
+    let answers = join_all((0..20).map(|_| store.commit(vec![Write::Create(record.clone())]))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(StoreError::Duplicate))).count(), 19);
+}
+
+async fn a_commit_takes_a_hundred_writes_and_no_more(store: &impl Store) {
+    let acme = customer("acme");
+    let claims = |count: u32| (0..count).map(|n| Write::Create(Record::Claim(claim(&acme, &n.to_string())))).collect();
+    assert!(matches!(store.commit(claims(101)).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(one(store, claim_key(&acme, "0")).await, None);
+    store.commit(claims(100)).await.expect("written");
+    assert!(one(store, claim_key(&acme, "99")).await.is_some());
+}
+
+fn claim_key(of: &CustomerId, key: &str) -> Key {
+    Record::Claim(claim(of, key)).key()
+}
+
+async fn a_commit_does_not_write_a_record_twice(store: &impl Store) {
+    let acme = customer("acme");
+    let twice = [1, 2].map(|balance| Write::Create(Record::Tokens(tokens(&acme, balance))));
+    assert!(matches!(store.commit(twice.to_vec()).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(one(store, Key::Tokens(acme)).await, None);
+}
+
+async fn nothing_to_write_and_nothing_to_read_is_done(store: &impl Store) {
+    store.commit(vec![]).await.expect("nothing to do");
+    assert!(store.get(vec![]).await.expect("an answer").records().is_empty());
+    create(store, [Record::Payment(payment(&customer("acme"), 1, 0, 1))]).await;
+    assert!(store.payments(&customer("acme"), None, 0).await.expect("an answer").is_empty());
+    assert!(store.due(Lane::PaymentRetries, later(9_999), 0).await.expect("an answer").is_empty());
+}
+
+async fn what_does_not_exist_is_left_out(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("globex"));
+    for record in everything(&acme) {
+        assert_eq!(one(store, record.key()).await, None);
+    }
+    create(store, of_customer(&acme)).await;
+    let keys = vec![Key::Wallet(globex.clone()), Key::Wallet(acme.clone()), Key::Tokens(globex), Key::TestClock];
+    let found = store.get(keys).await.expect("an answer");
+    assert_eq!(found.records(), [Record::Wallet(wallet(&acme))]);
+}
+
+async fn more_than_a_hundred_records_are_read_at_once(store: &impl Store) {
+    let names: Vec<CustomerId> = (0..230).map(|n| customer(&format!("customer-{n}"))).collect();
+    let stored: Vec<Record> = names.iter().step_by(2).map(|of| Record::Tokens(tokens(of, 7))).collect();
+    for some in stored.chunks(100) {
+        store.commit(some.iter().cloned().map(Write::Create).collect()).await.expect("written");
+    }
+    let found = store.get(names.into_iter().map(Key::Tokens).collect()).await.expect("an answer");
+    assert_eq!(sorted(found.records()), sorted(&stored));
+}
+
+async fn live_is_what_is_true_of_a_customer_now(store: &impl Store) {
+    let acme = customer("acme");
+    assert!(store.live(&acme).await.expect("an answer").records().is_empty());
+    create(store, everything(&acme)).await;
+    let live = [
+        Record::Subscription(active(&acme)),
+        Record::Wallet(wallet(&acme)),
+        Record::Tokens(tokens(&acme, u64::MAX)),
+        Record::Usage(usage(&acme, "estates", 0)),
+        Record::Usage(usage(&acme, "clients", u64::MAX)),
+    ];
+    assert_eq!(sorted(store.live(&acme).await.expect("an answer").records()), sorted(&live));
+}
+
+/// Of every magnitude at which digits are added, newest last.
+const AGES: [(u32, u32, u32); 14] = [
+    (1, 0, 1),
+    (1, 0, 2),
+    (1, 0, 9),
+    (1, 0, 10),
+    (1, 1, 1),
+    (1, 9, 4),
+    (1, 10, 1),
+    (1, 99, 1),
+    (1, 100, 1),
+    (2, 0, 1),
+    (9, 0, 1),
+    (10, 0, 1),
+    (10, 20, 30),
+    (100, 0, 1),
+];
+
+fn newest_first(of: &CustomerId) -> Vec<Payment> {
+    AGES.into_iter().rev().map(|(number, period, attempt)| payment(of, number, period, attempt)).collect()
+}
+
+async fn payments_are_listed_newest_first(store: &impl Store) {
+    let acme = customer("acme");
+    assert!(store.payments(&acme, None, 10).await.expect("an answer").is_empty());
+    create(store, newest_first(&acme).into_iter().map(Record::Payment)).await;
+    create(store, [Record::Subscription(active(&acme)), Record::Claim(claim(&acme, "k"))]).await;
+    assert_eq!(store.payments(&acme, None, 100).await.expect("an answer"), newest_first(&acme));
+    assert_eq!(store.payments(&acme, None, 3).await.expect("an answer"), newest_first(&acme)[..3]);
+}
+
+async fn payments_are_listed_page_by_page(store: &impl Store) {
+    let acme = customer("acme");
+    let all = newest_first(&acme);
+    create(store, all.iter().cloned().map(Record::Payment)).await;
+    for limit in 1..=4 {
+        let (mut listed, mut before) = (vec![], None);
+        while listed.len() < all.len() {
+            let page = store.payments(&acme, before.as_ref(), limit).await.expect("an answer");
+            assert!(!page.is_empty());
+            before = page.last().map(|payment| payment.id.clone());
+            listed.extend(page);
+        }
+        assert_eq!(listed, all);
+        assert!(store.payments(&acme, before.as_ref(), limit).await.expect("an answer").is_empty());
+    }
+    // The end of a page need not exist.
+    for (number, period, attempt, older) in [(1, 0, 3, 2), (1, 10, 9, 7), (1, 11, 1, 7), (3, 0, 1, 10), (200, 0, 1, 14)]
+    {
+        let before = payment_id(&acme, number, period, attempt);
+        let page = store.payments(&acme, Some(&before), 100).await.expect("an answer");
+        assert_eq!(page, all[all.len() - older..], "{before}");
+    }
+}
+
+async fn customers_do_not_see_each_other(store: &impl Store) {
+    let longest = "x".repeat(128);
+    let names = ["acme", "acme2", "acm", "ACME", "auth0|5f7c", "auth0|", "us-east-1:a@b.c+d", "-", &longest];
+    let own = |of: &CustomerId| {
+        [
+            Record::Subscription(active(of)),
+            Record::Wallet(wallet(of)),
+            Record::Payment(payment(of, 1, 1, 1)),
+            Record::Claim(claim(of, "k")),
+            Record::Usage(usage(of, "estates", 1)),
+        ]
+    };
+    for name in names {
+        create(store, own(&customer(name))).await;
+    }
+    for name in names {
+        let of = customer(name);
+        let live = [Record::Subscription(active(&of)), Record::Wallet(wallet(&of)), own(&of)[4].clone()];
+        assert_eq!(sorted(store.live(&of).await.expect("an answer").records()), sorted(&live));
+        assert_eq!(store.payments(&of, None, 100).await.expect("an answer"), [payment(&of, 1, 1, 1)]);
+        for record in own(&of) {
+            assert_eq!(one(store, record.key()).await, Some(record));
+        }
+    }
+    assert_eq!(due(store, Lane::PaymentRetries, 3_600).await.len(), names.len());
+}
+
+async fn another_customers_payment_is_not_found_under_ones_own_name(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("globex"));
+    create(store, [&acme, &globex].map(|of| Record::Payment(payment(of, 1, 0, 1)))).await;
+    assert_eq!(one(store, Key::Payment(acme.clone(), payment_id(&globex, 1, 0, 1))).await, None);
+    let keys = vec![Key::Payment(acme.clone(), payment_id(&globex, 1, 0, 1)), Key::Wallet(acme)];
+    assert!(store.get(keys).await.expect("an answer").records().is_empty());
+}
+
+async fn the_catalogue_is_the_families_and_the_current_plans(store: &impl Store) {
+    assert!(store.catalogue().await.expect("an answer").records().is_empty());
+    create(store, everything(&customer("acme"))).await;
+    let mut changed = stored_plan("crm-professional", 1);
+    changed.plan.active = false;
+    store.commit(vec![Write::next(Record::Plan(changed.clone()))]).await.expect("written");
+    changed.revision += 1;
+    let is_shown = |record: &Record| matches!(record, Record::Family(_) | Record::Plan(_));
+    let mut expected: Vec<Record> = of_all().into_iter().filter(is_shown).collect();
+    expected.retain(|record| record.key() != Key::Plan(plan_id("crm-professional")));
+    expected.push(Record::Plan(changed));
+    let found = store.catalogue().await.expect("an answer");
+    assert_eq!(sorted(found.records()), sorted(&expected));
+}
+
+async fn a_record_is_due_in_its_lane_from_that_very_second(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("auth0|globex"));
+    let month = now().duration_until(active(&acme).due_at().expect("an end")).as_secs();
+    let waiting = delivery("evt#1|#").waiting(later(3_300));
+    let records = [
+        (Record::Subscription(active(&acme)), Lane::Renewals, month),
+        (Record::Subscription(past_due(&globex, later(60))), Lane::PaymentRetries, 60),
+        (Record::Payment(payment(&globex, 12, 34, 5)), Lane::PaymentRetries, 3_600),
+        (Record::Delivery(waiting), Lane::PaymentRetries, 3_600),
+    ];
+    create(store, of_all().into_iter().filter(|record| record.due().is_none())).await;
+    create(store, records.iter().map(|(record, ..)| record.clone())).await;
+    for lane in Lane::ALL {
+        for seconds in [-1, 0, 59, 60, 61, 3_599, 3_600, month - 1, month, month + 86_400 * 365] {
+            let expected = records.iter().filter(|(_, of, at)| *of == lane && *at <= seconds);
+            let expected = expected.filter_map(|(record, ..)| record.due()).map(|(.., wanted)| wanted).collect();
+            assert_eq!(due(store, lane, seconds).await, expected, "{lane:?} {seconds}");
+        }
+    }
+}
+
+async fn a_record_that_wants_nothing_any_more_is_not_due(store: &impl Store) {
+    let acme = customer("acme");
+    let (owed, waiting) = (payment(&acme, 1, 1, 1), delivery("evt_1").waiting(now()));
+    create(store, [Record::Payment(owed.clone()), Record::Delivery(waiting.clone())]).await;
+    assert_eq!(due(store, Lane::PaymentRetries, 3_600).await.len(), 2);
+    let settled = Payment { status: PaymentStatus::Expired { at: now() }, ..owed };
+    let finished = waiting.finished();
+    assert_eq!(finished.status, DeliveryStatus::Done);
+    let writes = vec![Write::next(Record::Payment(settled)), Write::next(Record::Delivery(finished))];
+    store.commit(writes).await.expect("written");
+    assert!(due(store, Lane::PaymentRetries, 86_400 * 365).await.is_empty());
+}
+
+async fn a_record_whose_time_moves_is_due_then(store: &impl Store) {
+    let acme = customer("acme");
+    create(store, [Record::Subscription(active(&acme))]).await;
+    let mut owing = past_due(&acme, later(120));
+    let wanted = BTreeSet::from([Wanted::Subscription { customer: acme.clone() }]);
+    for seconds in [120, 60, 240] {
+        let status = past_due(&acme, later(seconds)).status;
+        owing = billing::subscription::Subscription { status, ..owing };
+        store.commit(vec![Write::next(Record::Subscription(owing.clone()))]).await.expect("written");
+        owing.version += 1;
+        assert!(due(store, Lane::PaymentRetries, seconds - 1).await.is_empty());
+        assert_eq!(due(store, Lane::PaymentRetries, seconds).await, wanted);
+        assert!(due(store, Lane::Renewals, 86_400 * 365).await.is_empty());
+    }
+}
+
+async fn no_more_is_due_than_was_asked_for(store: &impl Store) {
+    let names: Vec<CustomerId> = (0..60).map(|n| customer(&format!("customer-{n}"))).collect();
+    let payments = names.iter().map(|of| Write::Create(Record::Payment(payment(of, 1, 1, 1))));
+    store.commit(payments.collect()).await.expect("written");
+    for limit in [1, 7, 8, 20, 60, 1_000] {
+        let due = store.due(Lane::PaymentRetries, later(3_600), limit).await.expect("an answer");
+        assert!(!due.is_empty() && due.len() <= limit as usize, "{} of {limit}", due.len());
+    }
+    assert_eq!(due(store, Lane::PaymentRetries, 3_600).await.len(), names.len());
+}

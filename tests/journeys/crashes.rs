@@ -1,0 +1,385 @@
+//! The crash matrix: every workflow, cut short at every commit and every call
+//! of a gateway, in each of five ways; then repeated until all is at rest.
+//! Money is taken exactly once, and the subscription is what it would have been.
+
+use crate::stage::{
+    DAY, Is, MINUTE, PLAN, Paid, attempt, check, command, index, is, live, money, notice, opened, paid, pass, renewal,
+    subscribed, to_period_end, tokens, told, wake,
+};
+use billing::calendar::Interval;
+use billing::id::{CustomerId, PaymentId};
+use billing::money::Currency;
+use billing::payment::{Opened, Outcome, Payment, RefundOutcome, Remedy};
+use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
+use billing::subscription::Command;
+use billing::testing::{Script, World, customer, request, world};
+use billing::workflow::{Billing, Checkout};
+use futures::executor::block_on;
+use futures::future::{BoxFuture, FutureExt, pending};
+use jiff::{SignedDuration, Timestamp};
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How a step goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// The process ends before the step has any effect.
+    CrashBefore,
+    /// The process ends when the step has had its effect.
+    CrashAfter,
+    /// The step fails, and the process is told.
+    Refused,
+    /// The step has its effect, and the process is told that it failed.
+    AnswerLost,
+    /// The store calls it a conflict, and nobody else wrote anything: its
+    /// transactions get in each other's way. A gateway is silent instead.
+    Contended,
+}
+
+const CUTS: [Cut; 5] = [Cut::CrashBefore, Cut::CrashAfter, Cut::Refused, Cut::AnswerLost, Cut::Contended];
+
+/// The ports of a world, one of whose steps goes wrong.
+#[derive(Clone, Copy, Debug)]
+struct Fragile<'a> {
+    world: &'a World,
+    steps: &'a AtomicU32,
+    at: Option<(u32, Cut)>,
+}
+
+impl Fragile<'_> {
+    async fn step<T, E>(
+        &self,
+        step: impl Future<Output = Result<T, E>>,
+        failed: fn() -> E,
+        contended: fn() -> E,
+    ) -> Result<T, E> {
+        let number = self.steps.fetch_add(1, Ordering::Relaxed);
+        match self.at.filter(|(at, _)| *at == number).map(|(_, cut)| cut) {
+            None => step.await,
+            Some(Cut::CrashBefore) => pending().await,
+            Some(Cut::Refused) => Err(failed()),
+            Some(Cut::Contended) => Err(contended()),
+            Some(Cut::AnswerLost) => step.await.and_then(|_| Err(failed())),
+            Some(Cut::CrashAfter) => {
+                drop(step.await);
+                pending().await
+            }
+        }
+    }
+}
+
+fn silent() -> GatewayError {
+    GatewayError::NoAnswer("cut short".into())
+}
+
+fn down() -> StoreError {
+    StoreError::Unavailable("cut short".into())
+}
+
+impl Gateways for Fragile<'_> {
+    fn accepts(&self, payment: &Payment) -> Result<(), GatewayError> {
+        self.world.gateways.accepts(payment)
+    }
+
+    async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
+        self.step(self.world.gateways.open(payment), silent, silent).await
+    }
+
+    async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
+        self.step(self.world.gateways.charge(payment), silent, silent).await
+    }
+
+    async fn find(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
+        self.step(self.world.gateways.find(payment), silent, silent).await
+    }
+
+    async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
+        self.step(self.world.gateways.close(payment), silent, silent).await
+    }
+
+    async fn refund(&self, payment: &Payment) -> Result<RefundOutcome, GatewayError> {
+        self.step(self.world.gateways.refund(payment), silent, silent).await
+    }
+}
+
+impl Store for Fragile<'_> {
+    async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        self.world.store.get(keys).await
+    }
+
+    async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        self.world.store.live(customer).await
+    }
+
+    async fn payments(
+        &self,
+        customer: &CustomerId,
+        before: Option<&PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.world.store.payments(customer, before, limit).await
+    }
+
+    async fn catalogue(&self) -> Result<Found, StoreError> {
+        self.world.store.catalogue().await
+    }
+
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        self.world.store.due(lane, now, limit).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.step(self.world.store.commit(writes), down, || StoreError::Conflict).await
+    }
+}
+
+impl Clock for Fragile<'_> {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.world.clock.time())
+    }
+}
+
+type Workflows<'a> = Billing<Fragile<'a>, Fragile<'a>, Fragile<'a>>;
+
+/// A workflow with what leads up to it and what follows if it is cut short.
+struct Case {
+    begin: fn() -> World,
+    run: for<'a> fn(&'a World, &'a Workflows<'a>) -> BoxFuture<'a, ()>,
+    /// What others do afterwards, whether or not it went well: the customer
+    /// asks again, the gateway tells again.
+    again: fn(&World),
+}
+
+/// What is left when all is at rest, whatever happened on the way.
+#[derive(Debug, PartialEq, Eq)]
+struct Rest {
+    subscription: Is,
+    period: Option<u32>,
+    attempts: u32,
+    /// Taken, and given back.
+    money: (usize, u32),
+    tokens: u64,
+    payments: Vec<Paid>,
+    due_today: bool,
+}
+
+fn rest(world: &World) -> Rest {
+    let subscription = world.subscription();
+    let payments = block_on(world.store.payments(&customer(), None, 100)).unwrap_or_default();
+    Rest {
+        subscription: is(&subscription),
+        period: index(world),
+        attempts: subscription.attempts,
+        money: money(world),
+        tokens: tokens(world),
+        payments: payments.iter().map(paid).collect(),
+        due_today: subscription.due_at().is_some_and(|due| due <= world.clock.time()),
+    }
+}
+
+/// Runs `case` with one step cut; says how many steps it took, and what is left.
+fn run(case: &Case, at: Option<(u32, Cut)>) -> (u32, Rest) {
+    let world = (case.begin)();
+    let steps = AtomicU32::new(0);
+    let fragile = Fragile { world: &world, steps: &steps, at };
+    let billing = Billing::new(fragile, fragile, fragile);
+    // Nothing here waits for anything but a crash: what is not done now never will be.
+    let _crashed = (case.run)(&world, &billing).now_or_never().is_none();
+    pass(&world, MINUTE);
+    (case.again)(&world);
+    live(&world, DAY + DAY);
+    (steps.load(Ordering::Relaxed), rest(&world))
+}
+
+fn holds(case: &Case) {
+    let (steps, undisturbed) = run(case, None);
+    assert!(steps > 0, "it has steps to be cut at");
+    for step in 0..steps {
+        for cut in CUTS {
+            let (_, left) = run(case, Some((step, cut)));
+            assert_eq!(left, undisturbed, "cut at step {step} of {steps}: {cut:?}");
+        }
+    }
+}
+
+fn tokens_order(key: &str) -> Checkout {
+    let usd = Currency::from_code("USD").unwrap_or_else(|| panic!("USD"));
+    Checkout { interval: Interval::Days(30), currency: usd, ..request("tokens-basic", key) }
+}
+
+fn ordered(world: &World) -> Payment {
+    block_on(world.checkout(tokens_order("k"))).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The customer is at the page and has paid; nobody has told us.
+fn paid_on_the_page() -> World {
+    let world = world();
+    let payment = ordered(&world);
+    world.gateways.visit(&payment, true);
+    world
+}
+
+fn past_due() -> World {
+    let world = subscribed();
+    crate::stage::declined_at_period_end(&world, Remedy::RetryLater);
+    pass(&world, DAY);
+    world
+}
+
+#[test]
+fn a_checkout_cut_anywhere_is_paid_once() {
+    let again = |world: &World| {
+        let payment = ordered(world);
+        world.gateways.visit(&payment, true);
+        told(world, &payment, "evt");
+    };
+    holds(&Case {
+        begin: world,
+        run: |_, billing| async { drop(billing.checkout(tokens_order("k")).await) }.boxed(),
+        again,
+    });
+}
+
+#[test]
+fn a_webhook_cut_anywhere_grants_once() {
+    holds(&Case {
+        begin: paid_on_the_page,
+        run: |world, billing| async { drop(billing.receive(notice(&attempt(world, 0, 1), "evt")).await) }.boxed(),
+        again: |world| told(world, &attempt(world, 0, 1), "evt"),
+    });
+}
+
+#[test]
+fn a_webhook_whose_gateway_is_silent_may_be_cut_when_it_is_finished() {
+    holds(&Case {
+        begin: || {
+            let world = paid_on_the_page();
+            world.gateways.fail_from(Some(0));
+            told(&world, &attempt(&world, 0, 1), "evt");
+            world.gateways.fail_from(None);
+            pass(&world, SignedDuration::from_mins(6));
+            world
+        },
+        run: |world, billing| {
+            let delivery = notice(&attempt(world, 0, 1), "evt").id;
+            async { drop(billing.wake(Wanted::Delivery { delivery }).await) }.boxed()
+        },
+        again: |_| {},
+    });
+}
+
+#[test]
+fn asking_cut_anywhere_grants_once() {
+    holds(&Case {
+        begin: paid_on_the_page,
+        run: |world, billing| async { drop(billing.verify(&customer(), &attempt(world, 0, 1).id).await) }.boxed(),
+        again: |_| {},
+    });
+}
+
+#[test]
+fn a_renewal_cut_anywhere_is_charged_once() {
+    holds(&Case {
+        begin: || {
+            let world = subscribed();
+            to_period_end(&world);
+            world
+        },
+        run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
+        again: |world| wake(world, renewal()),
+    });
+}
+
+#[test]
+fn a_renewal_that_is_declined_may_be_cut_anywhere_and_is_one_attempt() {
+    holds(&Case {
+        begin: || {
+            let world = subscribed();
+            to_period_end(&world);
+            world.gateways.next(Script::Decline(Remedy::NewMethod));
+            world
+        },
+        run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
+        again: |world| wake(world, renewal()),
+    });
+}
+
+#[test]
+fn a_retry_cut_anywhere_is_charged_once() {
+    holds(&Case {
+        begin: past_due,
+        run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
+        again: |world| wake(world, renewal()),
+    });
+}
+
+#[test]
+fn a_charge_that_is_sent_again_may_be_cut_anywhere() {
+    holds(&Case {
+        begin: || {
+            let world = subscribed();
+            to_period_end(&world);
+            world.gateways.next(Script::SilentBefore);
+            wake(&world, renewal());
+            pass(&world, SignedDuration::from_mins(11));
+            world
+        },
+        run: |world, billing| async { drop(billing.wake(check(&attempt(world, 1, 1))).await) }.boxed(),
+        again: |_| {},
+    });
+}
+
+#[test]
+fn a_refund_cut_anywhere_goes_back_once() {
+    holds(&Case {
+        begin: || {
+            let world = subscribed();
+            to_period_end(&world);
+            world.gateways.next(Script::SilentAfter);
+            wake(&world, renewal());
+            assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
+            told(&world, &attempt(&world, 1, 1), "evt");
+            assert_eq!(paid(&attempt(&world, 1, 1)), Paid::RefundDue);
+            world
+        },
+        run: |world, billing| async { drop(billing.wake(check(&attempt(world, 1, 1))).await) }.boxed(),
+        again: |_| {},
+    });
+}
+
+#[test]
+fn a_page_that_is_closed_may_be_cut_anywhere() {
+    holds(&Case {
+        begin: || {
+            let world = world();
+            opened(&world, PLAN, "k");
+            pass(&world, DAY);
+            world
+        },
+        run: |world, billing| async { drop(billing.wake(check(&attempt(world, 0, 1))).await) }.boxed(),
+        again: |_| {},
+    });
+}
+
+#[test]
+fn a_cancellation_cut_anywhere_is_granted_when_it_is_asked_for_again() {
+    holds(&Case {
+        begin: subscribed,
+        run: |_, billing| async { drop(billing.request(&customer(), Command::CancelNow).await) }.boxed(),
+        again: |world| assert_eq!(command(world, Command::CancelNow), Is::Canceled),
+    });
+}
+
+#[test]
+fn a_webhook_that_is_acknowledged_is_stored_whatever_went_wrong() {
+    for begin in [paid_on_the_page, subscribed] {
+        for at in (0..4).flat_map(|step| CUTS.map(|cut| (step, cut))) {
+            let (world, steps) = (begin(), AtomicU32::new(0));
+            let fragile = Fragile { world: &world, steps: &steps, at: Some(at) };
+            let notice = notice(&attempt(&world, 0, 1), "evt");
+            let answer = Billing::new(fragile, fragile, fragile).receive(notice.clone()).now_or_never();
+            let stored = world.key(Key::Delivery(notice.id)).delivery().is_some();
+            assert!(stored || !matches!(answer, Some(Ok(()))), "{at:?}: {answer:?}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Journeys: what a customer lives through, told through the workflows over
+//! in-memory ports; and each workflow cut short at each of its steps.
+
+mod crashes;
+mod stage;
+mod stories;

@@ -1,0 +1,187 @@
+//! What the stories have in common: a customer, a page to pay on, time that
+//! passes, and a gateway that tells.
+
+use billing::delivery::{DeliveryId, Notice};
+use billing::dunning::Dunning;
+use billing::id::PaymentId;
+use billing::payment::{Gateway, Payment, PaymentStatus, Remedy};
+use billing::ports::{Key, Wanted};
+use billing::subscription::{CancelReason, Command, Status, Subscription};
+use billing::testing::{Script, World, customer, request, world};
+use billing::workflow::{Checkout, CheckoutError};
+use futures::executor::block_on;
+use jiff::{SignedDuration, Timestamp};
+
+pub(crate) const PLAN: &str = "estates-professional";
+
+pub(crate) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a subscription is, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Is {
+    Incomplete,
+    Active,
+    Leaving,
+    Retrying,
+    InGrace,
+    Canceled,
+    Unpaid,
+    Expired,
+}
+
+pub(crate) fn is(subscription: &Subscription) -> Is {
+    match &subscription.status {
+        Status::Incomplete => Is::Incomplete,
+        Status::Active { cancel_at_period_end: false, .. } => Is::Active,
+        Status::Active { cancel_at_period_end: true, .. } => Is::Leaving,
+        Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Is::Retrying,
+        Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Is::InGrace,
+        Status::Canceled { reason: CancelReason::Requested, .. } => Is::Canceled,
+        Status::Canceled { reason: CancelReason::Unpaid, .. } => Is::Unpaid,
+        Status::Expired { .. } => Is::Expired,
+    }
+}
+
+/// What a payment is, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paid {
+    Pending,
+    Failed,
+    Expired,
+    Unresolved,
+    Succeeded,
+    RefundDue,
+    Refunded,
+}
+
+pub(crate) fn paid(payment: &Payment) -> Paid {
+    match payment.status {
+        PaymentStatus::Pending { .. } => Paid::Pending,
+        PaymentStatus::Failed { .. } => Paid::Failed,
+        PaymentStatus::Expired { .. } => Paid::Expired,
+        PaymentStatus::Unresolved { .. } => Paid::Unresolved,
+        PaymentStatus::Succeeded { .. } => Paid::Succeeded,
+        PaymentStatus::RefundDue { .. } => Paid::RefundDue,
+        PaymentStatus::Refunded { .. } => Paid::Refunded,
+    }
+}
+
+pub(crate) fn ask(world: &World, wanted: Checkout) -> Result<Payment, CheckoutError> {
+    block_on(world.checkout(wanted))
+}
+
+/// A checkout of the sample customer, opened.
+pub(crate) fn opened(world: &World, plan: &str, key: &str) -> Payment {
+    opened_as(world, request(plan, key))
+}
+
+pub(crate) fn opened_as(world: &World, wanted: Checkout) -> Payment {
+    let payment = ask(world, wanted).unwrap_or_else(|error| panic!("{error}"));
+    assert!(payment.opened().is_some(), "there is an address to pay at");
+    payment
+}
+
+/// A subscription that was paid for a moment ago, with a card on file.
+pub(crate) fn subscribed() -> World {
+    subscribed_to(request(PLAN, "first"))
+}
+
+pub(crate) fn subscribed_to(wanted: Checkout) -> World {
+    let world = world();
+    let payment = opened_as(&world, wanted);
+    world.gateways.visit(&payment, true);
+    told(&world, &payment, "evt_first");
+    assert_eq!(is(&world.subscription()), Is::Active);
+    world
+}
+
+/// The gateway tells us that something became of `payment`.
+pub(crate) fn told(world: &World, payment: &Payment, event: &str) {
+    block_on(world.receive(notice(payment, event))).unwrap_or_else(|error| panic!("{error}"));
+}
+
+pub(crate) fn notice(payment: &Payment, event: &str) -> Notice {
+    Notice {
+        id: DeliveryId { gateway: payment.gateway, event: event.to_owned() },
+        kind: "charge.success".to_owned(),
+        reference: Some(payment.reference.clone()),
+        body: "{}".to_owned(),
+    }
+}
+
+pub(crate) fn verify(world: &World, payment: &Payment) -> (Paid, Is) {
+    let (payment, subscription) =
+        block_on(world.verify(&payment.customer, &payment.id)).unwrap_or_else(|error| panic!("{error}"));
+    (paid(&payment), is(&subscription))
+}
+
+pub(crate) fn command(world: &World, command: Command) -> Is {
+    is(&block_on(world.request(&customer(), command)).unwrap_or_else(|error| panic!("{error}")))
+}
+
+pub(crate) fn pass(world: &World, time: SignedDuration) {
+    world.clock.set(world.clock.time() + time);
+}
+
+/// Time passes by the hour, and what becomes due is done.
+pub(crate) fn live(world: &World, time: SignedDuration) {
+    let until = world.clock.time() + time;
+    while world.clock.time() < until {
+        pass(world, HOUR.min(until.duration_since(world.clock.time())));
+        world.run();
+    }
+}
+
+pub(crate) fn period_end(world: &World) -> Timestamp {
+    world.subscription().period().map_or_else(|| panic!("nothing was ever paid"), |period| period.end)
+}
+
+/// To the moment in which the period that is paid for ends, and no further.
+pub(crate) fn to_period_end(world: &World) {
+    world.clock.set(period_end(world));
+}
+
+/// The next charge is declined, and the subscription's period is over.
+pub(crate) fn declined_at_period_end(world: &World, remedy: Remedy) {
+    to_period_end(world);
+    world.gateways.next(Script::Decline(remedy));
+    world.run();
+}
+
+pub(crate) fn index(world: &World) -> Option<u32> {
+    world.subscription().term().map(|term| term.index)
+}
+
+pub(crate) fn renewal() -> Wanted {
+    Wanted::Subscription { customer: customer() }
+}
+
+pub(crate) fn check(payment: &Payment) -> Wanted {
+    Wanted::Payment { customer: payment.customer.clone(), payment: payment.id.clone() }
+}
+
+pub(crate) fn wake(world: &World, wanted: Wanted) {
+    block_on(world.wake(wanted)).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The `attempt`th attempt to collect the `period`th period, as it is stored.
+pub(crate) fn attempt(world: &World, period: u32, attempt: u32) -> Payment {
+    let id = PaymentId { subscription: world.subscription().id, period, attempt };
+    let found = world.key(Key::Payment(customer(), id)).payment();
+    found.unwrap_or_else(|| panic!("there is no attempt {attempt} for period {period}"))
+}
+
+pub(crate) fn tokens(world: &World) -> u64 {
+    world.key(Key::Tokens(customer())).tokens().map_or(0, |tokens| tokens.balance)
+}
+
+/// How many charges took money, and how many of them were given back.
+pub(crate) fn money(world: &World) -> (usize, u32) {
+    (world.gateways.taken(), world.gateways.charges().values().map(|charge| charge.refunds).sum())
+}
+
+pub(crate) fn on(gateway: Gateway, wanted: Checkout) -> Checkout {
+    Checkout { gateway, ..wanted }
+}

@@ -1,0 +1,197 @@
+//! What goes wrong in one seed.
+//!
+//! Each seed draws its own set of faults and their size. Were every fault on in
+//! every seed, the redundant paths would hide each other's bugs: a lost webhook
+//! is found by asking, and what asking misses the webhook tells.
+
+use crate::rng::Rng;
+
+pub(crate) const SECOND: i64 = 1_000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+/// Chances are out of a thousand, times in milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    /// A process ends at one of its awaits.
+    pub(crate) crash: u32,
+    pub(crate) store: StoreFaults,
+    /// By gateway: Stripe's and Paystack's, in the order of `Gateway::ALL`.
+    pub(crate) gateways: [GatewayFaults; 2],
+    pub(crate) webhooks: WebhookFaults,
+    pub(crate) queue: QueueFaults,
+    pub(crate) customers: CustomerFaults,
+    /// How far each worker's clock is off.
+    pub(crate) skews: [i64; 4],
+    /// From, until, and by how much every clock is off meanwhile.
+    pub(crate) jumps: Vec<(i64, i64, i64)>,
+    /// Something else is started in the same instant as a charge reaches a gateway.
+    pub(crate) races: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreFaults {
+    pub(crate) read_fails: u32,
+    pub(crate) commit_refused: u32,
+    pub(crate) answer_lost: u32,
+    pub(crate) spurious_conflict: u32,
+    /// The due index still names what is done, or does not name yet what is due.
+    pub(crate) stale_index: u32,
+    pub(crate) outages: Vec<(i64, i64)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GatewayFaults {
+    pub(crate) request_lost: u32,
+    pub(crate) answer_lost: u32,
+    /// The request is answered by silence and takes effect up to 40 minutes later.
+    pub(crate) late_effect: u32,
+    pub(crate) rejected: u32,
+    /// The request or its answer is under way until the process is nearly killed, or is.
+    pub(crate) stalled: u32,
+    /// A charge is made, 500 is answered, and the same key gets the same 500 for a day.
+    pub(crate) stored_500: u32,
+    pub(crate) wrong_amount: u32,
+    /// A charge or payment takes hours or days to become final.
+    pub(crate) slow_to_end: u32,
+    pub(crate) slow_refund: u32,
+    /// A declined charge turns out to have been made.
+    pub(crate) change_of_mind: u32,
+    pub(crate) outages: Vec<(i64, i64)>,
+    /// How long a charge stays out of what a lookup lists.
+    pub(crate) listing_lag: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WebhookFaults {
+    pub(crate) lost: u32,
+    pub(crate) doubled: u32,
+    pub(crate) replayed: u32,
+    pub(crate) unknown: u32,
+    pub(crate) latest: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueueFaults {
+    pub(crate) dropped: u32,
+    pub(crate) doubled: u32,
+    pub(crate) latest: i64,
+    pub(crate) unavailable: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CustomerFaults {
+    pub(crate) declined_soft: u32,
+    pub(crate) declined_hard: u32,
+    /// Requests are made twice at once, under one key or several.
+    pub(crate) impatience: u32,
+    pub(crate) walks_away: u32,
+    pub(crate) commands: usize,
+}
+
+impl Faults {
+    /// The faults of a seed whose story lasts from `start` to `end`.
+    pub(crate) fn drawn(rng: &mut Rng, start: i64, end: i64) -> Self {
+        let skewed = rng.chance(300);
+        let skew = |rng: &mut Rng| if skewed { rng.within(-DAY, DAY) } else { 0 };
+        let jumping = rng.chance(200);
+        let jump = |rng: &mut Rng| {
+            let (from, off) = (rng.within(start, end), rng.one_of(&[-2 * DAY, -DAY, DAY, 2 * DAY]));
+            (from, from + rng.within(HOUR, 3 * DAY), off)
+        };
+        let webhooks = WebhookFaults {
+            lost: rng.one_of(&[0, 0, 60, 1000]),
+            doubled: level(rng, &[100, 500]),
+            replayed: level(rng, &[100, 400]),
+            unknown: level(rng, &[100]),
+            latest: rng.one_of(&[5 * SECOND, MINUTE, HOUR, 12 * HOUR]),
+        };
+        // Only a clock that is about right tells when a gateway has forgotten a key; and only
+        // webhooks that arrive tell of what happens after the last question was asked.
+        let (clocks_right, all_told) = (!skewed && !jumping, webhooks.lost == 0);
+        let gateway = |rng: &mut Rng| GatewayFaults::drawn(rng, start, end, clocks_right, all_told);
+        let gateways = [gateway(rng), gateway(rng)];
+        Self {
+            crash: level(rng, &[20, 100, 300]),
+            store: StoreFaults {
+                read_fails: level(rng, &[10, 50]),
+                commit_refused: level(rng, &[20, 100]),
+                answer_lost: level(rng, &[20, 100, 300]),
+                spurious_conflict: level(rng, &[20, 200]),
+                stale_index: level(rng, &[50, 300]),
+                outages: outages(rng, start, end, HOUR),
+            },
+            gateways,
+            webhooks,
+            queue: QueueFaults {
+                dropped: level(rng, &[30, 300]),
+                doubled: level(rng, &[50, 300]),
+                latest: rng.one_of(&[SECOND, SECOND, 15 * MINUTE, 6 * HOUR]),
+                unavailable: level(rng, &[50]),
+            },
+            customers: CustomerFaults {
+                declined_soft: rng.one_of(&[0, 50, 300, 900]),
+                declined_hard: rng.one_of(&[0, 0, 50, 200]),
+                impatience: rng.one_of(&[0, 200, 700]),
+                walks_away: rng.one_of(&[0, 100, 300]),
+                commands: rng.one_of(&[0, 1, 4, 12]),
+            },
+            skews: [skew(rng), skew(rng), skew(rng), skew(rng)],
+            jumps: if jumping { (0..rng.within(1, 3)).map(|_| jump(rng)).collect() } else { vec![] },
+            races: level(rng, &[100, 500]),
+        }
+    }
+
+    /// Nothing goes wrong any more; people's cards are still what they are.
+    pub(crate) fn end(&mut self) {
+        let customers = CustomerFaults { commands: 0, impatience: 0, walks_away: 0, ..self.customers.clone() };
+        *self = Self { customers, ..Self::default() };
+    }
+
+    /// How far off the clock of `worker` is at `now`.
+    pub(crate) fn off(&self, worker: usize, now: i64) -> i64 {
+        let jumps: i64 =
+            self.jumps.iter().filter(|(from, until, _)| (*from..*until).contains(&now)).map(|(_, _, by)| by).sum();
+        self.skews[worker % self.skews.len()] + jumps.clamp(-2 * DAY, 2 * DAY)
+    }
+}
+
+impl GatewayFaults {
+    fn drawn(rng: &mut Rng, start: i64, end: i64, clocks_right: bool, all_told: bool) -> Self {
+        let longest = rng.one_of(&[30 * MINUTE, 6 * HOUR, 4 * DAY]);
+        let lag = rng.one_of(&[0, 0, 0, HOUR, 30 * HOUR]);
+        Self {
+            request_lost: level(rng, &[30, 200, 800]),
+            answer_lost: level(rng, &[30, 200, 800]),
+            late_effect: level(rng, &[30, 200, 800]),
+            rejected: level(rng, &[20]),
+            stalled: level(rng, &[50, 300]),
+            stored_500: level(rng, &[50, 300]),
+            wrong_amount: level(rng, &[20, 150]),
+            slow_to_end: level(rng, &[50, 300]),
+            slow_refund: level(rng, &[300]),
+            change_of_mind: if all_told { level(rng, &[30, 300]) } else { 0 },
+            outages: outages(rng, start, end, longest),
+            listing_lag: if clocks_right { lag } else { 0 },
+        }
+    }
+}
+
+/// Absent in most seeds, else one of `sizes`.
+fn level(rng: &mut Rng, sizes: &[u32]) -> u32 {
+    if rng.chance(350) { rng.one_of(sizes) } else { 0 }
+}
+
+fn outages(rng: &mut Rng, start: i64, end: i64, longest: i64) -> Vec<(i64, i64)> {
+    let count = if rng.chance(300) { rng.within(1, 6) } else { 0 };
+    let mut outage = || {
+        let from = rng.within(start, end);
+        (from, from + rng.within(MINUTE, longest))
+    };
+    (0..count).map(|_| outage()).collect()
+}
+
+pub(crate) fn is_out(outages: &[(i64, i64)], now: i64) -> bool {
+    outages.iter().any(|(from, until)| (*from..*until).contains(&now))
+}

@@ -1,0 +1,372 @@
+//! One seed's world: its records, the gateways' books, what is going to happen,
+//! and the tasks that are under way.
+//!
+//! Time is virtual and skips to whatever happens next. Every call of a port is
+//! one entry in the agenda, so that tasks interleave at each of their awaits,
+//! and a task that is dropped there is a process that crashed there.
+
+use crate::books::Charge;
+use crate::checker::Breach;
+use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
+use crate::jobs::{Done, Job};
+use crate::ports::Port;
+use crate::rng::Rng;
+use billing::delivery::Notice;
+use billing::id::{CustomerId, IdempotencyKey, PaymentId, Reference, SubscriptionId};
+use billing::payment::{Payment, PaymentStatus};
+use billing::ports::{Key, Record, Wanted};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// 31 January 2025, 10:00 UTC: a day that most months do not have.
+const START: i64 = 1_738_317_600 * SECOND;
+
+/// How long everything has to come to rest once nothing goes wrong any more.
+pub(crate) const REST: i64 = 25 * DAY;
+
+/// A process that runs longer is ended.
+const LONGEST_RUN: i64 = 30 * SECOND;
+
+/// A story that takes more steps than this does not end by itself.
+const MOST_STEPS: u64 = 300_000;
+
+pub(crate) type Shared = Arc<Mutex<State>>;
+
+pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) rng: Rng,
+    pub(crate) faults: Faults,
+    pub(crate) now: i64,
+    pub(crate) step: u64,
+    pub(crate) records: BTreeMap<Key, Record>,
+    /// The due index, a set for each lane.
+    pub(crate) due: [BTreeSet<(Timestamp, Wanted)>; 2],
+    /// What the index named a moment ago.
+    pub(crate) no_longer_due: [VecDeque<Wanted>; 2],
+    pub(crate) books: BTreeMap<Reference, Charge>,
+    pub(crate) tasks: BTreeMap<u64, Notes>,
+    pub(crate) grants: BTreeMap<(SubscriptionId, u32), Vec<PaymentId>>,
+    /// When each subscription was canceled, in steps.
+    pub(crate) canceled: BTreeMap<SubscriptionId, u64>,
+    pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
+    pub(crate) events: u64,
+    pub(crate) breach: Option<Breach>,
+    /// What happened, when somebody wants to know.
+    pub(crate) trace: Option<Vec<String>>,
+    agenda: BTreeMap<(i64, u64), Happening>,
+    scheduled: u64,
+    sweeps_in_vain: u32,
+    next_sweep: i64,
+}
+
+/// What is known of a task that is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) began_at_step: u64,
+    pub(crate) worker: usize,
+    /// What the gateways answered it.
+    pub(crate) heard: Vec<(Reference, Heard)>,
+    pub(crate) commits: u32,
+    /// A commit of it was made and it was told otherwise.
+    pub(crate) misled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Heard {
+    Nothing,
+    Waiting,
+    Paid(billing::payment::Receipt),
+    Declined,
+    Ended,
+}
+
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Poll(u64),
+    Start(Job),
+    Sweep,
+    /// A request arrives at the gateway long after its sender gave up.
+    Arrive(Errand, Box<Payment>),
+    /// What was processing becomes final.
+    Conclude(Reference),
+    /// A declined charge turns out to have been made.
+    ChangeOfMind(Reference),
+    /// The customer is at the page.
+    Visit {
+        reference: Reference,
+        pays: bool,
+    },
+    /// Nothing goes wrong from here on.
+    Calm,
+    /// Somebody looks at what nobody could tell for days.
+    Operator,
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    Open,
+    Charge,
+    Find,
+    Close,
+    Refund,
+}
+
+struct Task {
+    job: Job,
+    future: Pin<Box<dyn Future<Output = Done>>>,
+    began_at: i64,
+    polls: u32,
+    crashes_at: Option<u32>,
+}
+
+/// How a seed's story went.
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub(crate) steps: u64,
+    pub(crate) breach: Option<Breach>,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Tells the story of `seed` until it is at rest or the contract is broken.
+pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
+    let mut rng = Rng::seeded(seed);
+    let end = START + rng.within(20, 130) * DAY;
+    let faults = Faults::drawn(&mut rng, START, end);
+    let trace = traced.then(|| vec![format!("seed {seed}: {faults:?}")]);
+    let mut state = State {
+        rng,
+        faults,
+        now: START,
+        step: 0,
+        records: catalogue.iter().map(|record| (record.key(), record.clone())).collect(),
+        due: Default::default(),
+        no_longer_due: Default::default(),
+        books: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        grants: BTreeMap::new(),
+        canceled: BTreeMap::new(),
+        ordered: BTreeMap::new(),
+        events: 0,
+        breach: None,
+        trace,
+        agenda: BTreeMap::new(),
+        scheduled: 0,
+        sweeps_in_vain: 0,
+        next_sweep: i64::MAX,
+    };
+    state.cast(START, end);
+    state.sweep_by(START + MINUTE);
+    state.at(end, Happening::Calm);
+    state.at(end + DAY, Happening::Operator);
+    state.at(end + 12 * DAY, Happening::Operator);
+    state.at(end + REST, Happening::End);
+    run(Arc::new(Mutex::new(state)))
+}
+
+fn run(shared: Shared) -> Story {
+    let mut tasks: BTreeMap<u64, Task> = BTreeMap::new();
+    loop {
+        let mut state = lock(&shared);
+        let ready = if state.breach.is_some() { None } else { state.next() };
+        let Some(happening) = ready else { break };
+        match happening {
+            Happening::Start(job) => {
+                let (id, task) = begin(&shared, &mut state, job);
+                state.after(0, 0, Happening::Poll(id));
+                tasks.insert(id, task);
+            }
+            Happening::Poll(id) => {
+                drop(state);
+                let Some(mut task) = tasks.remove(&id) else { continue };
+                if let Some(done) = poll(&shared, &mut task) {
+                    let mut state = lock(&shared);
+                    state.finished(id, task.job, done);
+                    state.tasks.remove(&id);
+                } else {
+                    tasks.insert(id, task);
+                }
+            }
+            Happening::End => {
+                // What is under way may finish; nothing else begins.
+                state.agenda.retain(|_, happening| matches!(happening, Happening::Poll(_)));
+                state.breach = state.breach.take().or_else(|| if tasks.is_empty() { state.at_rest() } else { None });
+                if !tasks.is_empty() {
+                    let in_a_minute = state.now + MINUTE;
+                    state.at(in_a_minute, Happening::End);
+                }
+            }
+            other => state.happen(other),
+        }
+    }
+    let mut state = lock(&shared);
+    Story { steps: state.step, breach: state.breach.take(), trace: state.trace.take().unwrap_or_default() }
+}
+
+fn begin(shared: &Shared, state: &mut State, job: Job) -> (u64, Task) {
+    state.scheduled += 1;
+    let id = state.scheduled;
+    let worker = state.rng.below(4);
+    let crashes_at = state.rng.chance(state.faults.crash);
+    let crashes_at = crashes_at.then(|| u32::try_from(state.rng.within(1, 10)).unwrap_or(1));
+    state.note(|| format!("task {id} begins on worker {worker}: {job:?}"));
+    state.tasks.insert(id, Notes { began_at_step: state.step, worker, ..Notes::default() });
+    let port = Port::new(Arc::clone(shared), id);
+    let task = Task { future: job.clone().future(port), job, began_at: state.now, polls: 0, crashes_at };
+    (id, task)
+}
+
+/// How the task ended, if it did: by itself, by a crash, or by being killed.
+fn poll(shared: &Shared, task: &mut Task) -> Option<Option<Done>> {
+    task.polls += 1;
+    let too_long = lock(shared).now - task.began_at > LONGEST_RUN;
+    if too_long || task.crashes_at.is_some_and(|at| task.polls > at) {
+        return Some(None);
+    }
+    match task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(Some(done)),
+        Poll::Pending => None,
+    }
+}
+
+impl State {
+    pub(crate) fn at(&mut self, time: i64, happening: Happening) {
+        self.scheduled += 1;
+        self.agenda.insert((time, self.scheduled), happening);
+    }
+
+    pub(crate) fn after(&mut self, from: i64, to: i64, happening: Happening) {
+        let time = self.now + self.rng.within(from, to);
+        self.at(time, happening);
+    }
+
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>6} {} {}", self.step, instant(self.now), what()));
+        }
+    }
+
+    fn next(&mut self) -> Option<Happening> {
+        let ((time, _), happening) = self.agenda.pop_first()?;
+        self.now = self.now.max(time);
+        self.step += 1;
+        if self.step > MOST_STEPS {
+            self.breach("I-23", "the story does not end".to_owned());
+        }
+        Some(happening)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrive(errand, payment) => self.arrive(errand, &payment),
+            Happening::Conclude(reference) => self.conclude(&reference),
+            Happening::ChangeOfMind(reference) => self.change_mind(&reference),
+            Happening::Visit { reference, pays } => self.visit(&reference, pays),
+            Happening::Calm => {
+                self.note(|| "nothing goes wrong any more".to_owned());
+                self.faults.end();
+            }
+            Happening::Operator => {
+                for job in self.unresolved() {
+                    self.at(self.now, Happening::Start(job));
+                }
+            }
+            Happening::Sweep => {
+                if self.next_sweep <= self.now {
+                    self.next_sweep = i64::MAX;
+                    self.after(0, 0, Happening::Start(Job::Sweep));
+                }
+            }
+            Happening::Poll(_) | Happening::Start(_) | Happening::End => {}
+        }
+    }
+
+    /// A person looks at the gateway for what nobody could tell.
+    fn unresolved(&self) -> Vec<Job> {
+        let payments = self.records.values().filter_map(|record| match record {
+            Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }) => Some(it),
+            _ => None,
+        });
+        payments.map(|it| Job::Verify { customer: it.customer.clone(), payment: it.id.clone() }).collect()
+    }
+
+    /// What follows from how a task ended; nothing was heard from it if it crashed.
+    fn finished(&mut self, id: u64, job: Job, done: Option<Done>) {
+        self.note(|| format!("task {id} ends: {}", done.as_ref().map_or("crashed".to_owned(), Done::told)));
+        match (job, done) {
+            (Job::Sweep, _) => self.sweep_again(),
+            (Job::Wake { wanted, received }, done) => {
+                let handled = matches!(done, Some(Done::Woken(Ok(()))));
+                if !handled && received < 5 {
+                    let job = Job::Wake { wanted, received: received + 1 };
+                    self.after(3 * MINUTE, 4 * MINUTE, Happening::Start(job));
+                }
+            }
+            (Job::Webhook { notice, tries }, done) => self.received(id, notice, tries, done),
+            (Job::Checkout { request, tries }, done) => match done {
+                Some(Done::Ordered(Ok(payment))) => self.ordered(&request, *payment),
+                Some(Done::Ordered(Err(error))) if !Job::may_help(&error) => {}
+                _ if tries < 4 => {
+                    let wait = self.rng.one_of(&[SECOND, 40 * SECOND, HOUR, 26 * HOUR]);
+                    self.after(SECOND, wait + SECOND, Happening::Start(Job::Checkout { request, tries: tries + 1 }));
+                }
+                _ => {}
+            },
+            (Job::Verify { .. } | Job::Request { .. }, _) => {}
+        }
+    }
+
+    /// A gateway is satisfied by an answer of 2xx, and tells again until it gets one.
+    fn received(&mut self, id: u64, notice: Notice, tries: u32, done: Option<Done>) {
+        let stored = self.records.contains_key(&Key::Delivery(notice.id.clone()));
+        let answer = done.map(|done| matches!(done, Done::Received(Ok(()))));
+        let quiet = self.tasks.get(&id).is_none_or(|it| it.commits == 0 || it.misled);
+        match answer {
+            Some(true) if !stored => self.breach("I-17", format!("{notice:?} was taken and is not stored")),
+            Some(true) => {}
+            Some(false) if !quiet => self.breach("I-17", format!("{notice:?} was refused and changed something")),
+            Some(false) | None => {
+                let wait = if tries < 4 { 3 * MINUTE } else { HOUR };
+                self.after(wait, wait + MINUTE, Happening::Start(Job::Webhook { notice, tries: tries + 1 }));
+            }
+        }
+    }
+
+    /// Every minute in life; here, when something is due, and now and then.
+    fn sweep_again(&mut self) {
+        let first = self.due.iter().filter_map(|lane| lane.first()).map(|(at, _)| at.as_millisecond()).min();
+        let overdue = first.is_some_and(|due| due <= self.now);
+        self.sweeps_in_vain = if overdue { (self.sweeps_in_vain + 1).min(9) } else { 0 };
+        let soon = self.now + (MINUTE << self.sweeps_in_vain.saturating_sub(3)).min(HOUR);
+        let now_and_then = self.now + 3 * DAY;
+        self.sweep_by(first.unwrap_or(now_and_then).clamp(soon, now_and_then));
+    }
+
+    /// Sees to it that a sweep begins within a minute of `time`.
+    pub(crate) fn sweep_by(&mut self, time: i64) {
+        let time = time.max(self.now) + self.rng.within(0, MINUTE);
+        if time < self.next_sweep {
+            self.next_sweep = time;
+            self.at(time, Happening::Sweep);
+        }
+    }
+
+    pub(crate) fn breach(&mut self, invariant: &'static str, what: String) {
+        self.note(|| format!("{invariant} IS BROKEN: {what}"));
+        if self.breach.is_none() {
+            self.breach = Some(Breach { invariant, what, step: self.step });
+        }
+    }
+}
+
+pub(crate) fn instant(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
