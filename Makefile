@@ -67,8 +67,7 @@ templates: tools
 
 # On a stack of their own, on ports of their own: a local stack that is running is not disturbed.
 end-to-end: tools
-	@if [ -d tests/end-to-end ]; then \
-	    $(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end; fi
+	$(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end
 
 deny: ## Licences, bans and advisories of the dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

@@ -121,9 +121,11 @@ class Client:
             wanted = {"VisibilityTimeout": str(seconds)}
             self.queues.set_queue_attributes(QueueUrl=self.outputs[output], Attributes=wanted)
 
-    def logs(self) -> list[str]:
-        """Every line that the functions wrote."""
-        pages = self.log_service.get_paginator("filter_log_events").paginate(logGroupName=self.outputs["FunctionLogs"])
+    def logs(self, since: float = 0) -> list[str]:
+        """Every line that the functions wrote, since a time of the world's."""
+        pages = self.log_service.get_paginator("filter_log_events").paginate(
+            logGroupName=self.outputs["FunctionLogs"], startTime=int(since * 1000)
+        )
         return [event["message"] for page in pages for event in page["events"]]
 
     @cached_property

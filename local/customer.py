@@ -1,10 +1,7 @@
 """One customer of a running stack, and the gateways they pay at: for the story and the end-to-end tests."""
 
-import http.client
-import json
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 

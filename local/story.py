@@ -2,8 +2,8 @@
 
     make story          (make run tells it too)
 
-Each telling has customers of its own, so it can be told again at any time. Business time moves with it (POST /test-clock/advance);
-tokens and webhook signatures go by the world's.
+Each telling has customers of its own, so it can be told again at any time. Business time moves with it (POST
+/test-clock/advance); tokens and webhook signatures go by the world's.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from progress import say
 
 PLAN = "estates-professional"
 LOWER = "estates-starter"
+# The longest one: a period that began on the 31st is over too, also after a short February.
+MONTH = "P31D"
 # As many decimals as the currency has, where that is not two.
 DECIMALS = {"JPY": 0, "KRW": 0, "XOF": 0, "BHD": 3, "KWD": 3, "TND": 3}
 
@@ -71,7 +73,7 @@ class Story:
 
     def renew(self) -> None:
         before = self.customer.subscription()["current_period"]
-        now = self.client.advance("P1M")
+        now = self.client.advance(MONTH)
         woken = self.client.sweep()["woken"]
         what = "the renewal"
         found = self.customer.until(lambda it: it["current_period"]["start"] == before["end"], what)
@@ -86,7 +88,7 @@ class Story:
     def decline_and_retry(self) -> None:
         # For whoever is due, since others than our customer may be; taken back before anything is retried.
         self.gateways.fault("paystack", "off_session", "decline", code="insufficient_funds", times=10_000)
-        now = self.client.advance("P1M")
+        now = self.client.advance(MONTH)
         self.client.sweep()
         found = self.customer.becomes("past_due")
         self.gateways.no_faults()
@@ -231,11 +233,11 @@ as_you -X PUT $API/usage/estates -d '{{"value":26}}'
 as_you $API/subscription/validate-downgrade -d '{{"plan":"{LOWER}"}}'
 
 # A month passes: renewed.
-as_admin $API/test-clock/advance -d '{{"by":"P1M"}}'; sweep; as_you $API/payments
+as_admin $API/test-clock/advance -d '{{"by":"{MONTH}"}}'; sweep; as_you $API/payments
 
 # Next month the card is declined: past due.
 gateways $GATEWAYS/admin/faults -d '{decline}'
-as_admin $API/test-clock/advance -d '{{"by":"P1M"}}'; sweep; as_you $API/subscription
+as_admin $API/test-clock/advance -d '{{"by":"{MONTH}"}}'; sweep; as_you $API/subscription
 
 # A day later it works again: active.
 gateways -X DELETE $GATEWAYS/admin/faults

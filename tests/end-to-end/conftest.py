@@ -1,0 +1,118 @@
+"""End to end: the template as customers deploy it, on local stacks of the tests' own, with roles enforced.
+
+    .venv/bin/python -m pytest tests/end-to-end          (make test runs it too)
+
+One stack serves all tests. Business time only ever goes forward on it, for everyone at once, so each test has customers of
+its own, and what it leaves behind is cleared away: nobody is renewed in somebody else's test. A second stack has neither
+gateways nor plans.
+"""
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "local"))
+
+from client import Client  # noqa: E402
+from commands import ended_politely  # noqa: E402
+from customer import Customer, Gateways  # noqa: E402
+from issuer import Issuer  # noqa: E402
+from progress import say  # noqa: E402
+from stack import Ports, Stack  # noqa: E402
+from records import Records  # noqa: E402
+
+
+@contextlib.contextmanager
+def deployed(config: pytest.Config, name: str, parameters: Mapping[str, str]) -> Iterator[Stack]:
+    """A stack that is there while the tests need it and gone afterwards, whatever happens in between."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with tempfile.TemporaryDirectory(prefix="perennial-") as folder, ended_politely():
+        stack = Stack(Path(folder), Ports.free())
+        try:
+            with capture.global_and_fixture_disabled():
+                say(f"\n{name}, in {folder}")
+                stack.up(parameters)
+            yield stack
+        finally:
+            stack.down()
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    with deployed(pytestconfig, "A stack with everything", {}) as stack:
+        stack.load_catalogue()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def bare(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """What one gets who has set nothing up yet: no gateway's keys, no plan, no test clock."""
+    nothing = {"StripeSecretArn": "", "PaystackSecretArn": "", "TestClock": "disabled"}
+    with deployed(pytestconfig, "A stack without keys and plans", nothing) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def client(stack: Stack) -> Client:
+    return stack.client()
+
+
+@pytest.fixture(scope="session")
+def issuer(stack: Stack) -> Issuer:
+    return stack.issuer
+
+
+@pytest.fixture(scope="session")
+def records(client: Client) -> Records:
+    return Records(client)
+
+
+@pytest.fixture
+def gateways(client: Client) -> Iterator[Gateways]:
+    gateways = Gateways(client)
+    yield gateways
+    gateways.calm()
+
+
+@pytest.fixture
+def newcomer(client: Client, issuer: Issuer, records: Records) -> Iterator[Callable[[], Customer]]:
+    """Makes customers whom nobody has seen before, and nobody sees afterwards."""
+    made: list[Customer] = []
+
+    def make() -> Customer:
+        made.append(Customer.fresh(client))
+        return made[-1]
+
+    yield make
+    for customer in made:
+        records.forget(customer.name)
+
+
+@pytest.fixture
+def customer(newcomer: Callable[[], Customer]) -> Customer:
+    return newcomer()
+
+
+@pytest.fixture
+def other(newcomer: Callable[[], Customer]) -> Customer:
+    return newcomer()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """With a failed test, what went wrong in the functions meanwhile."""
+    report = yield
+    given = getattr(item, "funcargs", {})
+    if report.when == "call" and report.failed and "client" in given:
+        with contextlib.suppress(Exception):  # the stack itself may be what is broken
+            said = given["client"].logs(since=call.start)
+            errors = [json.loads(line)["fields"] for line in said if '"level":"ERROR"' in line]
+            report.sections.append(("errors of the functions", "\n".join(json.dumps(it)[:500] for it in errors[-8:])))
+    return report

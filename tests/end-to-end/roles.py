@@ -1,0 +1,93 @@
+"""What each function may do: read from the roles that were deployed, and tried with a function's own credentials."""
+
+from pathlib import Path
+from typing import Any
+
+import aws
+import boto3
+import pytest
+from client import Client
+
+# What SAM gives every function: to write its log and its trace, and to a worker, to read its queue.
+EVERY = {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+WORKER = EVERY | {"AWSLambdaSQSQueueExecutionRole"}
+
+Allowed = set[tuple[str, str]]
+
+# For tests that look at, or end, the processes in which functions run.
+sees_processes = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are only seen on Linux")
+
+
+class Roles:
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.iam = aws.client("iam", client.endpoint)
+        found = aws.client("lambda", client.endpoint).list_functions()["Functions"]
+        # perennial-CreatePayment-F1AFB48CE6302
+        self.functions: dict[str, dict[str, Any]] = {each["FunctionName"].split("-")[1]: each for each in found}
+
+    def role(self, function: str) -> str:
+        return self.functions[function]["Role"].rpartition("/")[2]
+
+    def managed(self, function: str) -> set[str]:
+        """The names of AWS's own policies that the function has."""
+        attached = self.iam.list_attached_role_policies(RoleName=self.role(function))["AttachedPolicies"]
+        return {policy["PolicyArn"].rpartition("/")[2] for policy in attached}
+
+    def allowed(self, function: str) -> Allowed:
+        """Every action with what it may be done to, under a name that does not change from stack to stack."""
+        role, allowed = self.role(function), set()
+        for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in document["Statement"]:
+                assert statement["Effect"] == "Allow"
+                for action in statement["Action"]:
+                    for resource in as_list(statement["Resource"]):
+                        allowed.add((action, self.named(resource) + self.only(statement.get("Condition"))))
+        return allowed
+
+    def named(self, resource: str) -> str:
+        outputs = self.client.outputs
+        queues = {outputs[f"{name}Url"].rpartition("/")[2]: name for name in ("Renewals", "PaymentRetries")}
+        service, _, rest = resource.removeprefix("arn:aws:").partition(":")
+        match service, rest.rpartition(":")[2]:
+            case "dynamodb", table:
+                return table.replace(f"table/{outputs['TableName']}", "table")
+            case "sqs", queue:
+                return queues[queue]
+            case "secretsmanager", secret:
+                return secret.rpartition("-")[0]
+        return resource
+
+    @staticmethod
+    def only(condition: dict[str, Any] | None) -> str:
+        if condition is None:
+            return ""
+        assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
+        return " clock"
+
+    def credentials(self, function: str) -> dict[str, str]:
+        """Those that a running process of the function was given."""
+        name = f"AWS_LAMBDA_FUNCTION_NAME={self.functions[function]['FunctionName']}"
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                held = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue  # it has ended meanwhile, or is not ours
+            variables = dict(each.partition("=")[::2] for each in held)
+            if name in held and variables.get("AWS_ENDPOINT_URL") == self.client.endpoint:
+                return {
+                    "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+                    "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+                    "aws_session_token": variables["AWS_SESSION_TOKEN"],
+                }
+        raise LookupError(f"no process of {function} is running")
+
+    def as_function(self, function: str, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.client.endpoint, region_name=aws.REGION, **self.credentials(function)
+        )
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,84 @@
+"""No gateway's keys, no plans, no test clock: the stack starts all the same, and says what is missing."""
+
+import catalogue
+import pytest
+import signing
+from answers import refusal
+from client import Client
+from customer import Customer, granted
+from records import Records
+from stack import ROOT, Stack
+
+
+@pytest.fixture(scope="module")
+def client(bare: Stack) -> Client:
+    return bare.client()
+
+
+@pytest.fixture
+def customer(client: Client) -> Customer:
+    return Customer.fresh(client)
+
+
+def test_health_says_that_no_gateway_is_configured(client: Client) -> None:
+    health = granted(client.call("GET", "/health"))
+    assert health["status"] == "ok"
+    assert health["gateways"] == {"stripe": {"configured": False}, "paystack": {"configured": False}}
+
+
+def test_without_a_catalogue_there_is_nothing_to_buy(client: Client, customer: Customer) -> None:
+    assert granted(client.call("GET", "/plans")) == {"plans": []}
+    assert granted(client.call("GET", "/plans?group_by=pricing_model")) == {"groups": {}}
+    refusal(client.call("GET", "/plans/estates-starter"), 404)
+    refusal(client.call("GET", "/plans/comparison?family=estates"), 404)
+    problem = refusal(customer.order(), 422, "plan")
+    assert "estates-professional" in problem["detail"]
+    refusal(customer.call("PUT", "/usage/estates", body={"value": 1}), 404)
+    refusal(customer.call("GET", "/subscription"), 404)
+    assert customer.payments() == []
+
+
+def test_a_catalogue_with_mistakes_is_refused_whole_and_each_is_named(client: Client) -> None:
+    document = catalogue.read(ROOT / "catalogue" / "estates.json")
+    document["plans"][0]["tier"] = 0
+    document["plans"][1]["limits"]["unheard-of"] = 1
+    problems = client.invoke("LoadCatalogueFunction", document)["problems"]
+    named = [(problem["plan"], problem["field"]) for problem in problems]
+    assert named == [("estates-starter", "tier"), ("estates-professional", "limits")]
+    assert "unheard-of" in problems[1]["problem"]
+    assert granted(client.call("GET", "/plans")) == {"plans": []}
+
+
+@pytest.mark.parametrize("gateway", ["paystack", "stripe"])
+def test_without_keys_an_order_says_that_the_gateway_is_not_configured(
+    bare: Stack, client: Client, customer: Customer, gateway: str
+) -> None:
+    bare.load_catalogue()
+    wanted = {"paystack": {}, "stripe": {"plan": "minutes-pro", "currency": "USD"}}[gateway]
+    before = Records(client).all()
+    problem = refusal(customer.order(gateway=gateway, **wanted), 422, "gateway")
+    assert problem["type"].endswith("/gateway-not-configured")
+    assert gateway in problem["detail"].lower()
+    assert Records(client).all() == before
+
+
+@pytest.mark.parametrize("gateway", ["paystack", "stripe"])
+def test_s42_without_keys_no_webhook_is_believed_and_the_gateway_is_to_come_back(client: Client, gateway: str) -> None:
+    before = Records(client).all()
+    body = signing.encode(signing.event_of(gateway))
+    sign = signing.stripe if gateway == "stripe" else signing.paystack
+    for headers in (sign("", body), sign("whsec_guess", body), {}):
+        refusal(signing.post(client, gateway, body, headers), 503)
+    assert Records(client).all() == before
+
+
+def test_the_sweeper_finds_nothing_to_do(client: Client) -> None:
+    assert client.sweep() == {"woken": 0}
+
+
+def test_where_time_cannot_be_moved_there_is_no_route_to_move_it(client: Client) -> None:
+    for slash in ("", "/"):
+        admin = client.stack["tokens"]["admin"]
+        answer = client.call("POST", f"/test-clock/advance{slash}", token=admin, body={"by": "P1M"})
+        assert answer.status == 404
+        assert answer.json() == {"message": "Not Found"}
