@@ -2,7 +2,7 @@
 
 use crate::stage::{
     DAY, HOUR, Is, MINUTE, PLAN, Paid, ask, attempt, command, declined_at_period_end, index, is, live, money, notice,
-    on, opened, paid, pass, renewal, subscribed, subscribed_to, to_period_end, tokens, told, verify, wake,
+    on, opened, opened_as, paid, pass, renewal, subscribed, subscribed_to, to_period_end, tokens, told, verify, wake,
 };
 use billing::calendar::Interval;
 use billing::delivery::DeliveryStatus;
@@ -103,15 +103,28 @@ fn of_two_checkouts_that_are_paid_one_opens_and_the_other_goes_back() {
 }
 
 #[test]
-fn the_page_that_was_not_used_is_closed() {
+fn the_page_that_was_not_used_is_closed_where_the_gateway_can() {
     let world = world();
-    let (first, second) = (opened(&world, PLAN, "k1"), opened(&world, PLAN, "k2"));
+    let order = |key| opened_as(&world, on(Gateway::Stripe, request(PLAN, key)));
+    let (first, second) = (order("k1"), order("k2"));
     world.gateways.visit(&first, true);
     told(&world, &first, "evt");
     live(&world, HOUR);
     world.gateways.visit(&second, true);
     live(&world, DAY);
     assert_eq!((paid(&world.payment_of(&second)), money(&world)), (Paid::Expired, (1, 0)));
+}
+
+#[test]
+fn a_page_that_stays_payable_is_asked_about_until_its_time_is_over() {
+    let world = world();
+    let (first, second) = (opened(&world, PLAN, "k1"), opened(&world, PLAN, "k2"));
+    world.gateways.visit(&first, true);
+    told(&world, &first, "evt");
+    live(&world, HOUR);
+    world.gateways.visit(&second, true); // and nobody tells us
+    live(&world, DAY);
+    assert_eq!((paid(&world.payment_of(&second)), money(&world)), (Paid::Refunded, (2, 1)));
 }
 
 #[test]

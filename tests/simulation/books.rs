@@ -132,6 +132,8 @@ impl State {
     pub(crate) fn close(&mut self, payment: &Payment) -> Option<Outcome> {
         let charge = self.books.get_mut(&payment.reference)?;
         match charge.phase {
+            // Paystack cannot close a page: it stays payable.
+            Phase::Open | Phase::Declined(_) if payment.gateway == Gateway::Paystack => {}
             Phase::Open | Phase::Declined(_) => {
                 charge.phase = Phase::Closed;
                 self.tell(&payment.reference, "checkout.expired");
@@ -225,11 +227,11 @@ impl State {
         let Some(charge) = self.books.get(reference) else { return };
         let payment = charge.payment.clone();
         // Paystack's page outlives our interest in it. Only its webhook tells of that.
-        let outlives = payment.gateway == Gateway::Paystack && all_told;
+        let key = Key::Payment(payment.customer.clone(), payment.id.clone());
+        let watched = self.records.get(&key).is_some_and(|record| record.due().is_some());
         let payable = match charge.phase {
-            Phase::Open | Phase::Declined(_) => true,
-            Phase::Closed => outlives,
-            Phase::Processing | Phase::Succeeded => false,
+            Phase::Open | Phase::Declined(_) => payment.gateway != Gateway::Paystack || watched || all_told,
+            Phase::Closed | Phase::Processing | Phase::Succeeded => false,
         };
         if !payable {
             return;

@@ -9,9 +9,10 @@ use crate::world::{Heard, Notes, State, instant};
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, MOST_ATTEMPTS};
 use billing::id::{CustomerId, PaymentId};
-use billing::payment::{Collection, Payment, PaymentStatus};
+use billing::payment::{Collection, Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Referred, Tokens};
 use billing::subscription::{CancelReason, Event, Status, Subscription};
+use jiff::Timestamp;
 
 /// Which invariant is broken, how, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,9 +205,9 @@ impl State {
             Failed { .. } => check(heard(&|it| matches!(it, Heard::Declined | Heard::Ended)), "I-3", || {
                 format!("{id} failed and no gateway said so")
             }),
-            Expired { .. } => check(heard(&|it| matches!(it, Heard::Ended | Heard::Nothing)), "I-3", || {
-                format!("{id} expired and no gateway said so")
-            }),
+            Expired { at } => {
+                check(heard(&|it| ends_page(it, new, *at)), "I-3", || format!("{id} expired and no gateway said so"))
+            }
             Refunded { .. } => {
                 let refunds = self.books.get(&new.reference).map_or(0, |it| it.refunds);
                 check(refunds == 1, "I-2", || format!("{id} counts as given back, and the books say {refunds} times"))
@@ -424,4 +425,18 @@ fn tokens(changes: &Changes, old: Option<&Record>, new: &Tokens, state: &State) 
     let included = state.subscription(&new.customer).and_then(|it| it.order.plan.tokens_included).unwrap_or(0);
     let right = changes.granted().is_some() && new.balance == before + included;
     check(right, "I-16", || format!("{} had {before} tokens and has {}", new.customer, new.balance))
+}
+
+/// Whether a page is over by what was heard: a gateway that cannot close its
+/// page may go on waiting, but only until the time to pay is over.
+fn ends_page(heard: &Heard, payment: &Payment, at: Timestamp) -> bool {
+    let unpaid_in_time = match &payment.collection {
+        Collection::Checkout { expires_at, .. } => payment.gateway == Gateway::Paystack && at >= *expires_at,
+        Collection::OffSession { .. } => false,
+    };
+    match heard {
+        Heard::Ended | Heard::Nothing => true,
+        Heard::Waiting | Heard::Declined => unpaid_in_time,
+        Heard::Paid(_) => false,
+    }
 }

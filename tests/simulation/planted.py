@@ -113,8 +113,13 @@ BUGS = [
     )]),
     ("a jump of the clock abandons a charge", [(
         "payment.rs",
-        " && tries >= LOOKS_BEFORE_ABANDONED =>",
-        " && tries < u32::MAX - LOOKS_BEFORE_ABANDONED =>",
+        " && tries >= LOOKS_BEFORE_GIVING_UP =>",
+        " && tries < u32::MAX - LOOKS_BEFORE_GIVING_UP =>",
+    )]),
+    ("a page that cannot be closed is given up", [(
+        "workflow/advance.rs",
+        "let outcome = if scene.payment.is_closing(now) { outcome.at_the_end() } else { outcome };",
+        "let outcome = if closing { outcome.at_the_end() } else { outcome };",
     )]),
     ("a delivery is acknowledged before it is kept", [(
         "workflow/receive.rs",
@@ -128,7 +133,7 @@ BUGS = [
     )]),
     ("silence counts as a decline", [(
         "workflow/advance.rs",
-        "            Err(error) => self.ask_later(scene.payment.unanswered(now), error).await,\n        }\n    }\n\n    /// Asks what became",
+        "            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,\n        }\n    }\n\n    /// Asks what became",
         "            Err(_) => {\n"
         "                let remedy = crate::payment::Remedy::RetryLater;\n"
         "                let decline = crate::payment::Decline { code: \"timeout\".to_owned(), remedy };\n"
@@ -163,8 +168,9 @@ BUGS = [
     )]),
     ("the gateway is asked before the attempt is recorded", [(
         "workflow/advance.rs",
-        "        self.store.commit(writes).await?;\n        payment.version += 1;\n",
-        "        let _ = self.gateways.charge(&payment).await;\n        self.store.commit(writes).await?;\n        payment.version += 1;\n",
+        "        self.store.commit(writes).await?;\n        scene.payment.version += 1;\n",
+        "        let _ = self.gateways.charge(&scene.payment).await;\n"
+        "        self.store.commit(writes).await?;\n        scene.payment.version += 1;\n",
     )]),
     ("a decline undoes a success", [(
         "payment.rs",

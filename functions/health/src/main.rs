@@ -12,5 +12,5 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(app: &App, _: Request) -> Result<Reply, Problem> {
     let now = app.billing.now().await?;
-    Ok(Reply::ok(view::health(&app.billing.gateways, now)))
+    Ok(Reply::ok(view::health(&app.billing.gateways, now, app.config.test_clock)))
 }

@@ -50,6 +50,9 @@ pub enum DeliveryStatus {
     Done,
 }
 
+/// A delivery that could not be acted on for longer is someone's to look at.
+const ACTED_ON_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
 /// How long a delivery is kept once it is done.
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 400);
 
@@ -68,6 +71,14 @@ impl Delivery {
         };
         let check_at = after(now, backoff(tries));
         Self { status: DeliveryStatus::Waiting { check_at, tries: tries.saturating_add(1) }, ..self }
+    }
+
+    /// Whether it has waited for longer than any outage should last.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        match self.status {
+            DeliveryStatus::Waiting { .. } => now >= after(self.received_at, ACTED_ON_WITHIN),
+            DeliveryStatus::Done => false,
+        }
     }
 
     #[must_use]

@@ -212,6 +212,18 @@ pub enum Outcome {
     Expired,
 }
 
+impl Outcome {
+    /// The same when the time to pay is over: who has not paid by then has not
+    /// paid, although a gateway that cannot close its page goes on waiting.
+    #[must_use]
+    pub(crate) fn at_the_end(self) -> Self {
+        match self {
+            Self::Pending(Stage::Pending) | Self::Declined(_) | Self::Expired => Self::Expired,
+            Self::Pending(Stage::RequiresAction | Stage::Processing) | Self::Succeeded { .. } => self,
+        }
+    }
+}
+
 /// What became of a request to give money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
@@ -233,7 +245,10 @@ const ABANDONED_AFTER: SignedDuration = days(2);
 
 /// And how often it must have been looked for: a clock that jumps by days must
 /// not make the first look the last. Eight looks take most of a day.
-const LOOKS_BEFORE_ABANDONED: u32 = 8;
+const LOOKS_BEFORE_GIVING_UP: u32 = 8;
+
+/// With the waits between them, some six days.
+const LOOKS_BEFORE_A_REFUND_IS_STUCK: u32 = 28;
 
 /// How long a request to the gateway may still be running in another process.
 const A_REQUEST_RUNS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
@@ -320,11 +335,14 @@ impl Payment {
             ) => Some(self.paid(receipt, now)),
             (Pending { .. } | Unresolved { .. }, Outcome::Declined(decline)) => Some(self.declined(decline, now)),
             (Pending { .. } | Unresolved { .. }, Outcome::Expired) => Some(self.ended(now)),
-            (Pending { .. }, Outcome::Pending(stage)) => Some((self.waiting(stage, now), None)),
-            // A decline on a page was news once; what is left to learn is whether another card worked.
-            (Failed { check_at: Some(_), .. }, Outcome::Declined(_) | Outcome::Pending(_)) => {
-                Some((self.ask_again(now), None))
+            // Another stage is news, and no reason to look later than was planned.
+            (Pending { stage: known, check_at, tries }, Outcome::Pending(stage)) if *known != stage => {
+                let status = Pending { stage, check_at: *check_at, tries: *tries };
+                Some((Self { status, ..self }, None))
             }
+            (Pending { .. }, Outcome::Pending(_)) => None,
+            // A decline was news once; what is left to learn is whether it was paid after all.
+            (Failed { check_at: Some(_), .. }, Outcome::Declined(_) | Outcome::Pending(_)) => None,
             (Failed { check_at: Some(_), .. }, Outcome::Expired) => Some(self.ended(now)),
             (Failed { check_at: None, .. } | Expired { .. }, _) | (Unresolved { .. }, Outcome::Pending(_)) => None,
         }
@@ -335,7 +353,7 @@ impl Payment {
     #[must_use]
     pub fn unanswered(self, now: Timestamp) -> Self {
         match self.status {
-            PaymentStatus::Pending { .. } if now >= after(self.created_at, ASKED_FOR_AT_MOST) => {
+            PaymentStatus::Pending { .. } if self.was_asked_enough(now) => {
                 Self { status: PaymentStatus::Unresolved { since: now }, ..self }
             }
             PaymentStatus::Pending { stage, .. } => self.waiting(stage, now),
@@ -345,6 +363,30 @@ impl Payment {
             | PaymentStatus::Succeeded { .. }
             | PaymentStatus::Refunded { .. } => self,
         }
+    }
+
+    /// The payment when the gateway's answer was nothing final. That a decline
+    /// still stands after some days is an answer; that nobody knows is none.
+    #[must_use]
+    pub(crate) fn undecided(self, now: Timestamp) -> Self {
+        match self.status {
+            PaymentStatus::Failed { ref decline, tries, .. } if self.was_asked_enough(now) => {
+                let status = PaymentStatus::Failed { decline: decline.clone(), check_at: None, tries };
+                Self { status, ..self }
+            }
+            PaymentStatus::Failed { .. }
+            | PaymentStatus::Pending { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. }
+            | PaymentStatus::Succeeded { .. }
+            | PaymentStatus::RefundDue { .. }
+            | PaymentStatus::Refunded { .. } => self.unanswered(now),
+        }
+    }
+
+    /// Not by the clock alone, which may jump.
+    pub(crate) fn was_asked_enough(&self, now: Timestamp) -> bool {
+        now >= after(self.created_at, ASKED_FOR_AT_MOST) && self.tries() >= LOOKS_BEFORE_GIVING_UP
     }
 
     /// What was taken must go back.
@@ -368,7 +410,7 @@ impl Payment {
     pub(crate) fn abandoned(self, now: Timestamp) -> Self {
         match self.status {
             PaymentStatus::Pending { tries, .. }
-                if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_ABANDONED =>
+                if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_GIVING_UP =>
             {
                 Self { status: PaymentStatus::Expired { at: now }, ..self }
             }
@@ -430,10 +472,31 @@ impl Payment {
         now.duration_since(self.created_at).abs() < A_REQUEST_RUNS_AT_MOST
     }
 
+    /// Whether a refund has been under way for longer than any should take.
+    pub(crate) fn is_refund_stuck(&self) -> bool {
+        match self.status {
+            PaymentStatus::RefundDue { tries, .. } => tries >= LOOKS_BEFORE_A_REFUND_IS_STUCK,
+            PaymentStatus::Pending { .. }
+            | PaymentStatus::Failed { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. }
+            | PaymentStatus::Succeeded { .. }
+            | PaymentStatus::Refunded { .. } => false,
+        }
+    }
+
     /// Whether this is a checkout whose time is over.
     pub fn is_closing(&self, now: Timestamp) -> bool {
         match &self.collection {
             Collection::Checkout { expires_at, .. } => now >= *expires_at,
+            Collection::OffSession { .. } => false,
+        }
+    }
+
+    /// Whether this is a checkout whose address nobody was ever given.
+    pub(crate) fn is_unopened(&self) -> bool {
+        match &self.collection {
+            Collection::Checkout { opened, .. } => opened.is_none(),
             Collection::OffSession { .. } => false,
         }
     }
@@ -471,6 +534,8 @@ impl Payment {
     fn declined(self, decline: Decline, now: Timestamp) -> (Self, Option<Fact>) {
         let check_at = match self.collection {
             Collection::Checkout { .. } => Some(self.next_check(0, now)),
+            // The bank waits for the customer, who may still say yes.
+            Collection::OffSession { .. } if decline.remedy == Remedy::AskCustomer => Some(self.next_check(0, now)),
             Collection::OffSession { .. } => None,
         };
         let fact = Fact::Declined { payment: self.id.clone(), remedy: decline.remedy };
@@ -481,6 +546,9 @@ impl Payment {
     /// gateway gave up on is a decline like any other: the ladder goes on.
     fn ended(self, now: Timestamp) -> (Self, Option<Fact>) {
         match (&self.collection, self.status) {
+            (Collection::OffSession { .. }, PaymentStatus::Failed { decline, tries, .. }) => {
+                (Self { status: PaymentStatus::Failed { decline, check_at: None, tries }, ..self }, None)
+            }
             (Collection::OffSession { .. }, _) => {
                 let decline = Decline { code: "canceled".to_owned(), remedy: Remedy::RetryLater };
                 let fact = Fact::Declined { payment: self.id.clone(), remedy: decline.remedy };
@@ -629,6 +697,46 @@ mod tests {
         let Some(last) = looks.last() else { panic!("it is looked for") };
         let PaymentStatus::Expired { at } = last.status else { panic!("{:?}", last.status) };
         assert!(at.duration_since(jumped) > SignedDuration::from_hours(12));
+    }
+
+    #[test]
+    fn what_stays_at_the_bank_for_days_is_someones_to_look_at() {
+        let payment = off_session_payment();
+        let look = |payment: Payment, day| payment.clone().undecided(after(payment.created_at, days(day)));
+        let week = (0..8).fold(payment, |payment, _| look(payment, 5));
+        assert!(matches!(week.status, PaymentStatus::Pending { .. }));
+        assert!(matches!(look(week, 6).status, PaymentStatus::Unresolved { .. }));
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_alone_gives_nothing_up() {
+        let payment = off_session_payment();
+        let jumped = payment.clone().unanswered(after(payment.created_at, days(30)));
+        assert!(matches!(jumped.status, PaymentStatus::Pending { .. }));
+    }
+
+    #[test]
+    fn hearing_the_same_again_does_not_put_off_the_next_look() {
+        let payment = off_session_payment();
+        assert_eq!(payment.clone().settle(Outcome::Pending(Stage::Processing), now()), None);
+        let asked = payment.clone().settle(Outcome::Pending(Stage::RequiresAction), now());
+        assert_eq!(asked.map(|(next, _)| next.due_at()), Some(payment.due_at()));
+    }
+
+    #[test]
+    fn a_charge_that_waits_for_the_customer_is_asked_about() {
+        let decline = |remedy| Outcome::Declined(Decline { code: "authentication_required".to_owned(), remedy });
+        let watched = |remedy| after_outcomes(off_session_payment(), [decline(remedy)]).due_at().is_some();
+        assert!(watched(Remedy::AskCustomer));
+        assert!(!watched(Remedy::RetryLater) && !watched(Remedy::NewMethod));
+    }
+
+    #[test]
+    fn who_has_not_paid_in_time_has_not_paid() {
+        assert_eq!(Outcome::Pending(Stage::Pending).at_the_end(), Outcome::Expired);
+        assert_eq!(declined().at_the_end(), Outcome::Expired);
+        let paying = Outcome::Pending(Stage::Processing);
+        assert_eq!(paying.clone().at_the_end(), paying);
     }
 
     #[test]

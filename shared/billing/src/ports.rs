@@ -67,8 +67,8 @@ pub trait Gateways: Send + Sync {
     /// What became of `payment`, or nothing if the gateway never heard of it.
     fn find(&self, payment: &Payment) -> impl Future<Output = Result<Option<Outcome>, GatewayError>> + Send;
 
-    /// Ends a checkout that nobody is to pay any more, as far as the gateway
-    /// can, and says how it ended.
+    /// Ends a checkout that nobody is to pay any more, if the gateway can, and
+    /// says how it stands.
     fn close(&self, payment: &Payment) -> impl Future<Output = Result<Option<Outcome>, GatewayError>> + Send;
 
     /// Gives back all that `payment` took, once however often it is asked.

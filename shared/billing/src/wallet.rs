@@ -50,6 +50,11 @@ impl Wallet {
         self.methods.last()
     }
 
+    /// The methods in the order in which a charge is tried on them.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Method> {
+        self.methods.iter().rev()
+    }
+
     /// The name under which `gateway` knows the customer already.
     pub fn payer(&self, gateway: Gateway) -> Option<&str> {
         self.methods.iter().rev().find(|method| method.gateway == gateway).map(|method| method.payer.as_str())

@@ -157,19 +157,19 @@ fn method(method: &Method) -> Value {
 }
 
 /// What this deployment is: no secrets, and nobody is called to find out.
-pub fn health(gateways: &Clients, now: Timestamp) -> Value {
+pub fn health(gateways: &Clients, now: Timestamp, test_clock: bool) -> Value {
     let configured = |it: Gateway| (it.as_str().to_owned(), json!({ "configured": gateways.is_configured(it) }));
     let gateways: Map<String, Value> = Gateway::ALL.into_iter().map(configured).collect();
-    json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "now": now, "gateways": gateways })
+    let clock = json!({ "now": now, "kind": if test_clock { "test" } else { "world" } });
+    json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "clock": clock, "gateways": gateways })
 }
 
 /// How a meter that was just set stands, against the plan's limit if there is one.
 pub fn usage(usage: &MeterUsage, against: Option<Standing>) -> Value {
     match against {
         Some(against) => standing(&against),
-        None => {
-            json!({ "meter": usage.meter, "used": usage.value, "limit": null, "remaining": null, "percentage": null })
-        }
+        // No plan, no limit: which is not the same as an unlimited one.
+        None => json!({ "meter": usage.meter, "used": usage.value }),
     }
 }
 

@@ -6,7 +6,8 @@ use super::{lock, method};
 use crate::id::Reference;
 use crate::money::Money;
 use crate::payment::{
-    Address, Collection, Decline, Opened, Outcome, Payment, PaymentStatus, Receipt, RefundOutcome, Remedy, Stage,
+    Address, Collection, Decline, Gateway, Opened, Outcome, Payment, PaymentStatus, Receipt, RefundOutcome, Remedy,
+    Stage,
 };
 use crate::ports::{GatewayError, Gateways};
 use std::collections::{BTreeMap, VecDeque};
@@ -158,8 +159,10 @@ impl Gateways for FakeGateways {
     async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
         let mut state = lock(&self.0);
         state.reach()?;
+        // Paystack cannot close a page: it stays payable.
         if let Some(charge) = state.charges.get_mut(&payment.reference)
             && charge.status != ChargeStatus::Succeeded
+            && payment.gateway != Gateway::Paystack
         {
             charge.status = ChargeStatus::Closed;
         }

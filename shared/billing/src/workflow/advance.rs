@@ -2,6 +2,7 @@
 
 use super::settle::Scene;
 use super::{Billing, transition};
+use crate::delivery::DeliveryId;
 use crate::id::{CustomerId, PaymentId};
 use crate::payment::{Collection, Outcome, Payment, PaymentStatus, RefundOutcome};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Wanted, Write};
@@ -19,6 +20,10 @@ pub enum WakeError {
     Order(#[from] Refusal),
     #[error("nobody could tell for days what became of payment {0}: look it up at the gateway")]
     Unresolved(PaymentId),
+    #[error("the refund of payment {0} has been under way for days: look it up at the gateway")]
+    RefundStuck(PaymentId),
+    #[error("the payment that delivery {0:?} is about could not be read for a day")]
+    Unread(DeliveryId),
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -30,7 +35,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let done = match wanted {
             Wanted::Subscription { customer } => self.advance(&customer).await,
             Wanted::Payment { customer, payment } => self.check(&customer, &payment).await,
-            Wanted::Delivery { delivery } => Ok(self.finish(delivery).await?),
+            Wanted::Delivery { delivery } => self.finish(delivery).await,
         };
         match done {
             Err(WakeError::Store(StoreError::Conflict | StoreError::Duplicate)) => Ok(()),
@@ -48,43 +53,54 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             None => return Ok(()),
             Some(Due::Cancellation(reason)) => vec![Event::Canceled { at: now, reason }],
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
-            Some(Due::Payment) => match found.wallet() {
-                Some(wallet) if wallet.default_method().is_some() => {
-                    let tokens = found.tokens();
-                    return self
-                        .collect(subscription, wallet, now, |payment, subscription, wallet| {
-                            Scene::new(payment, subscription, Some(wallet), tokens)
-                        })
-                        .await;
+            Some(Due::Payment) => {
+                let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
+                match self.attempt(&subscription, &wallet, now)? {
+                    Some((subscription, payment)) => {
+                        let scene = Scene::new(payment, subscription, Some(wallet), found.tokens());
+                        return self.collect(scene, now).await;
+                    }
+                    None => subscription.record(Fact::NoMethod, now),
                 }
-                Some(_) | None => subscription.record(Fact::NoMethod, now),
-            },
+            }
         };
         let (_, writes) = transition(subscription, events);
         Ok(self.store.commit(writes).await?)
     }
 
+    /// The next attempt, with the newest method whose gateway takes it. None:
+    /// the customer has left nothing that this could be charged to.
+    fn attempt(
+        &self,
+        subscription: &Subscription,
+        wallet: &Wallet,
+        now: Timestamp,
+    ) -> Result<Option<(Subscription, Payment)>, WakeError> {
+        for method in wallet.newest_first() {
+            let (subscription, payment) = subscription.clone().charging(method.clone(), now)?;
+            match self.gateways.accepts(&payment) {
+                Ok(()) => return Ok(Some((subscription, payment))),
+                Err(GatewayError::Unacceptable { .. }) => {}
+                // Keys that are missing are for us to put back: the period stays due.
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
     /// The attempt is recorded, and the subscription is waiting for it, before
     /// the gateway hears of it. From then on the payment is what is due: a
     /// crash below leaves it to [`check`](Self::check).
-    async fn collect(
-        &self,
-        subscription: Subscription,
-        wallet: Wallet,
-        now: Timestamp,
-        scene: impl FnOnce(Payment, Subscription, Wallet) -> Scene,
-    ) -> Result<(), WakeError> {
-        let Some(method) = wallet.default_method().cloned() else { return Ok(()) };
-        let (mut subscription, mut payment) = subscription.charging(method, now)?;
+    async fn collect(&self, mut scene: Scene, now: Timestamp) -> Result<(), WakeError> {
         let writes = vec![
-            Write::next(Record::Payment(payment.clone())),
-            Write::next(Record::Subscription(subscription.clone())),
-            Write::Create(Record::Reference(Referred::to(&payment))),
+            Write::next(Record::Payment(scene.payment.clone())),
+            Write::next(Record::Subscription(scene.subscription.clone())),
+            Write::Create(Record::Reference(Referred::to(&scene.payment))),
         ];
         self.store.commit(writes).await?;
-        payment.version += 1;
-        subscription.version += 1;
-        self.charge(scene(payment, subscription, wallet), now).await
+        scene.payment.version += 1;
+        scene.subscription.version += 1;
+        self.charge(scene, now).await
     }
 
     async fn charge(&self, scene: Scene, now: Timestamp) -> Result<(), WakeError> {
@@ -93,7 +109,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 self.settle(scene, outcome, None, now).await?;
                 Ok(())
             }
-            Err(error) => self.ask_later(scene.payment.unanswered(now), error).await,
+            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,
         }
     }
 
@@ -115,10 +131,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         };
         let next = match answer {
             Ok(Some(outcome)) => {
-                self.settle(scene, outcome, None, now).await?;
-                return Ok(());
+                let outcome = if scene.payment.is_closing(now) { outcome.at_the_end() } else { outcome };
+                let payment = self.settle(scene, outcome, None, now).await?.payment;
+                // Nothing final: it is still due, and is looked at again later.
+                match payment.is_settled() || payment.due_at().is_none_or(|due_at| now < due_at) {
+                    true => return Ok(()),
+                    false => payment.undecided(now),
+                }
             }
-            Err(error) => return self.ask_later(scene.payment.unanswered(now), error).await,
+            Err(error) => return self.ask_later(scene.payment.unanswered(now), now, error).await,
             Ok(None) => match &scene.payment.collection {
                 // Nobody was ever given an address to pay at. Where somebody was, "never heard of" is no answer.
                 Collection::Checkout { opened: None, .. } if closing => {
@@ -147,15 +168,19 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         payment.version += 1;
         match self.gateways.refund(&payment).await? {
             RefundOutcome::Done { id } => self.replace(payment.refunded(id, now)).await,
+            RefundOutcome::Pending if payment.is_refund_stuck() => Err(WakeError::RefundStuck(payment.id)),
             RefundOutcome::Pending => Ok(()),
         }
     }
 
     /// Not hearing back is expected, and asked about again. A request that the
     /// gateway calls wrong is asked about too, but someone must hear of it.
-    async fn ask_later(&self, payment: Payment, error: GatewayError) -> Result<(), WakeError> {
+    async fn ask_later(&self, payment: Payment, now: Timestamp, error: GatewayError) -> Result<(), WakeError> {
+        let silent_for_days = payment.due_at().is_some() && payment.was_asked_enough(now);
+        let id = payment.id.clone();
         self.replace(payment).await?;
         match error {
+            GatewayError::NoAnswer(_) if silent_for_days => Err(WakeError::Unresolved(id)),
             GatewayError::NoAnswer(_) => Ok(()),
             GatewayError::Unacceptable { .. }
             | GatewayError::Rejected(_)

@@ -1,6 +1,6 @@
 //! A gateway tells us something. We keep it, then look for ourselves.
 
-use super::{Billing, MOST_RACES};
+use super::{Billing, MOST_RACES, WakeError};
 use crate::delivery::{Delivery, DeliveryId, DeliveryStatus, Notice};
 use crate::ports::{Clock, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use jiff::Timestamp;
@@ -20,16 +20,22 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     /// Does what a delivery that could not be finished still wants.
-    pub(super) async fn finish(&self, id: DeliveryId) -> Result<(), StoreError> {
+    pub(super) async fn finish(&self, id: DeliveryId) -> Result<(), WakeError> {
         let Some(delivery) = self.store.get(vec![Key::Delivery(id)]).await?.delivery() else { return Ok(()) };
         let now = self.clock.now().await?;
         if delivery.due_at().is_none_or(|due_at| now < due_at) {
             return Ok(());
         }
+        let overdue = delivery.is_overdue(now).then(|| delivery.id.clone());
         let reference = delivery.reference.clone();
         let key = reference.map(|reference| Key::Reference(delivery.id.gateway, reference));
         let referred = self.store.get(key.into_iter().collect()).await?.referred();
-        self.act(delivery, referred, now).await
+        self.act(delivery, referred, now).await?;
+        match overdue {
+            // It may be all that tells of a payment: it is not given up, but someone must hear of it.
+            Some(id) if !self.is_done(&id).await? => Err(WakeError::Unread(id)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Reads the payment at the gateway, whatever the delivery said of it (I-18).
@@ -47,6 +53,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 self.settle(scene, outcome, Some(delivery.finished()), now).await?;
                 Ok(())
             }
+            // A page that nobody was told of has ended, as pages do: nothing was paid on it.
+            Ok(None) if scene.payment.is_unopened() => self.keep(delivery.finished()).await,
             Ok(None) | Err(_) => self.keep(delivery.waiting(now)).await,
         }
     }

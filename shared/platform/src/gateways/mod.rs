@@ -14,6 +14,8 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::time::Duration;
 
 pub use keys::{KeySource, Keys};
 use paystack::Paystack;
@@ -75,38 +77,46 @@ impl Gateways for Clients {
 
     async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => self.stripe()?.open(payment).await,
-            Gateway::Paystack => self.paystack()?.open(payment).await,
+            Gateway::Stripe => within(self.stripe()?.open(payment)).await,
+            Gateway::Paystack => within(self.paystack()?.open(payment)).await,
         }
     }
 
     async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => self.stripe()?.charge(payment).await,
-            Gateway::Paystack => self.paystack()?.charge(payment).await,
+            Gateway::Stripe => within(self.stripe()?.charge(payment)).await,
+            Gateway::Paystack => within(self.paystack()?.charge(payment)).await,
         }
     }
 
     async fn find(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => self.stripe()?.find(payment).await,
-            Gateway::Paystack => self.paystack()?.find(payment).await,
+            Gateway::Stripe => within(self.stripe()?.find(payment)).await,
+            Gateway::Paystack => within(self.paystack()?.find(payment)).await,
         }
     }
 
     async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => self.stripe()?.close(payment).await,
-            Gateway::Paystack => self.paystack()?.close(payment).await,
+            Gateway::Stripe => within(self.stripe()?.close(payment)).await,
+            Gateway::Paystack => within(self.paystack()?.close(payment)).await,
         }
     }
 
     async fn refund(&self, payment: &Payment) -> Result<RefundOutcome, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => self.stripe()?.refund(payment).await,
-            Gateway::Paystack => self.paystack()?.refund(payment).await,
+            Gateway::Stripe => within(self.stripe()?.refund(payment)).await,
+            Gateway::Paystack => within(self.paystack()?.refund(payment)).await,
         }
     }
+}
+
+/// What one question to a gateway may take, however many requests it needs
+/// (RELIABILITY R8): two of them fit into a function's time.
+const MOST_TIME: Duration = Duration::from_secs(10);
+
+async fn within<T>(answer: impl Future<Output = Result<T, GatewayError>>) -> Result<T, GatewayError> {
+    tokio::time::timeout(MOST_TIME, answer).await.map_err(no_answer)?
 }
 
 /// A delivery as it came over the wire.

@@ -104,15 +104,9 @@ impl Paystack {
         Ok(self.get::<Transaction>(&path).await?.map(|transaction| transaction.outcome(payment)))
     }
 
-    /// A page cannot be closed here. One that nobody has paid on when its time
-    /// is over counts as over; a later payment is found out by its webhook.
+    /// A page cannot be closed here: how it stands is all there is to say.
     pub(super) async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
-        Ok(self.find(payment).await?.map(|outcome| match outcome {
-            Outcome::Pending(Stage::Pending) => Outcome::Expired,
-            // The last card that was tried on it was declined, and no other was.
-            Outcome::Declined(_) => Outcome::Expired,
-            outcome @ (Outcome::Pending(_) | Outcome::Succeeded { .. } | Outcome::Expired) => outcome,
-        }))
+        self.find(payment).await
     }
 
     /// Looks first: a second request would be a second refund.
@@ -122,6 +116,9 @@ impl Paystack {
         };
         let made: Vec<Refund> = self.get(&format!("/refund?transaction={}", receipt.id)).await?.unwrap_or_default();
         if let Some(refund) = made.into_iter().find(|refund| refund.status != "failed") {
+            if refund.needs_attention() {
+                return Err(GatewayError::Rejected(format!("refund {} needs attention", refund.id)));
+            }
             return Ok(refund.outcome());
         }
         let note = format!("not owed for {}", payment.id);
@@ -295,6 +292,11 @@ impl Refund {
             "processed" => RefundOutcome::Done { id: self.id.to_string() },
             _ => RefundOutcome::Pending,
         }
+    }
+
+    /// Paystack wants to be told a bank account, which only a person can.
+    fn needs_attention(&self) -> bool {
+        self.status == "needs-attention"
     }
 }
 

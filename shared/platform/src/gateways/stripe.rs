@@ -63,6 +63,7 @@ impl Stripe {
             CheckoutMethod::ClientSecret => {
                 let mut form = intent(payment, customer);
                 form.push(("setup_future_usage", "off_session".to_owned()));
+                form.push(("allowed_payment_method_types[0]", "card".to_owned()));
                 let intent: Intent = self.post("/v1/payment_intents", Some(key), form).await?.read()?;
                 let secret = intent.client_secret.clone();
                 let secret = secret.ok_or_else(|| GatewayError::NoAnswer("an intent without a secret".into()))?;
@@ -246,6 +247,8 @@ fn session(payment: &Payment, name: &str, customer: String, back: &str) -> Form 
         ("line_items[0][price_data][currency]", payment.amount.currency.code().to_ascii_lowercase()),
         ("line_items[0][price_data][unit_amount]", payment.amount.minor.to_string()),
         ("line_items[0][price_data][product_data][name]", name.to_owned()),
+        // Cards only: what cannot be charged again off-session would end with its first period.
+        ("allowed_payment_method_types[0]", "card".to_owned()),
         ("payment_intent_data[setup_future_usage]", "off_session".to_owned()),
         // Stripe does not copy a session's metadata to its intent.
         ("payment_intent_data[metadata][reference]", payment.reference.to_string()),
@@ -313,8 +316,7 @@ enum Expandable<T> {
 struct Intent {
     id: String,
     status: String,
-    amount: i64,
-    #[serde(default)]
+    /// What was taken, and nothing else, counts as paid.
     amount_received: i64,
     currency: String,
     client_secret: Option<String>,
@@ -333,6 +335,9 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Charge {
+    /// Given back in full.
+    #[serde(default)]
+    refunded: bool,
     payment_method_details: Option<MethodDetails>,
 }
 
@@ -430,9 +435,12 @@ impl Intent {
         let Some(currency) = Currency::from_code(&self.currency.to_ascii_uppercase()) else {
             return Outcome::Pending(Stage::Processing); // nothing we ever asked for
         };
-        let taken = if self.amount_received == 0 { self.amount } else { self.amount_received };
-        let receipt = Receipt { id: self.id, amount: Money::new(taken, currency) };
+        let receipt = Receipt { id: self.id, amount: Money::new(self.amount_received, currency) };
         let card = match self.latest_charge {
+            // Taken and given back: nothing was paid.
+            Some(Expandable::Object(charge)) if charge.refunded => {
+                return Outcome::Declined(Decline { code: "refunded".to_owned(), remedy: Remedy::NewMethod });
+            }
             Some(Expandable::Object(charge)) => charge.payment_method_details.and_then(|details| details.card),
             Some(Expandable::Id(_)) | None => None,
         };

@@ -34,12 +34,15 @@ pub(super) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
     let malformed = |error: serde_json::Error| WebhookError::Malformed(error.into());
     let event: Event = serde_json::from_slice(delivery.body).map_err(malformed)?;
     let data = event.data;
-    let identity = match (&data.id, &data.status) {
-        (Some(id), status) => format!("{}|{id}|{}", event.event, status.as_deref().unwrap_or_default()),
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let identity = match data.get("id").filter(|id| !id.is_null()) {
+        Some(id) => format!("{}|{id}|{}", event.event, data.get("status").and_then(text).unwrap_or_default()),
         // Refunds come without an id: then only the same bytes are the same event.
-        (None, _) => String::from_utf8_lossy(delivery.body).into_owned(),
+        None => String::from_utf8_lossy(delivery.body).into_owned(),
     };
-    let reference = data.transaction.and_then(|it| it.reference).or(data.transaction_reference).or(data.reference);
+    let of_transaction = data.get("transaction").and_then(|it| it.get("reference")).and_then(text);
+    let named = || data.get("transaction_reference").and_then(text).or_else(|| data.get("reference").and_then(text));
+    let reference = of_transaction.or_else(named);
     Ok(Notice {
         id: DeliveryId { gateway: Gateway::Paystack, event: HEXLOWER.encode(&Sha256::digest(identity)) },
         kind: event.event,
@@ -51,23 +54,9 @@ pub(super) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
 #[derive(Deserialize)]
 struct Event {
     event: String,
-    data: Data,
-}
-
-/// Whatever the event is about: a charge, a refund, a dispute.
-#[derive(Deserialize)]
-struct Data {
-    /// A number, and in some events a text.
-    id: Option<Value>,
-    status: Option<String>,
-    reference: Option<String>,
-    transaction_reference: Option<String>,
-    transaction: Option<Transaction>,
-}
-
-#[derive(Deserialize)]
-struct Transaction {
-    reference: Option<String>,
+    /// Whatever the event is about, in the shape of that event: only what leads to a payment is looked for.
+    #[serde(default)]
+    data: Value,
 }
 
 #[cfg(test)]
@@ -113,6 +102,13 @@ mod tests {
         let headers = HeaderMap::new();
         let delivery = Received { headers: &headers, body, at: Timestamp::UNIX_EPOCH };
         notice(&delivery).unwrap_or_else(|error| panic!("{error}")).id
+    }
+
+    #[test]
+    fn an_event_of_any_shape_is_taken_in() {
+        for data in [r#"[{"id":1}]"#, r#""text""#, "null", r#"{"id":null,"transaction":7,"reference":{}}"#] {
+            identity(format!(r#"{{"event":"subscription.expiring_cards","data":{data}}}"#).as_bytes());
+        }
     }
 
     #[test]
