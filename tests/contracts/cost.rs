@@ -3,7 +3,8 @@
 
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::PlanId;
-use billing::payment::{Gateway, Payment, Remedy};
+use billing::outcome::Remedy;
+use billing::payment::{Gateway, Payment};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
 use billing::workflow::Billing;

@@ -3,10 +3,8 @@
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::dunning::Dunning;
 use billing::id::{CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
-use billing::payment::{
-    Address, CheckoutMethod, Collection, Decline, Gateway, Opened, Payer, Payment, PaymentStatus, Receipt, Remedy,
-    Stage,
-};
+use billing::outcome::{Decline, Receipt, Remedy, Stage};
+use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Opened, Payer, Payment, PaymentStatus};
 use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens};
 use billing::subscription::{CancelReason, Event, Subscription};
 use billing::testing::{family, instant, meter, method, off_session_payment, order, plan};

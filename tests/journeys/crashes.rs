@@ -9,7 +9,8 @@ use crate::stage::{
 use billing::calendar::Interval;
 use billing::id::{CustomerId, PaymentId};
 use billing::money::Currency;
-use billing::payment::{Opened, Outcome, Payment, RefundOutcome, Remedy};
+use billing::outcome::{Outcome, RefundOutcome, Remedy};
+use billing::payment::{Opened, Payment};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
 use billing::subscription::Command;
 use billing::testing::{Script, World, customer, request, world};

@@ -4,7 +4,8 @@
 use billing::delivery::{DeliveryId, Notice};
 use billing::dunning::Dunning;
 use billing::id::PaymentId;
-use billing::payment::{Gateway, Payment, PaymentStatus, Remedy};
+use billing::outcome::Remedy;
+use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Key, Wanted};
 use billing::subscription::{CancelReason, Command, Status, Subscription};
 use billing::testing::{Script, World, customer, request, world};

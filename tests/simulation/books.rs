@@ -10,10 +10,8 @@ use crate::world::{Errand, Happening, State};
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::Reference;
 use billing::money::Money;
-use billing::payment::{
-    Address, Collection, Decline, Gateway, Opened, Outcome, Payment, PaymentStatus, Receipt, RefundOutcome, Remedy,
-    Stage,
-};
+use billing::outcome::{Decline, Outcome, Receipt, RefundOutcome, Remedy, Stage};
+use billing::payment::{Address, Collection, Gateway, Opened, Payment, PaymentStatus};
 use billing::ports::{Key, Record};
 use billing::wallet::{Card, Method};
 

@@ -59,8 +59,8 @@ BUGS = [
     ("a webhook is believed", [(
         "workflow/receive.rs",
         "        match self.gateways.find(&scene.payment).await {\n",
-        "        let receipt = crate::payment::Receipt { id: delivery.id.event.clone(), amount: scene.payment.amount };\n"
-        "        let told = crate::payment::Outcome::Succeeded { receipt, method: None };\n"
+        "        let receipt = crate::outcome::Receipt { id: delivery.id.event.clone(), amount: scene.payment.amount };\n"
+        "        let told = crate::outcome::Outcome::Succeeded { receipt, method: None };\n"
         "        let answer = match delivery.kind == \"charge.success\" {\n"
         "            true => Ok(Some(told)),\n"
         "            false => self.gateways.find(&scene.payment).await,\n"
@@ -135,8 +135,8 @@ BUGS = [
         "workflow/advance.rs",
         "            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,\n        }\n    }\n\n    /// Asks what became",
         "            Err(_) => {\n"
-        "                let remedy = crate::payment::Remedy::RetryLater;\n"
-        "                let decline = crate::payment::Decline { code: \"timeout\".to_owned(), remedy };\n"
+        "                let remedy = crate::outcome::Remedy::RetryLater;\n"
+        "                let decline = crate::outcome::Decline { code: \"timeout\".to_owned(), remedy };\n"
         "                self.settle(scene, Outcome::Declined(decline), None, now).await?;\n"
         "                Ok(())\n            }\n        }\n    }\n\n    /// Asks what became",
     )]),

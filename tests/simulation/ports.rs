@@ -5,7 +5,8 @@ use crate::faults::{MINUTE, SECOND, is_out};
 use crate::jobs::Job;
 use crate::world::{Errand, Happening, Heard, Shared, State, instant, lock};
 use billing::id::{CustomerId, PaymentId};
-use billing::payment::{Gateway, Opened, Outcome, Payment, RefundOutcome};
+use billing::outcome::{Outcome, RefundOutcome};
+use billing::payment::{Gateway, Opened, Payment};
 use billing::ports::{
     Clock, Found, GatewayError, Gateways, Key, Lane, Queue, QueueError, Record, Store, StoreError, Wanted, Write,
 };

@@ -83,7 +83,7 @@ pub(crate) struct Notes {
 pub(crate) enum Heard {
     Nothing,
     Waiting,
-    Paid(billing::payment::Receipt),
+    Paid(billing::outcome::Receipt),
     Declined,
     Ended,
 }

@@ -2,7 +2,7 @@
 //!
 //! PRODUCT 9: at most three retries after the first failure, then grace.
 
-use crate::payment::Remedy;
+use crate::outcome::Remedy;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 

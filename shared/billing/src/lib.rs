@@ -11,6 +11,7 @@
 //! | [`entitlement`]  | what a plan allows, how much of it is used, what blocks a smaller one |
 //! | [`subscription`] | what state a customer's plan is in, and what may change it       |
 //! | [`dunning`]      | when a declined renewal is tried again, and when we give up      |
+//! | [`outcome`]      | what a gateway can answer about a payment                        |
 //! | [`payment`]      | how one attempt to collect money ends                            |
 //! | [`wallet`]       | which payment methods a customer has left with the gateways      |
 //! | [`delivery`]     | what a gateway told us, kept for audit                           |
@@ -28,6 +29,7 @@ pub mod dunning;
 pub mod entitlement;
 pub mod id;
 pub mod money;
+pub mod outcome;
 pub mod payment;
 pub mod ports;
 pub mod subscription;

@@ -3,7 +3,8 @@
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
 use crate::id::{CustomerId, FamilyId, IdempotencyKey, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
-use crate::payment::{Gateway, Opened, Outcome, Payment, RefundOutcome};
+use crate::outcome::{Outcome, RefundOutcome};
+use crate::payment::{Gateway, Opened, Payment};
 use crate::subscription::{Event, Subscription};
 use crate::wallet::Wallet;
 use jiff::{SignedDuration, Timestamp};

@@ -2,7 +2,8 @@
 
 use super::desk::{Desk, receipt, renewal};
 use billing::money::Money;
-use billing::payment::{Decline, Gateway, Outcome, Payment, Remedy};
+use billing::outcome::{Decline, Outcome, Remedy};
+use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
 use billing::wallet::Method;
 use futures::future::join_all;

@@ -1,9 +1,8 @@
 //! A simulator, the adapters that talk to it, and a customer with cards.
 
 use crate::samples;
-use billing::payment::{
-    Address, CheckoutMethod, Collection, Gateway, Opened, Outcome, Payer, Payment, PaymentStatus, Receipt,
-};
+use billing::outcome::{Outcome, Receipt};
+use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Opened, Payer, Payment, PaymentStatus};
 use billing::ports::Gateways;
 use billing::subscription::Subscription;
 use billing::testing::order;

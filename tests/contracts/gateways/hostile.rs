@@ -3,7 +3,8 @@
 
 use super::desk::{checkout, clients, http, opened_as, owed_back, renewal};
 use super::wire::{Reply, Server};
-use billing::payment::{Address, Gateway, Opened, Receipt};
+use billing::outcome::Receipt;
+use billing::payment::{Address, Gateway, Opened};
 use billing::ports::{GatewayError, Gateways};
 use billing::testing::method;
 use billing::wallet::Method;

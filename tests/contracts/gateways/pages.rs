@@ -2,7 +2,8 @@
 
 use super::desk::{Card, Desk, checkout, checkout_with, opened_as, receipt};
 use billing::money::{Currency, Money};
-use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Outcome, Payer, Payment, Remedy, Stage};
+use billing::outcome::{Outcome, Remedy, Stage};
+use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Payer, Payment};
 use billing::ports::{GatewayError, Gateways};
 use platform::gateways::Clients;
 use serde_json::json;

@@ -1,7 +1,8 @@
 //! Giving back what was taken: once, however often it is asked.
 
 use super::desk::{Card, Desk, owed_back, receipt, renewal};
-use billing::payment::{Payment, RefundOutcome};
+use billing::outcome::RefundOutcome;
+use billing::payment::Payment;
 use billing::ports::{GatewayError, Gateways};
 use serde_json::json;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! When nobody answers, nothing is known: not that it happened, not that it did not.
 
 use super::desk::{Desk, receipt, renewal};
-use billing::payment::{Gateway, Outcome, Payment};
+use billing::outcome::Outcome;
+use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -95,9 +95,9 @@ fn record(subject: Subject, content: Content, version: u64) -> Record {
             let status = match content % 4 {
                 3 => PaymentStatus::Expired { at: later(0) },
                 _ => PaymentStatus::Failed {
-                    decline: billing::payment::Decline {
+                    decline: billing::outcome::Decline {
                         code: "c".to_owned(),
-                        remedy: billing::payment::Remedy::RetryLater,
+                        remedy: billing::outcome::Remedy::RetryLater,
                     },
                     check_at: Some(later(seconds)),
                     tries: 1,

@@ -5,10 +5,8 @@
 use super::{lock, method};
 use crate::id::Reference;
 use crate::money::Money;
-use crate::payment::{
-    Address, Collection, Decline, Gateway, Opened, Outcome, Payment, PaymentStatus, Receipt, RefundOutcome, Remedy,
-    Stage,
-};
+use crate::outcome::{Decline, Outcome, Receipt, RefundOutcome, Remedy, Stage};
+use crate::payment::{Address, Collection, Gateway, Opened, Payment, PaymentStatus};
 use crate::ports::{GatewayError, Gateways};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;

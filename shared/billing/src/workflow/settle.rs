@@ -7,7 +7,8 @@
 use super::{Billing, MOST_RACES, transition};
 use crate::delivery::Delivery;
 use crate::id::{CustomerId, PaymentId};
-use crate::payment::{Outcome, Payment};
+use crate::outcome::Outcome;
+use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Tokens, Write};
 use crate::subscription::{Event, Fact, Subscription};
 use crate::wallet::{Method, Wallet};

@@ -8,7 +8,8 @@ mod paystack;
 mod stripe;
 
 use billing::delivery::Notice;
-use billing::payment::{Gateway, Opened, Outcome, Payment, RefundOutcome};
+use billing::outcome::{Outcome, RefundOutcome};
+use billing::payment::{Gateway, Opened, Payment};
 use billing::ports::{GatewayError, Gateways};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;

@@ -9,10 +9,8 @@ mod webhook;
 use super::{Access, Answer, Received, WebhookError, coming_back};
 use billing::delivery::Notice;
 use billing::money::{Currency, Money};
-use billing::payment::{
-    Address, CheckoutMethod, Collection, Decline, Gateway, Opened, Outcome, Payment, PaymentStatus, Receipt,
-    RefundOutcome, Remedy, Stage,
-};
+use billing::outcome::{Decline, Outcome, Receipt, RefundOutcome, Remedy, Stage};
+use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Opened, Payment, PaymentStatus};
 use billing::ports::GatewayError;
 use billing::wallet::{Card, Method};
 use http::StatusCode;

@@ -3,7 +3,7 @@
 //! The number is ISO 8583's, the word is Paystack's name for it, and the text
 //! is for people; they are read in that order, because not all are always there.
 
-use billing::payment::{Decline, Remedy};
+use billing::outcome::{Decline, Remedy};
 
 /// A charge that was attempted and failed.
 pub(super) fn decline(code: Option<String>, text: &str) -> Decline {

@@ -1,7 +1,7 @@
 //! What a decline by Stripe means. <https://docs.stripe.com/declines/codes>
 
 use super::WireError;
-use billing::payment::{Decline, Remedy};
+use billing::outcome::{Decline, Remedy};
 
 /// Stripe's advice first, then the issuer's code. A code nobody told us of is
 /// tried again, a few times.
