@@ -2,15 +2,25 @@
 
 use crate::books::Filter;
 use crate::faults::Order;
-use crate::gateway::{Answer, Call, Gateway};
+use crate::flitt::CallbackForm;
+use crate::gateway::{Answer, Call, DisputeOutcome, Gateway};
 use crate::state::{Shared, State};
 use crate::webhooks::{Mode, ReleaseOrder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-const COMMANDS: [&str; 8] =
-    ["configure", "faults", "webhooks", "webhooks/release", "webhooks/resend", "clock", "forget-keys", "reset"];
+const COMMANDS: [&str; 9] = [
+    "configure",
+    "faults",
+    "webhooks",
+    "webhooks/release",
+    "webhooks/resend",
+    "clock",
+    "forget-keys",
+    "reset",
+    "dispute",
+];
 const MOST_SECONDS: i64 = 20 * 366 * 86_400;
 
 #[derive(Debug, Deserialize)]
@@ -18,6 +28,8 @@ const MOST_SECONDS: i64 = 20 * 366 * 86_400;
 struct Configure {
     stripe: Option<ConfigureStripe>,
     paystack: Option<ConfigurePaystack>,
+    flitt: Option<ConfigureFlitt>,
+    paypal: Option<ConfigurePaypal>,
 }
 
 /// What is absent stays as it is; an address of null takes the address away.
@@ -36,6 +48,33 @@ struct ConfigurePaystack {
     secret_key: Option<String>,
     #[serde(default, deserialize_with = "present")]
     webhook_url: Option<Option<String>>,
+    customer_bears_fees: Option<bool>,
+    two_factor: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigureFlitt {
+    merchant_id: Option<String>,
+    payment_key: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    webhook_url: Option<Option<String>>,
+    recurring: Option<bool>,
+    currencies: Option<Vec<String>>,
+    callbacks: Option<CallbackForm>,
+    reversal_callbacks: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigurePaypal {
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    webhook_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    webhook_url: Option<Option<String>>,
+    vault_by_webhook: Option<bool>,
+    block_duplicate_invoices: Option<bool>,
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
@@ -73,7 +112,21 @@ struct Advance {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Dispute {
+    gateway: Gateway,
+    reference: String,
+    outcome: DisputeOutcome,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Nothing {}
+
+/// `stripe/subscription`: an order that only one gateway takes.
+fn own(command: &str) -> Option<(Gateway, &str)> {
+    let (name, what) = command.split_once('/')?;
+    Some((Gateway::ALL.into_iter().find(|gateway| json!(gateway) == name)?, what))
+}
 
 pub(crate) fn answer(shared: &Shared, part: &str, call: &Call) -> Answer {
     if part == "health" {
@@ -89,11 +142,12 @@ pub(crate) fn answer(shared: &Shared, part: &str, call: &Call) -> Answer {
     match (call.method.as_str(), call.path.trim_end_matches('/')) {
         ("GET", "books") => outcome(filter(&call.query).map(|filter| shared.look(|state| books(state, &filter)))),
         ("GET", "faults") => Answer::json(200, shared.look(|state| json!({"faults": state.faults.waiting()}))),
+        ("GET", "paypal/certificates") => Answer::json(200, crate::paypal::certificates()),
         ("DELETE", "faults") => {
             shared.change(|state| state.faults.clear());
             Answer::json(200, json!({"faults": []}))
         }
-        ("POST", command) if COMMANDS.contains(&command) => {
+        ("POST", command) if COMMANDS.contains(&command) || own(command).is_some() => {
             outcome(shared.change(|state| order(state, command, &call.body)))
         }
         _ => Answer::json(404, json!({"error": "no such admin route"})),
@@ -141,7 +195,14 @@ pub(crate) fn order(state: &mut State, command: &str, body: &str) -> Result<Valu
             state.reset();
             Ok(json!({"status": "reset"}))
         }
-        _ => Err(format!("there is no /admin/{command}")),
+        "dispute" => {
+            let Dispute { gateway, reference, outcome } = read(body)?;
+            gateway.dispute(state, &reference, outcome)
+        }
+        _ => match own(command) {
+            Some((gateway, what)) => gateway.order(state, what, body),
+            None => Err(format!("there is no /admin/{command}")),
+        },
     }
 }
 
@@ -174,11 +235,38 @@ fn configure(state: &mut State, wanted: Configure) -> Result<Value, String> {
     if let Some(paystack) = wanted.paystack {
         set(&mut settings.paystack.secret_key, paystack.secret_key, "paystack.secret_key")?;
         set_address(&mut settings.paystack.webhook_url, paystack.webhook_url, "paystack.webhook_url")?;
+        let now = &mut settings.paystack;
+        now.customer_bears_fees = paystack.customer_bears_fees.unwrap_or(now.customer_bears_fees);
+        now.two_factor = paystack.two_factor.unwrap_or(now.two_factor);
+    }
+    if let Some(flitt) = wanted.flitt {
+        let now = &mut settings.flitt;
+        set(&mut now.merchant_id, flitt.merchant_id, "flitt.merchant_id")?;
+        set(&mut now.payment_key, flitt.payment_key, "flitt.payment_key")?;
+        set_address(&mut now.webhook_url, flitt.webhook_url, "flitt.webhook_url")?;
+        now.recurring = flitt.recurring.unwrap_or(now.recurring);
+        now.currencies = flitt.currencies.unwrap_or_else(|| now.currencies.clone());
+        now.callbacks = flitt.callbacks.unwrap_or(now.callbacks);
+        now.reversal_callbacks = flitt.reversal_callbacks.unwrap_or(now.reversal_callbacks);
+        if now.merchant_id.parse::<u64>().is_err() {
+            return Err("flitt.merchant_id: must be a whole number".to_owned());
+        }
+    }
+    if let Some(paypal) = wanted.paypal {
+        let now = &mut settings.paypal;
+        set(&mut now.client_id, paypal.client_id, "paypal.client_id")?;
+        set(&mut now.client_secret, paypal.client_secret, "paypal.client_secret")?;
+        set(&mut now.webhook_id, paypal.webhook_id, "paypal.webhook_id")?;
+        set_address(&mut now.webhook_url, paypal.webhook_url, "paypal.webhook_url")?;
+        now.vault_by_webhook = paypal.vault_by_webhook.unwrap_or(now.vault_by_webhook);
+        now.block_duplicate_invoices = paypal.block_duplicate_invoices.unwrap_or(now.block_duplicate_invoices);
     }
     state.settings = settings;
     Ok(json!({
         "stripe": {"webhook_url": state.settings.stripe.webhook_url},
         "paystack": {"webhook_url": state.settings.paystack.webhook_url},
+        "flitt": {"webhook_url": state.settings.flitt.webhook_url},
+        "paypal": {"webhook_url": state.settings.paypal.webhook_url},
     }))
 }
 
@@ -207,7 +295,7 @@ fn set_address(place: &mut Option<String>, value: Option<Option<String>>, field:
 }
 
 /// The simulator speaks to nobody but this machine.
-fn loopback(text: &str) -> Option<String> {
+pub(crate) fn loopback(text: &str) -> Option<String> {
     let url = reqwest::Url::parse(text).ok()?;
     let host = url.host_str()?;
     let local = host == "localhost" || host.ends_with(".localhost") || host == "[::1]";
@@ -216,9 +304,10 @@ fn loopback(text: &str) -> Option<String> {
 }
 
 pub(crate) fn books(state: &State, filter: &Filter) -> Value {
-    let (charges, refunds) = state.books.show(filter);
-    let deliveries = state.webhooks.show(filter);
-    json!({"charges": charges, "refunds": refunds, "deliveries": deliveries, "requests": state.requests})
+    let mut shown = state.books.show(filter);
+    shown["deliveries"] = state.webhooks.show(filter);
+    shown["requests"] = json!(state.requests);
+    shown
 }
 
 fn filter(query: &str) -> Result<Filter, String> {
@@ -230,7 +319,7 @@ fn filter(query: &str) -> Result<Filter, String> {
 }
 
 /// An empty body is an empty object.
-fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     let mut reader = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| describe(&error))?;

@@ -58,10 +58,65 @@ pub(crate) struct Refund {
     pub(crate) at: String,
 }
 
+/// A charge that its customer took to their bank.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) gateway: Gateway,
+    pub(crate) reference: String,
+    pub(crate) id: String,
+    pub(crate) charge: String,
+    pub(crate) customer: String,
+    pub(crate) amount: Amount,
+    pub(crate) stage: Stage,
+    pub(crate) at: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// The bank asks; no money moved.
+    Inquiry,
+    /// The bank took the money back for the time being.
+    Open,
+    Won,
+    /// The money is gone.
+    Lost,
+}
+
+/// Money that someone sent to an account by bank transfer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Transfer {
+    pub(crate) gateway: Gateway,
+    /// The payment's, which is the gateway's own where money came unasked.
+    pub(crate) reference: String,
+    pub(crate) id: String,
+    /// The charge that it became.
+    pub(crate) charge: Option<String>,
+    pub(crate) account: String,
+    pub(crate) customer: String,
+    pub(crate) amount: Amount,
+    pub(crate) fate: Fate,
+    pub(crate) at: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fate {
+    /// It became a charge.
+    Credited,
+    /// It went back to its sender.
+    Returned,
+    /// It is at the bank, and the gateway does not know yet.
+    Unnoticed,
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Books {
     pub(crate) charges: Vec<Charge>,
     pub(crate) refunds: Vec<Refund>,
+    pub(crate) disputes: Vec<Dispute>,
+    pub(crate) transfers: Vec<Transfer>,
 }
 
 /// Which lines of the books are asked for.
@@ -92,9 +147,27 @@ impl Books {
     pub(crate) fn refund_is(&mut self, gateway: Gateway, id: &str, status: &str) {
         let Some(refund) = self.refunds.iter_mut().rev().find(|r| r.gateway == gateway && r.id == id) else { return };
         refund.status = status.to_owned();
-        if status == "failed" {
+        if status.eq_ignore_ascii_case("failed") {
             let (charge, minor) = (refund.charge.clone(), refund.amount.minor);
             self.shift(gateway, &charge, -minor);
+        }
+    }
+
+    /// A dispute began, or reached another stage.
+    pub(crate) fn dispute(&mut self, dispute: Dispute) {
+        let same = self.disputes.iter_mut().find(|d| d.gateway == dispute.gateway && d.id == dispute.id);
+        match same {
+            Some(known) => *known = dispute,
+            None => self.disputes.push(dispute),
+        }
+    }
+
+    /// Money was sent, or reached its end.
+    pub(crate) fn transfer(&mut self, transfer: Transfer) {
+        let same = self.transfers.iter_mut().find(|t| t.gateway == transfer.gateway && t.id == transfer.id);
+        match same {
+            Some(known) => *known = transfer,
+            None => self.transfers.push(transfer),
         }
     }
 
@@ -104,11 +177,15 @@ impl Books {
         }
     }
 
-    pub(crate) fn show(&self, filter: &Filter) -> (Value, Value) {
+    pub(crate) fn show(&self, filter: &Filter) -> Value {
         let charges: Vec<_> =
             self.charges.iter().filter(|c| filter.accepts(c.gateway, &c.reference, Some(&c.customer))).collect();
         let refunds: Vec<_> =
             self.refunds.iter().filter(|r| filter.accepts(r.gateway, &r.reference, Some(&r.customer))).collect();
-        (json!(charges), json!(refunds))
+        let disputes: Vec<_> =
+            self.disputes.iter().filter(|d| filter.accepts(d.gateway, &d.reference, Some(&d.customer))).collect();
+        let transfers: Vec<_> =
+            self.transfers.iter().filter(|t| filter.accepts(t.gateway, &t.reference, Some(&t.customer))).collect();
+        json!({"charges": charges, "refunds": refunds, "disputes": disputes, "transfers": transfers})
     }
 }

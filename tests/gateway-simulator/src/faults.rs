@@ -85,19 +85,34 @@ pub(crate) enum Fault {
     Paused {},
     /// The issuer wants the customer: 3-D Secure, or Paystack's pause.
     RequireAction {},
+    /// It hangs in the air; so much later it succeeds, or is declined with this code.
+    Pending {
+        #[serde(default = "once")]
+        seconds: u32,
+        code: Option<String>,
+    },
 }
 
 impl Fault {
     /// Does it change what a charge comes to, rather than how a request is answered?
     fn decides(&self) -> bool {
         match self {
-            Self::Decline { .. } | Self::WrongAmount { .. } | Self::Paused {} | Self::RequireAction {} => true,
+            Self::Decline { .. }
+            | Self::WrongAmount { .. }
+            | Self::Paused {}
+            | Self::RequireAction {}
+            | Self::Pending { .. } => true,
             Self::TimeoutBefore { .. }
             | Self::TimeoutAfter { .. }
             | Self::Error500 {}
             | Self::Error500After {}
             | Self::Delay { .. } => false,
         }
+    }
+
+    /// Can it change what a refund comes to?
+    fn refunds(&self) -> bool {
+        matches!(self, Self::Decline { .. } | Self::Pending { .. })
     }
 }
 
@@ -126,6 +141,14 @@ impl Faults {
             Fault::Paused {} if order.gateway != Gateway::Paystack => {
                 return Err("fault.kind: only paystack pauses; use require_action".to_owned());
             }
+            Fault::Decline { code } | Fault::Pending { code: Some(code), .. }
+                if order.gateway == Gateway::Flitt && code.parse::<u16>().is_err() =>
+            {
+                return Err("fault.code: flitt's are numbers".to_owned());
+            }
+            Fault::Pending { .. } if !matches!(order.gateway, Gateway::Flitt | Gateway::Paypal) => {
+                return Err("fault.kind: only flitt and paypal leave a payment pending".to_owned());
+            }
             Fault::Paused {} | Fault::RequireAction {}
                 if order.gateway == Gateway::Paystack && order.on == Scope::Hosted =>
             {
@@ -139,9 +162,12 @@ impl Faults {
             | Fault::Delay { .. }
             | Fault::WrongAmount { .. }
             | Fault::Paused {}
-            | Fault::RequireAction {} => {}
+            | Fault::RequireAction {}
+            | Fault::Pending { .. } => {}
         }
-        if order.fault.decides() && !order.on.charges() {
+        let tells = matches!(order.gateway, Gateway::Flitt | Gateway::Paypal);
+        let refunds = tells && order.on == Scope::Refund && order.fault.refunds();
+        if order.fault.decides() && !order.on.charges() && !refunds {
             return Err("on: this fault belongs to charges: charge, off_session, hosted or any".to_owned());
         }
         self.orders.push(order);
@@ -168,6 +194,11 @@ impl Faults {
         self.take(gateway, operation, |fault| {
             fault.decides() && !(present && matches!(fault, Fault::Paused {} | Fault::RequireAction {}))
         })
+    }
+
+    /// The fault that meets this refund, if one is due: what it comes to.
+    pub(crate) fn on_refund(&mut self, gateway: Gateway) -> Option<Fault> {
+        self.take(gateway, Operation::Refund, Fault::refunds)
     }
 
     fn take(&mut self, gateway: Gateway, operation: Operation, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {

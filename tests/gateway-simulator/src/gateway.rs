@@ -2,7 +2,7 @@
 //! A new gateway is one module and one arm in each `match` below.
 
 use crate::state::State;
-use crate::{paystack, stripe};
+use crate::{flitt, paypal, paystack, stripe};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,10 +11,12 @@ use serde_json::Value;
 pub(crate) enum Gateway {
     Stripe,
     Paystack,
+    Flitt,
+    Paypal,
 }
 
 impl Gateway {
-    pub(crate) const ALL: [Self; 2] = [Self::Stripe, Self::Paystack];
+    pub(crate) const ALL: [Self; 4] = [Self::Stripe, Self::Paystack, Self::Flitt, Self::Paypal];
 }
 
 /// What a request wants: the handle that faults and counts take it by.
@@ -34,6 +36,18 @@ pub(crate) enum Operation {
     Cancel,
     Customer,
     Method,
+    /// A product or a price is kept.
+    Catalogue,
+}
+
+/// What `POST /admin/dispute` makes of a payment: the customer's bank takes it up, or decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisputeOutcome {
+    Open,
+    /// The merchant keeps the money.
+    Won,
+    Lost,
 }
 
 /// A request, as it came.
@@ -75,6 +89,8 @@ pub(crate) struct Answer {
 pub(crate) enum Body {
     Json(Value),
     Html(String),
+    /// `application/x-www-form-urlencoded`
+    Form(String),
     Empty,
 }
 
@@ -106,12 +122,22 @@ pub(crate) enum Begun {
     Refuse(Answer),
 }
 
+/// A webhook as it goes over the line.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    /// The content type among them.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
 impl Gateway {
     /// What the request wants; none for the pages a person only looks at.
     pub(crate) fn operation(self, call: &Call) -> Option<Operation> {
         match self {
             Self::Stripe => stripe::operation(call),
             Self::Paystack => paystack::operation(call),
+            Self::Flitt => flitt::operation(call),
+            Self::Paypal => paypal::operation(call),
         }
     }
 
@@ -120,6 +146,8 @@ impl Gateway {
         match self {
             Self::Stripe => stripe::begin(state, call),
             Self::Paystack => paystack::begin(state, call),
+            Self::Flitt => flitt::begin(state, call),
+            Self::Paypal => paypal::begin(state, call),
         }
     }
 
@@ -127,6 +155,8 @@ impl Gateway {
         match self {
             Self::Stripe => stripe::perform(state, call),
             Self::Paystack => paystack::perform(state, call),
+            Self::Flitt => flitt::perform(state, call),
+            Self::Paypal => paypal::perform(state, call),
         }
     }
 
@@ -135,6 +165,8 @@ impl Gateway {
         match self {
             Self::Stripe => stripe::broken(call),
             Self::Paystack => paystack::broken(),
+            Self::Flitt => flitt::broken(call),
+            Self::Paypal => paypal::broken(call),
         }
     }
 
@@ -142,7 +174,8 @@ impl Gateway {
     pub(crate) fn finish(self, state: &mut State, call: &Call, answer: Option<&Answer>) {
         match self {
             Self::Stripe => stripe::finish(state, call, answer),
-            Self::Paystack => {}
+            Self::Paystack | Self::Flitt => {}
+            Self::Paypal => paypal::finish(state, call, answer),
         }
     }
 
@@ -151,24 +184,57 @@ impl Gateway {
         match self {
             Self::Stripe => stripe::tick(state),
             Self::Paystack => paystack::tick(state),
+            Self::Flitt => flitt::tick(state),
+            Self::Paypal => paypal::tick(state),
         }
     }
 
-    /// The header that proves to the merchant where a webhook comes from.
-    pub(crate) fn sign(self, state: &State, body: &str) -> (&'static str, String) {
+    /// A customer takes a payment to their bank. Refusals name the field.
+    pub(crate) fn dispute(self, state: &mut State, reference: &str, outcome: DisputeOutcome) -> Result<Value, String> {
+        match self {
+            Self::Stripe => stripe::dispute(state, reference, outcome),
+            Self::Paystack => paystack::dispute(state, reference, outcome),
+            Self::Flitt => flitt::dispute(state, reference, outcome),
+            Self::Paypal => paypal::dispute(state, reference, outcome),
+        }
+    }
+
+    /// `POST /admin/<gateway>/<what>`: what people do at this gateway and its API cannot. Refusals name the field.
+    pub(crate) fn order(self, state: &mut State, what: &str, body: &str) -> Result<Value, String> {
+        match self {
+            Self::Stripe => stripe::order(state, what, body),
+            Self::Paystack => paystack::order(state, what, body),
+            Self::Flitt => flitt::order(state, what, body),
+            Self::Paypal => paypal::order(state, what, body),
+        }
+    }
+
+    /// What is sent of a webhook that was announced with this body, with what proves where it comes from.
+    pub(crate) fn sign(self, state: &State, body: &str) -> Signed {
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        let json = |mut headers: Vec<(&'static str, String)>| {
+            headers.push((JSON.0, JSON.1.to_owned()));
+            Signed { headers, body: body.to_owned() }
+        };
         match self {
             Self::Stripe => {
-                ("stripe-signature", stripe::signature(&state.settings.stripe.webhook_secret, state.now(), body))
+                let signature = stripe::signature(&state.settings.stripe.webhook_secret, state.now(), body);
+                json(vec![("stripe-signature", signature)])
             }
-            Self::Paystack => ("x-paystack-signature", paystack::signature(&state.settings.paystack.secret_key, body)),
+            Self::Paystack => {
+                let signature = paystack::signature(&state.settings.paystack.secret_key, body);
+                json(vec![("x-paystack-signature", signature)])
+            }
+            Self::Flitt => flitt::sign(state, body),
+            Self::Paypal => json(paypal::sign(state, body)),
         }
     }
 
     /// Does the gateway take this answer to a webhook as received?
     pub(crate) fn acknowledged(self, status: u16) -> bool {
         match self {
-            Self::Stripe => (200..300).contains(&status),
-            Self::Paystack => status == 200,
+            Self::Stripe | Self::Paypal => (200..300).contains(&status),
+            Self::Paystack | Self::Flitt => status == 200,
         }
     }
 }

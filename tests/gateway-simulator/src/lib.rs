@@ -6,8 +6,8 @@
 //! code that it is used to test.
 //!
 //! Modules, outside in: `server` takes requests and applies `faults`;
-//! `gateway` names the gateways, each a module of its own (`stripe`,
-//! `paystack`) over `pages`, `webhooks` and `books`; `admin` is for
+//! `gateway` names the gateways, each a module of its own (`stripe`, `paystack`,
+//! `flitt`, `paypal`) over `pages`, `webhooks` and `books`; `admin` is for
 //! tests and people; `state` holds and saves everything.
 
 #![cfg_attr(test, allow(clippy::expect_used))]
@@ -15,8 +15,10 @@
 mod admin;
 mod books;
 mod faults;
+mod flitt;
 mod gateway;
 mod pages;
+mod paypal;
 mod paystack;
 mod server;
 mod state;
@@ -183,8 +185,20 @@ impl Simulator {
         format!("{}/paystack", self.url)
     }
 
+    /// Where Flitt's API begins.
+    #[must_use]
+    pub fn flitt(&self) -> String {
+        format!("{}/flitt", self.url)
+    }
+
+    /// Where PayPal's API begins.
+    #[must_use]
+    pub fn paypal(&self) -> String {
+        format!("{}/paypal", self.url)
+    }
+
     /// `POST /admin/<command>` without the detour through HTTP: `configure`, `faults`, `webhooks`,
-    /// `webhooks/release`, `webhooks/resend`, `clock`, `forget-keys`, `reset`.
+    /// `webhooks/release`, `webhooks/resend`, `clock`, `forget-keys`, `reset`, `dispute`, and each gateway's own.
     ///
     /// # Errors
     /// The text that the route would refuse with.

@@ -11,16 +11,26 @@ const USAGE: &str = "\
 gateway-simulator [--port 4010] [--state FILE]
                   [--stripe-secret-key KEY] [--stripe-webhook-secret SECRET] [--stripe-webhook-url URL]
                   [--paystack-secret-key KEY] [--paystack-webhook-url URL]
+                  [--flitt-merchant-id ID] [--flitt-payment-key KEY] [--flitt-webhook-url URL]
+                  [--paypal-client-id ID] [--paypal-client-secret SECRET] [--paypal-webhook-id ID]
+                  [--paypal-webhook-url URL]
 
 Listens on 127.0.0.1 only. Each option can also be set in the environment, as SIMULATOR_STRIPE_SECRET_KEY and so on.";
 
 /// Option, and where it belongs in the configuration.
-const SETTINGS: [(&str, &str, &str); 5] = [
+const SETTINGS: [(&str, &str, &str); 12] = [
     ("stripe-secret-key", "stripe", "secret_key"),
     ("stripe-webhook-secret", "stripe", "webhook_secret"),
     ("stripe-webhook-url", "stripe", "webhook_url"),
     ("paystack-secret-key", "paystack", "secret_key"),
     ("paystack-webhook-url", "paystack", "webhook_url"),
+    ("flitt-merchant-id", "flitt", "merchant_id"),
+    ("flitt-payment-key", "flitt", "payment_key"),
+    ("flitt-webhook-url", "flitt", "webhook_url"),
+    ("paypal-client-id", "paypal", "client_id"),
+    ("paypal-client-secret", "paypal", "client_secret"),
+    ("paypal-webhook-id", "paypal", "webhook_id"),
+    ("paypal-webhook-url", "paypal", "webhook_url"),
 ];
 
 fn main() -> ExitCode {

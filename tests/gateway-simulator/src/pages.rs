@@ -1,5 +1,8 @@
 //! The payment pages: plain HTML that a person can use and a script can post to.
 
+use data_encoding::BASE64;
+use sha2::{Digest, Sha256};
+
 /// A page on which a customer pays, or declines to.
 #[derive(Debug)]
 pub(crate) struct Checkout<'a> {
@@ -58,6 +61,62 @@ impl Checkout<'_> {
     }
 }
 
+/// The question that a customer's bank asks before it pays.
+pub(crate) fn bank(gateway: &str, amount: &str, reference: &str) -> String {
+    let body = format!(
+        "<h1>Your bank asks</h1><p>Do you confirm {}?<br><small>Reference <code>{}</code></small></p>\
+         <form method=\"post\"><p class=\"buttons\"><button name=\"action\" value=\"confirm\">Confirm</button> \
+         <button class=\"quiet\" name=\"action\" value=\"fail\">Fail</button></p></form>",
+        escape(amount),
+        escape(reference)
+    );
+    layout(gateway, "Your bank asks", &body)
+}
+
+/// A page that says how it ended and carries fields back to the merchant by POST: at once where scripts run, by a
+/// button where they do not; or, without the POST, by a link.
+#[derive(Debug)]
+pub(crate) struct Carried<'a> {
+    pub(crate) gateway: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) reference: &'a str,
+    pub(crate) address: &'a str,
+    pub(crate) fields: &'a [(&'a str, String)],
+}
+
+impl Carried<'_> {
+    const SCRIPT: &'static str = "document.forms[0].submit()";
+
+    /// The policy under which its one script runs.
+    pub(crate) fn policy() -> String {
+        let hash = BASE64.encode(&Sha256::digest(Self::SCRIPT));
+        format!(
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"
+        )
+    }
+
+    pub(crate) fn html(&self) -> String {
+        let hidden = self.fields.iter().map(|(name, value)| {
+            format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value))
+        });
+        let query: Vec<_> = self.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = format!(
+            "<h1>{title}</h1><p role=\"status\">{text}<br><small>Reference <code>{reference}</code></small></p>\
+             <form method=\"post\" action=\"{address}\">{hidden}<p class=\"buttons\"><button>Back to the merchant</button></p>\
+             </form><p><a href=\"{link}\">Back by link</a></p><script>{script}</script>",
+            title = escape(self.title),
+            text = escape(self.text),
+            reference = escape(self.reference),
+            address = escape(self.address),
+            hidden = hidden.collect::<String>(),
+            link = escape(&with_query(self.address, &query)),
+            script = Self::SCRIPT,
+        );
+        layout(self.gateway, self.title, &body)
+    }
+}
+
 /// A page that says how it ended.
 pub(crate) fn outcome(gateway: &str, title: &str, text: &str, reference: &str) -> String {
     let body = format!(
@@ -69,7 +128,7 @@ pub(crate) fn outcome(gateway: &str, title: &str, text: &str, reference: &str) -
     layout(gateway, title, &body)
 }
 
-fn layout(gateway: &str, title: &str, body: &str) -> String {
+pub(crate) fn layout(gateway: &str, title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -89,7 +148,8 @@ header{display:flex;justify-content:space-between;font-weight:600;border-bottom:
 header span{font-weight:400}h1{font-size:1.7rem;margin:1.2rem 0 .4rem}p{margin:.6rem 0}code{overflow-wrap:anywhere}\
 fieldset{border:1px solid var(--line);border-radius:8px;padding:.4rem .8rem;margin:1rem 0}legend{padding:0 .4rem}\
 label{display:flex;gap:.6rem;align-items:baseline;padding:.35rem 0}label b{font-variant-numeric:tabular-nums;margin-right:.4rem}\
-.buttons{display:flex;gap:.8rem}button{font:inherit;font-weight:600;padding:.7rem 1.4rem;border-radius:8px;cursor:pointer;\
+input:not([type=radio]){font:inherit;flex:1;min-width:0;padding:.4rem .6rem;border:1px solid var(--line);border-radius:6px;\
+background:Field;color:FieldText}.buttons{display:flex;gap:.8rem}button{font:inherit;font-weight:600;padding:.7rem 1.4rem;border-radius:8px;cursor:pointer;\
 border:1px solid var(--go);background:var(--go);color:#fff}button.quiet{background:none;color:var(--ink);border-color:var(--line)}\
 :focus-visible{outline:3px solid #f59e0b;outline-offset:2px}a{color:inherit}\
 .notice{background:var(--badsoft);color:var(--bad);border:1px solid;border-radius:8px;padding:.6rem .9rem}";

@@ -1,35 +1,55 @@
 //! Paystack, as its API speaks: an envelope around everything, references instead of idempotency keys.
 
+mod accounts;
+mod bank;
 mod cards;
 mod customers;
+mod disputes;
 mod hosted;
 mod money;
 mod refunds;
 mod refusal;
+mod saved;
 mod transactions;
+mod transfers;
 
-use crate::gateway::{Answer, Begun, Call, Operation};
+use crate::admin;
+use crate::gateway::{Answer, Begun, Call, DisputeOutcome, Operation};
 use crate::pages;
 use crate::state::State;
 use crate::table::Table;
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use refusal::{Refusal, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::Sha512;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Store {
     customers: Table<customers::Customer>,
     authorizations: Table<cards::Authorization>,
     transactions: Table<transactions::Transaction>,
     refunds: Table<refunds::Refund>,
+    disputes: Table<disputes::Dispute>,
+    accounts: Table<accounts::Account>,
+    assignments: Vec<accounts::Assignment>,
+    /// Transfers that Paystack was not told of.
+    unnoticed: Vec<transfers::Wire>,
 }
 
 impl Store {
     pub(crate) fn rows(&self) -> usize {
-        self.customers.len() + self.authorizations.len() + self.transactions.len() + self.refunds.len()
+        self.customers.len()
+            + self.authorizations.len()
+            + self.transactions.len()
+            + self.refunds.len()
+            + self.disputes.len()
+            + self.accounts.len()
+            + self.assignments.len()
+            + self.unnoticed.len()
     }
 }
 
@@ -44,20 +64,22 @@ pub(crate) fn signature(key: &str, body: &str) -> String {
 pub(crate) fn operation(call: &Call) -> Option<Operation> {
     Some(match (call.method.as_str(), call.segments().as_slice()) {
         ("POST", ["pay", _]) => Operation::Hosted,
-        (_, ["pay", ..]) => return None,
+        (_, ["pay" | "bank", ..]) => return None,
         ("POST", ["transaction", "initialize"]) => Operation::Checkout,
-        ("POST", ["transaction", "charge_authorization"]) => Operation::OffSession,
-        ("POST", ["refund"]) => Operation::Refund,
+        ("POST", ["transaction", "charge_authorization" | "partial_debit"]) => Operation::OffSession,
+        ("POST", ["charge"]) if call.body.contains("\"authorization_code\"") => Operation::OffSession,
+        ("POST", ["charge"]) => Operation::Checkout,
+        ("POST", ["refund", ..]) => Operation::Refund,
         ("POST", ["customer", "authorization", "deactivate"] | ["customer", "deactivate_authorization"]) => {
             Operation::Method
         }
-        (_, ["customer", ..]) => Operation::Customer,
+        (_, ["customer" | "dedicated_account", ..]) => Operation::Customer,
         _ => Operation::Find,
     })
 }
 
 pub(crate) fn begin(state: &mut State, call: &Call) -> Begun {
-    if call.path.starts_with("pay/") {
+    if matches!(call.segments().as_slice(), ["pay", ..] | ["bank"]) {
         return Begun::Proceed;
     }
     if call.bearer() != Some(state.settings.paystack.secret_key.as_str()) {
@@ -76,6 +98,25 @@ pub(crate) fn broken() -> Answer {
 
 pub(crate) fn tick(state: &mut State) {
     refunds::settle_due(state);
+    accounts::assign_due(state);
+    transfers::expire_due(state);
+    disputes::remind_due(state);
+}
+
+pub(crate) fn dispute(
+    state: &mut State,
+    reference: &str,
+    outcome: DisputeOutcome,
+) -> std::result::Result<Value, String> {
+    disputes::order(state, reference, outcome)
+}
+
+/// `POST /admin/paystack/…`
+pub(crate) fn order(state: &mut State, what: &str, body: &str) -> std::result::Result<Value, String> {
+    match what {
+        "transfer" => transfers::order(state, admin::read(body)?),
+        _ => Err(format!("there is no /admin/paystack/{what}")),
+    }
 }
 
 pub(crate) fn perform(state: &mut State, call: &Call) -> Answer {
@@ -83,6 +124,8 @@ pub(crate) fn perform(state: &mut State, call: &Call) -> Answer {
     match (call.method.as_str(), segments.as_slice()) {
         ("GET", ["pay", code]) => hosted::show(state, code),
         ("POST", ["pay", code]) => hosted::pay(state, code, call),
+        ("GET", ["bank"]) => bank::show(state),
+        ("POST", ["bank"]) => bank::pay(state, call),
         (method, segments) => match api(state, method, segments, call) {
             Ok(Done { message, data, meta }) => {
                 let mut envelope = Map::new();
@@ -117,17 +160,33 @@ fn api(state: &mut State, method: &str, segments: &[&str], call: &Call) -> Resul
     match (method, segments) {
         ("POST", ["transaction", "initialize"]) => transactions::initialize(state, &body(call)?),
         ("GET", ["transaction", "verify", reference]) => transactions::verify(state, reference),
-        ("POST", ["transaction", "charge_authorization"]) => transactions::charge_saved(state, &body(call)?),
+        ("POST", ["transaction", "charge_authorization"]) => saved::charge(state, &body(call)?),
+        ("POST", ["transaction", "partial_debit"]) => saved::charge_in_part(state, &body(call)?),
+        ("POST", ["charge"]) => saved::charge_directly(state, &body(call)?),
+        ("GET", ["charge", reference]) => transactions::verify(state, reference),
         ("GET", ["transaction"]) => transactions::list(state, &query(call)?),
         ("GET", ["transaction", id]) => transactions::fetch(state, id),
         ("POST", ["customer"]) => customers::create(state, &body(call)?),
+        ("GET", ["customer"]) => customers::list(state, &query(call)?),
         ("GET", ["customer", name]) => customers::fetch(state, name),
+        ("PUT", ["customer", name]) => customers::update(state, name, &body(call)?),
         ("POST", ["customer", "authorization", "deactivate"] | ["customer", "deactivate_authorization"]) => {
             customers::deactivate(state, &body(call)?)
         }
         ("POST", ["refund"]) => refunds::create(state, &body(call)?),
         ("GET", ["refund"]) => refunds::list(state, &query(call)?),
         ("GET", ["refund", id]) => refunds::fetch(state, id),
+        ("POST", ["refund", "retry_with_customer_details", id]) => refunds::retry(state, id, &body(call)?),
+        ("POST", ["dedicated_account"]) => accounts::create(state, &body(call)?),
+        ("POST", ["dedicated_account", "assign"]) => accounts::assign(state, &body(call)?),
+        ("GET", ["dedicated_account"]) => accounts::list(state, &query(call)?),
+        ("GET", ["dedicated_account", "available_providers"]) => Ok(accounts::providers(state)),
+        ("GET", ["dedicated_account", "requery"]) => accounts::requery(state, &query(call)?),
+        ("GET", ["dedicated_account", id]) => accounts::fetch(state, id),
+        ("DELETE", ["dedicated_account", id]) => accounts::deactivate(state, id),
+        ("GET", ["dispute"]) => disputes::list(state, &query(call)?),
+        ("GET", ["dispute", "transaction", id]) => disputes::of_transaction(state, id),
+        ("GET", ["dispute", id]) => disputes::fetch(state, id),
         _ => Err(Refusal::new(404, "Endpoint not found", "validation_error", "not_found")),
     }
 }
@@ -136,7 +195,8 @@ fn api(state: &mut State, method: &str, segments: &[&str], call: &Call) -> Resul
 type Fields = Map<String, Value>;
 
 fn body(call: &Call) -> Result<Fields> {
-    if !call.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+    // Paystack's own library for Node sends JSON without saying so.
+    if call.header("content-type").is_some_and(|kind| !kind.starts_with("application/json")) {
         return Err(Refusal::invalid("The request must be application/json", "invalid_params"));
     }
     serde_json::from_str(&call.body)
@@ -168,6 +228,21 @@ fn integer(fields: &Fields, name: &str) -> Result<Option<i64>> {
         Some(number) => Ok(Some(number)),
         None => Err(Refusal::invalid(&format!("{name} must be a whole number"), "invalid_params")),
     }
+}
+
+/// A time, or the first moment of a day.
+fn moment(fields: &Fields, name: &str) -> Result<Option<Timestamp>> {
+    let Some(text) = text(fields, name) else { return Ok(None) };
+    let day =
+        || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|day| day.timestamp());
+    match text.parse().ok().or_else(day) {
+        Some(moment) => Ok(Some(moment)),
+        None => Err(Refusal::invalid(&format!("{name} must be a date"), "invalid_params")),
+    }
+}
+
+fn within(stamp: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    stamp.parse::<Timestamp>().is_ok_and(|at| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at <= to))
 }
 
 /// One page of rows that come oldest first.

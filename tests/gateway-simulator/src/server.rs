@@ -65,8 +65,13 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Option<Response> {
     let answer = match part {
         "stripe" => simulate(&shared, Gateway::Stripe, &call).await?,
         "paystack" => simulate(&shared, Gateway::Paystack, &call).await?,
+        "flitt" => simulate(&shared, Gateway::Flitt, &call).await?,
+        "paypal" => simulate(&shared, Gateway::Paypal, &call).await?,
         "admin" | "health" => admin::answer(&shared, part, &call),
-        _ => Answer::json(404, serde_json::json!({"error": "there is /stripe, /paystack, /admin and /health"})),
+        _ => {
+            let known = "there is /stripe, /paystack, /flitt, /paypal, /admin and /health";
+            Answer::json(404, serde_json::json!({ "error": known }))
+        }
     };
     webhooks::send_ready(&shared);
     Some(into_response(answer))
@@ -139,6 +144,7 @@ fn into_response(answer: Answer) -> Response {
             ];
             (headers, page).into_response()
         }
+        Body::Form(form) => ([(header::CONTENT_TYPE, "application/x-www-form-urlencoded")], form).into_response(),
         Body::Empty => ().into_response(),
     };
     *response.status_mut() = status;

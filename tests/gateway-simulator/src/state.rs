@@ -4,7 +4,7 @@ use crate::books::Books;
 use crate::faults::Faults;
 use crate::gateway::{Gateway, Operation};
 use crate::webhooks::Webhooks;
-use crate::{paystack, stripe};
+use crate::{flitt, paypal, paystack, stripe};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use std::collections::BTreeMap;
@@ -18,9 +18,12 @@ use std::{fs, io};
 const MOST_ROWS: usize = 500_000;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Settings {
     pub(crate) stripe: StripeSettings,
     pub(crate) paystack: PaystackSettings,
+    pub(crate) flitt: FlittSettings,
+    pub(crate) paypal: PaypalSettings,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +37,40 @@ pub(crate) struct StripeSettings {
 pub(crate) struct PaystackSettings {
     pub(crate) secret_key: String,
     pub(crate) webhook_url: Option<String>,
+    /// Paystack's fees come on top of the amount.
+    #[serde(default)]
+    pub(crate) customer_bears_fees: bool,
+    /// Saved cards are charged only after the customer approved.
+    #[serde(default)]
+    pub(crate) two_factor: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FlittSettings {
+    pub(crate) merchant_id: String,
+    pub(crate) payment_key: String,
+    /// The default of the merchant's portal: an order may name another address.
+    pub(crate) webhook_url: Option<String>,
+    /// Whether Flitt lets the merchant charge a saved card without its owner.
+    pub(crate) recurring: bool,
+    pub(crate) currencies: Vec<String>,
+    pub(crate) callbacks: flitt::CallbackForm,
+    /// Whether reversals are told of; Flitt does not say.
+    pub(crate) reversal_callbacks: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PaypalSettings {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) webhook_id: String,
+    pub(crate) webhook_url: Option<String>,
+    /// A method saved with a purchase gets its id later, by webhook.
+    #[serde(default)]
+    pub(crate) vault_by_webhook: bool,
+    /// No two captures for one invoice.
+    #[serde(default)]
+    pub(crate) block_duplicate_invoices: bool,
 }
 
 impl Default for Settings {
@@ -44,7 +81,29 @@ impl Default for Settings {
                 webhook_secret: "whsec_simulator_stripe".to_owned(),
                 webhook_url: None,
             },
-            paystack: PaystackSettings { secret_key: "sk_test_simulator_paystack".to_owned(), webhook_url: None },
+            paystack: PaystackSettings {
+                secret_key: "sk_test_simulator_paystack".to_owned(),
+                webhook_url: None,
+                customer_bears_fees: false,
+                two_factor: false,
+            },
+            flitt: FlittSettings {
+                merchant_id: "1549901".to_owned(),
+                payment_key: "key_simulator_flitt".to_owned(),
+                webhook_url: None,
+                recurring: true,
+                currencies: ["GEL", "USD", "EUR"].map(str::to_owned).to_vec(),
+                callbacks: flitt::CallbackForm::default(),
+                reversal_callbacks: false,
+            },
+            paypal: PaypalSettings {
+                client_id: "client_simulator_paypal".to_owned(),
+                client_secret: "secret_simulator_paypal".to_owned(),
+                webhook_id: "WH-SIMULATOR-PAYPAL".to_owned(),
+                webhook_url: None,
+                vault_by_webhook: false,
+                block_duplicate_invoices: false,
+            },
         }
     }
 }
@@ -54,11 +113,14 @@ impl Settings {
         match gateway {
             Gateway::Stripe => self.stripe.webhook_url.as_deref(),
             Gateway::Paystack => self.paystack.webhook_url.as_deref(),
+            Gateway::Flitt => self.flitt.webhook_url.as_deref(),
+            Gateway::Paypal => self.paypal.webhook_url.as_deref(),
         }
     }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) faults: Faults,
@@ -67,6 +129,8 @@ pub(crate) struct State {
     pub(crate) requests: BTreeMap<Gateway, BTreeMap<Operation, u64>>,
     pub(crate) stripe: stripe::Store,
     pub(crate) paystack: paystack::Store,
+    pub(crate) flitt: flitt::Store,
+    pub(crate) paypal: paypal::Store,
     /// Seconds that the simulator's time is ahead of the machine's.
     pub(crate) ahead: i64,
     serial: u64,
@@ -115,7 +179,8 @@ impl State {
     }
 
     pub(crate) fn full(&self) -> bool {
-        self.stripe.rows() + self.paystack.rows() + self.books.charges.len() + self.books.refunds.len() > MOST_ROWS
+        let rows = self.stripe.rows() + self.paystack.rows() + self.flitt.rows() + self.paypal.rows();
+        rows + self.books.charges.len() + self.books.refunds.len() > MOST_ROWS
     }
 
     /// Something changed that must be saved.

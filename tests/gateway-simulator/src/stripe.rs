@@ -4,16 +4,28 @@ mod cards;
 mod charges;
 mod checkout;
 mod customers;
+mod declines;
+mod disputes;
+mod elements;
 mod form;
 mod hosted;
 mod intents;
+mod invoices;
+mod items;
 mod keys;
+mod lifecycle;
 mod listing;
+mod methods;
 mod money;
+mod prices;
+mod products;
 mod refunds;
 mod refusal;
+mod setups;
+mod subscriptions;
 
-use crate::gateway::{Answer, Begun, Call, Gateway, Operation};
+use crate::admin;
+use crate::gateway::{Answer, Begun, Call, DisputeOutcome, Gateway, Operation};
 use crate::state::State;
 use crate::table::{Row, Table};
 use data_encoding::HEXLOWER;
@@ -28,14 +40,20 @@ use std::collections::BTreeMap;
 const PIN: &str = "2026-10-28.endive";
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Store {
     customers: Table<customers::Customer>,
-    methods: Table<customers::Method>,
+    methods: Table<methods::Method>,
     intents: Table<intents::Intent>,
     charges: Table<charges::Charge>,
-    setups: Table<checkout::Setup>,
+    setups: Table<setups::Setup>,
     sessions: Table<checkout::Session>,
     refunds: Table<refunds::Refund>,
+    disputes: Table<disputes::Dispute>,
+    products: Table<products::Product>,
+    prices: Table<prices::Price>,
+    subscriptions: Table<subscriptions::Subscription>,
+    invoices: Table<invoices::Invoice>,
     events: Table<Event>,
     keys: BTreeMap<String, keys::Key>,
 }
@@ -49,6 +67,11 @@ impl Store {
             + self.setups.len()
             + self.sessions.len()
             + self.refunds.len()
+            + self.disputes.len()
+            + self.products.len()
+            + self.prices.len()
+            + self.subscriptions.len()
+            + self.invoices.len()
             + self.events.len()
             + self.keys.len()
     }
@@ -92,9 +115,12 @@ pub(crate) fn operation(call: &Call) -> Option<Operation> {
         ("POST", ["pay" | "elements", _]) => Operation::Hosted,
         (_, ["pay" | "elements", ..]) => return None,
         ("POST", ["v1", "checkout", "sessions"]) => Operation::Checkout,
-        ("POST", ["v1", "checkout", "sessions", _, "expire"] | ["v1", "payment_intents", _, "cancel"]) => {
-            Operation::Cancel
-        }
+        (
+            "POST",
+            ["v1", "checkout", "sessions", _, "expire"] | ["v1", "payment_intents" | "setup_intents", _, "cancel"],
+        ) => Operation::Cancel,
+        ("POST", ["v1", "setup_intents"]) => Operation::Checkout,
+        ("POST", ["v1", "setup_intents", _, "confirm"]) => Operation::Method,
         ("POST", ["v1", "payment_intents"] | ["v1", "payment_intents", _, "confirm"]) if off_session() => {
             Operation::OffSession
         }
@@ -104,6 +130,7 @@ pub(crate) fn operation(call: &Call) -> Option<Operation> {
         ("POST", ["v1", "refunds"]) => Operation::Refund,
         (_, ["v1", "customers", ..]) => Operation::Customer,
         (_, ["v1", "payment_methods", ..]) => Operation::Method,
+        (_, ["v1", "products" | "prices", ..]) => Operation::Catalogue,
         _ => Operation::Find,
     })
 }
@@ -141,6 +168,22 @@ pub(crate) fn tick(state: &mut State) {
     refunds::settle_due(state);
 }
 
+pub(crate) fn dispute(
+    state: &mut State,
+    reference: &str,
+    outcome: DisputeOutcome,
+) -> std::result::Result<Value, String> {
+    disputes::order(state, reference, outcome)
+}
+
+/// `POST /admin/stripe/…`
+pub(crate) fn order(state: &mut State, what: &str, body: &str) -> std::result::Result<Value, String> {
+    match what {
+        "subscription" => lifecycle::order(state, admin::read(body)?),
+        _ => Err(format!("there is no /admin/stripe/{what}")),
+    }
+}
+
 /// The headers that Stripe sends with every answer.
 fn dressed(answer: Answer, call: &Call) -> Answer {
     let answer = answer.with("request-id", call.id.clone()).with("stripe-version", PIN);
@@ -155,8 +198,8 @@ pub(crate) fn perform(state: &mut State, call: &Call) -> Answer {
     match (call.method.as_str(), segments.as_slice()) {
         ("GET", ["pay", session]) => hosted::show_session(state, session),
         ("POST", ["pay", session]) => hosted::pay_session(state, session, call),
-        ("GET", ["elements", secret]) => hosted::show_intent(state, secret),
-        ("POST", ["elements", secret]) => hosted::pay_intent(state, secret, call),
+        ("GET", ["elements", secret]) => elements::show(state, secret),
+        ("POST", ["elements", secret]) => elements::pay(state, secret, call),
         (method, segments) => match api(state, method, segments, call) {
             Ok(value) => dressed(Answer::json(200, value), call),
             Err(refusal) => dressed(refusal.answer(), call),
@@ -174,16 +217,22 @@ fn api(state: &mut State, method: &str, segments: &[&str], call: &Call) -> Resul
         ("POST", ["v1", "customers"]) => customers::create(state, params)?,
         ("GET", ["v1", "customers"]) => customers::list(state, params)?,
         ("GET", ["v1", "customers", id]) => customers::retrieve(state, id, params)?,
+        ("DELETE", ["v1", "customers", id]) => customers::delete(state, id, params)?,
         ("POST", ["v1", "customers", id]) => customers::update(state, id, params)?,
-        ("GET", ["v1", "customers", id, "payment_methods"]) => customers::list_methods(state, id, params)?,
-        ("GET", ["v1", "payment_methods", id]) => customers::retrieve_method(state, id, params)?,
-        ("POST", ["v1", "payment_methods", id, "attach"]) => customers::attach(state, id, params)?,
-        ("POST", ["v1", "payment_methods", id, "detach"]) => customers::detach(state, id, params)?,
+        ("GET", ["v1", "customers", id, "payment_methods"]) => methods::list_of(state, id, params)?,
+        ("GET", ["v1", "payment_methods"]) => methods::list(state, params)?,
+        ("GET", ["v1", "payment_methods", id]) => methods::retrieve(state, id, params)?,
+        ("POST", ["v1", "payment_methods", id, "attach"]) => methods::attach(state, id, params)?,
+        ("POST", ["v1", "payment_methods", id, "detach"]) => methods::detach(state, id, params)?,
         ("POST", ["v1", "checkout", "sessions"]) => checkout::create(state, params)?,
         ("GET", ["v1", "checkout", "sessions"]) => checkout::list(state, params)?,
         ("GET", ["v1", "checkout", "sessions", id]) => checkout::retrieve(state, id, params)?,
         ("POST", ["v1", "checkout", "sessions", id, "expire"]) => checkout::expire(state, id, params)?,
-        ("GET", ["v1", "setup_intents", id]) => checkout::retrieve_setup(state, id, params)?,
+        ("POST", ["v1", "setup_intents"]) => setups::create(state, params)?,
+        ("GET", ["v1", "setup_intents"]) => setups::list(state, params)?,
+        ("GET", ["v1", "setup_intents", id]) => setups::retrieve(state, id, params)?,
+        ("POST", ["v1", "setup_intents", id, "confirm"]) => setups::confirm(state, id, params)?,
+        ("POST", ["v1", "setup_intents", id, "cancel"]) => setups::cancel(state, id, params)?,
         ("POST", ["v1", "payment_intents"]) => intents::create(state, params)?,
         ("GET", ["v1", "payment_intents"]) => intents::list(state, params)?,
         ("GET", ["v1", "payment_intents", id]) => intents::retrieve(state, id, params)?,
@@ -193,6 +242,21 @@ fn api(state: &mut State, method: &str, segments: &[&str], call: &Call) -> Resul
         ("POST", ["v1", "refunds"]) => refunds::create(state, params)?,
         ("GET", ["v1", "refunds"]) => refunds::list(state, params)?,
         ("GET", ["v1", "refunds", id]) => refunds::retrieve(state, id, params)?,
+        ("GET", ["v1", "disputes"]) => disputes::list(state, params)?,
+        ("GET", ["v1", "disputes", id]) => disputes::retrieve(state, id, params)?,
+        ("POST", ["v1", "products"]) => products::create(state, params)?,
+        ("GET", ["v1", "products"]) => products::list(state, params)?,
+        ("GET", ["v1", "products", id]) => products::retrieve(state, id, params)?,
+        ("POST", ["v1", "products", id]) => products::update(state, id, params)?,
+        ("DELETE", ["v1", "products", id]) => products::delete(state, id, params)?,
+        ("POST", ["v1", "prices"]) => prices::create(state, params)?,
+        ("GET", ["v1", "prices"]) => prices::list(state, params)?,
+        ("GET", ["v1", "prices", id]) => prices::retrieve(state, id, params)?,
+        ("POST", ["v1", "prices", id]) => prices::update(state, id, params)?,
+        ("GET", ["v1", "subscriptions"]) => subscriptions::list(state, params)?,
+        ("GET", ["v1", "subscriptions", id]) => subscriptions::retrieve(state, id, params)?,
+        ("GET", ["v1", "invoices"]) => invoices::list(state, params)?,
+        ("GET", ["v1", "invoices", id]) => invoices::retrieve(state, id, params)?,
         ("GET", ["v1", "events"]) => events(state, params)?,
         ("GET", ["v1", "events", id]) => {
             params.allow(&[])?;
@@ -213,12 +277,21 @@ fn events(state: &State, params: &Params) -> Result<Value> {
 
 /// Writes an event and sends it to the merchant's webhook.
 fn emit(state: &mut State, kind: &str, reference: &str, object: Value) {
+    tell(state, kind, reference, json!({"object": object}));
+}
+
+/// The same, with what the fields that changed were before.
+fn emit_change(state: &mut State, kind: &str, reference: &str, object: Value, before: Value) {
+    tell(state, kind, reference, json!({"object": object, "previous_attributes": before}));
+}
+
+fn tell(state: &mut State, kind: &str, reference: &str, data: Value) {
     let id = state.id("evt_1", 23);
     let created = state.now();
     let event = json!({
         "id": id, "object": "event", "api_version": PIN, "created": created, "type": kind, "livemode": false,
         "pending_webhooks": i32::from(state.settings.stripe.webhook_url.is_some()),
-        "request": {"id": null, "idempotency_key": null}, "data": {"object": object},
+        "request": {"id": null, "idempotency_key": null}, "data": data,
     });
     // Stripe sends its events indented.
     let body = serde_json::to_string_pretty(&event).unwrap_or_else(|_| event.to_string());

@@ -2,7 +2,7 @@
 //! again when they are not acknowledged, and (to order) lost, multiplied or held.
 
 use crate::books::Filter;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Signed};
 use crate::state::{Shared, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,6 +54,9 @@ pub(crate) struct Delivery {
     gateway: Gateway,
     event: String,
     reference: String,
+    /// Where this one goes; none: where the gateway's go.
+    #[serde(default)]
+    address: Option<String>,
     body: String,
     fate: Fate,
     attempts: Vec<Attempt>,
@@ -138,6 +141,18 @@ impl Webhooks {
 impl State {
     /// The merchant is to hear of this.
     pub(crate) fn announce(&mut self, gateway: Gateway, event: &str, reference: &str, body: &str) {
+        self.announce_at(None, gateway, event, reference, body);
+    }
+
+    /// As [`State::announce`], to an address that the merchant gave with the payment.
+    pub(crate) fn announce_at(
+        &mut self,
+        address: Option<&str>,
+        gateway: Gateway,
+        event: &str,
+        reference: &str,
+        body: &str,
+    ) {
         self.touch();
         let mode = self.webhooks.modes.get(&gateway).copied().unwrap_or_default();
         let (fate, copies) = match mode {
@@ -146,7 +161,7 @@ impl State {
             Mode::Lose => (Fate::Lost, 1),
             Mode::Hold => (Fate::Held, 1),
         };
-        let addressed = self.settings.webhook_url(gateway).is_some();
+        let addressed = address.is_some() || self.settings.webhook_url(gateway).is_some();
         let fate = if fate == Fate::Waiting && !addressed { Fate::Unaddressed } else { fate };
         for _ in 0..copies {
             let delivery = Delivery {
@@ -154,6 +169,7 @@ impl State {
                 gateway,
                 event: event.to_owned(),
                 reference: reference.to_owned(),
+                address: address.map(str::to_owned),
                 body: body.to_owned(),
                 fate,
                 attempts: Vec::new(),
@@ -209,18 +225,13 @@ async fn attempt(shared: &Shared, id: u64) -> bool {
     let Ok(_slot) = shared.webhook_slots.acquire().await else { return true };
     let prepared = shared.look_mut(|state| {
         let delivery = state.webhooks.find(id).filter(|delivery| delivery.fate == Fate::Waiting)?.clone();
-        let address = state.settings.webhook_url(delivery.gateway)?.to_owned();
-        let (name, signature) = delivery.gateway.sign(state, &delivery.body);
-        Some((delivery, address, name, signature))
+        let address = delivery.address.as_deref().or(state.settings.webhook_url(delivery.gateway))?.to_owned();
+        let signed = delivery.gateway.sign(state, &delivery.body);
+        Some((delivery, address, signed))
     });
-    let Some((delivery, address, name, signature)) = prepared else { return true };
-    let request = shared
-        .webhook_client
-        .post(address)
-        .timeout(LONGEST_WAIT)
-        .header("content-type", "application/json")
-        .header(name, signature)
-        .body(delivery.body);
+    let Some((delivery, address, Signed { headers, body })) = prepared else { return true };
+    let request = shared.webhook_client.post(address).timeout(LONGEST_WAIT).body(body);
+    let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
     let (status, error) = match request.send().await {
         Ok(answer) => (Some(answer.status().as_u16()), None),
         Err(error) => (None, Some(error.to_string())),

@@ -112,6 +112,18 @@ pub(super) fn decline(reason: &str) -> Said {
         "processing_error" => ("Processing error", "processing_error", Some("06")),
         "issuer_not_available" => ("Issuer or switch inoperative", "issuer_not_available", Some("91")),
         "invalid_account_number" => ("Invalid account number", "invalid_account_number", Some("14")),
+        "refer_to_card_issuer" => ("Refer to card issuer", "refer_to_card_issuer", Some("01")),
+        "invalid_merchant" => ("Invalid merchant", "invalid_merchant", Some("03")),
+        "invalid_transaction" => ("Invalid transaction", "invalid_transaction", Some("12")),
+        "no_such_issuer" => ("No such issuer", "no_such_issuer", Some("15")),
+        "reenter_transaction" => ("Re-enter transaction", "reenter_transaction", Some("19")),
+        "suspected_malfunction" => ("System malfunction", "suspected_malfunction", Some("22")),
+        // Numbers of ISO 8583 whose names Paystack does not publish.
+        "suspected_fraud" => ("Suspected fraud", "unknown", Some("59")),
+        "limit_exceeded" => ("Exceeds withdrawal limit", "unknown", Some("61")),
+        "too_many_attempts" => ("Exceeds withdrawal frequency", "unknown", Some("65")),
+        "incorrect_pin" => ("Incorrect PIN", "unknown", Some("55")),
+        "timeout" => ("Response received too late: timeout", "unknown", Some("68")),
         "token_not_generated" => ("Token Not Generated. Customer Not Registered on Token Platform", "unknown", None),
         other => (other, "unknown", None),
     };

@@ -1,7 +1,7 @@
 //! Customers, known by their e-mail address, and the authorizations that are bound to it.
 
 use super::refusal::{Refusal, Result};
-use super::{Done, Fields, Store, done, required, text};
+use super::{Done, Fields, Store, accounts, done, required, text};
 use crate::state::State;
 use crate::table::Row;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Customer {
-    number: u64,
-    code: String,
+    pub(super) number: u64,
+    pub(super) code: String,
     /// In lower case: Paystack keeps it so.
     pub(super) email: String,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    phone: Option<String>,
+    pub(super) first_name: Option<String>,
+    pub(super) last_name: Option<String>,
+    pub(super) phone: Option<String>,
     metadata: Value,
     created_at: String,
 }
@@ -44,12 +44,13 @@ impl Customer {
     fn whole(&self, store: &Store) -> Value {
         let theirs = store.authorizations.iter().filter(|row| row.email == self.email && !row.inactive);
         let authorizations: Vec<Value> = theirs.map(super::cards::Authorization::json).collect();
+        let accounts: Vec<Value> = accounts::of(store, &self.email).map(|account| account.json(store)).collect();
         json!({
             "id": self.number, "integration": 100_000, "domain": "test", "email": self.email,
             "customer_code": self.code, "first_name": self.first_name, "last_name": self.last_name,
             "phone": self.phone, "metadata": self.metadata, "risk_action": "default", "identified": false,
             "identifications": null, "transactions": [], "subscriptions": [], "authorizations": authorizations,
-            "dedicated_account": null, "createdAt": self.created_at, "updatedAt": self.created_at,
+            "dedicated_account": accounts.first(), "dedicated_accounts": accounts, "createdAt": self.created_at, "updatedAt": self.created_at,
         })
     }
 }
@@ -106,12 +107,40 @@ pub(super) fn create(state: &mut State, fields: &Fields) -> Result<Done> {
     Ok(done("Customer created", customer.whole(&state.paystack)))
 }
 
-pub(super) fn fetch(state: &State, name: &str) -> Result<Done> {
+/// By code, number or address, as it stands in a path.
+pub(super) fn find<'a>(state: &'a State, name: &str) -> Result<&'a Customer> {
     let name = crate::pages::decode(&name.replace('+', "%2B")).unwrap_or_default();
-    let store = &state.paystack;
-    let customer = store.customers.iter().find(|row| row.code == name || row.email == name.to_lowercase());
-    let customer = customer.ok_or_else(|| Refusal::not_found("Customer", "customer_not_found"))?;
-    Ok(done("Customer retrieved", customer.whole(store)))
+    let customer = state.paystack.customers.iter().find(|row| row.is_called(&name) || row.email == name.to_lowercase());
+    customer.ok_or_else(|| Refusal::not_found("Customer", "customer_not_found"))
+}
+
+pub(super) fn fetch(state: &State, name: &str) -> Result<Done> {
+    Ok(done("Customer retrieved", find(state, name)?.whole(&state.paystack)))
+}
+
+pub(super) fn update(state: &mut State, name: &str, fields: &Fields) -> Result<Done> {
+    let mut customer = find(state, name)?.clone();
+    let names = [
+        ("first_name", &mut customer.first_name),
+        ("last_name", &mut customer.last_name),
+        ("phone", &mut customer.phone),
+    ];
+    for (name, place) in names {
+        if fields.contains_key(name) {
+            *place = text(fields, name).map(str::to_owned);
+        }
+    }
+    if let Some(metadata) = fields.get("metadata") {
+        customer.metadata = metadata.clone();
+    }
+    let data = customer.whole(&state.paystack);
+    state.paystack.customers.add(customer);
+    Ok(done("Customer updated", data))
+}
+
+pub(super) fn list(state: &State, fields: &Fields) -> Result<Done> {
+    let rows = state.paystack.customers.iter();
+    super::page(fields, "Customers retrieved", rows.map(Customer::json).collect())
 }
 
 pub(super) fn deactivate(state: &mut State, fields: &Fields) -> Result<Done> {

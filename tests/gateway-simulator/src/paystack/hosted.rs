@@ -1,18 +1,22 @@
-//! The page on which a customer pays.
+//! The page on which a customer pays, or approves the charge of a card that they saved.
 
 use super::cards::{self, Authorization};
 use super::money;
 use super::transactions::{self, Customer, Status, Transaction};
 use crate::gateway::{Answer, Call, Gateway, Operation};
-use crate::pages::{self, Checkout};
+use crate::pages::{self, Checkout, escape};
 use crate::state::State;
 
 const NAME: &str = "Paystack";
 
-fn page(transaction: &Transaction, notice: Option<String>) -> String {
+fn page(state: &State, transaction: &Transaction, notice: Option<String>) -> String {
+    let saved = transaction.saved.as_ref().and_then(|code| state.paystack.authorizations.get(code));
+    if let Some(saved) = saved {
+        return approval(transaction, saved, notice);
+    }
     let page = Checkout {
         gateway: NAME,
-        amount: Some(money::shown(transaction.requested, &transaction.currency)),
+        amount: Some(money::shown(transaction.amount, &transaction.currency)),
         about: &transaction.email,
         reference: &transaction.reference,
         cards: cards::CARDS.iter().map(|card| (card.number, card.what)).collect(),
@@ -20,6 +24,26 @@ fn page(transaction: &Transaction, notice: Option<String>) -> String {
         back: transaction.cancel_address(),
     };
     page.html()
+}
+
+/// A charge that was paused waits for a yes or a no. Its card is chosen already.
+fn approval(transaction: &Transaction, saved: &Authorization, notice: Option<String>) -> String {
+    let title = format!("Approve {}", money::shown(transaction.amount, &transaction.currency));
+    let card = saved.json();
+    let said = |name: &str| escape(card[name].as_str().unwrap_or_default());
+    let notice =
+        notice.map_or_else(String::new, |notice| format!("<p class=\"notice\" role=\"alert\">{}</p>", escape(&notice)));
+    let body = format!(
+        "<h1>{}</h1><p>{}<br>Saved {} card ending in <b>{}</b><br><small>Reference <code>{}</code></small></p>{notice}\
+         <form method=\"post\"><p class=\"buttons\"><button name=\"action\" value=\"pay\">Approve</button> \
+         <button class=\"quiet\" name=\"action\" value=\"decline\">Decline</button></p></form>",
+        escape(&title),
+        escape(&transaction.email),
+        said("brand"),
+        said("last4"),
+        escape(&transaction.reference),
+    );
+    pages::layout(NAME, &title, &body)
 }
 
 fn by_code<'a>(state: &'a State, code: &str) -> Option<&'a Transaction> {
@@ -49,7 +73,7 @@ fn is_over(transaction: &Transaction) -> Option<Answer> {
 
 pub(super) fn show(state: &State, code: &str) -> Answer {
     let Some(transaction) = by_code(state, code) else { return no_such_page() };
-    is_over(transaction).unwrap_or_else(|| Answer::html(200, page(transaction, None)))
+    is_over(transaction).unwrap_or_else(|| Answer::html(200, page(state, transaction, None)))
 }
 
 pub(super) fn pay(state: &mut State, code: &str, call: &Call) -> Answer {
@@ -62,18 +86,18 @@ pub(super) fn pay(state: &mut State, code: &str, call: &Call) -> Answer {
     let customer = match field("action") {
         Some("pay") => Customer::Here,
         Some("decline") => Customer::Refusing,
-        _ => return Answer::html(400, page(&transaction, Some("action must be pay or decline.".to_owned()))),
-    };
-    let number = field("card").unwrap_or("4084084084084081").replace(' ', "");
-    let Some(card) = cards::by_number(&number) else {
-        let notice = "card must be one of the test cards.".to_owned();
-        return Answer::html(400, page(&transaction, Some(notice)));
+        _ => return Answer::html(400, page(state, &transaction, Some("action must be pay or decline.".to_owned()))),
     };
     // A charge that was paused goes on with the card it began with.
     let saved = transaction.saved.as_ref().and_then(|code| state.paystack.authorizations.get(code)).cloned();
     let authorization = match saved {
         Some(authorization) => authorization,
         None => {
+            let number = field("card").unwrap_or("4084084084084081").replace(' ', "");
+            let Some(card) = cards::by_number(&number) else {
+                let notice = "card must be one of the test cards.".to_owned();
+                return Answer::html(400, page(state, &transaction, Some(notice)));
+            };
             let authorization = Authorization {
                 code: state.id("AUTH_", 10).to_lowercase().replacen("auth_", "AUTH_", 1),
                 email: transaction.email.clone(),
@@ -94,5 +118,6 @@ pub(super) fn pay(state: &mut State, code: &str, call: &Call) -> Answer {
         return is_over(&transaction).unwrap_or_else(no_such_page);
     }
     let said = transaction.json(state)["gateway_response"].as_str().unwrap_or("Declined").to_owned();
-    Answer::html(402, page(&transaction, Some(format!("{said}. Nothing was charged. Try another card."))))
+    let next = if transaction.saved.is_some() { "" } else { " Try another card." };
+    Answer::html(402, page(state, &transaction, Some(format!("{said}. Nothing was charged.{next}"))))
 }

@@ -2,6 +2,7 @@
 
 use super::refusal::{Refusal, Result};
 use super::{Fields, integer, text};
+use crate::state::State;
 
 /// In hundredths.
 const MINIMUMS: [(&str, i64); 6] =
@@ -32,6 +33,12 @@ pub(super) fn amount(fields: &Fields, currency: &str) -> Result<i64> {
 
 pub(super) fn shown(minor: i64, currency: &str) -> String {
     crate::pages::money(minor, currency, 2)
+}
+
+/// What the customer pays for an amount.
+pub(super) fn due(state: &State, amount: i64, currency: &str) -> i64 {
+    let added = state.settings.paystack.customer_bears_fees.then(|| fees(amount, currency));
+    amount + added.unwrap_or_default()
 }
 
 /// Paystack's own share of a Naira card payment: 1.5 %, and 100 from 2,500 on, 2,000 at most.

@@ -3,7 +3,7 @@
 use super::cards::{REFUND_FAILS, REFUND_NEEDS_ATTENTION};
 use super::refusal::{Refusal, Result};
 use super::transactions::{Status, Transaction};
-use super::{Done, Fields, done, integer, money, text};
+use super::{Done, Fields, disputes, done, integer, money, text};
 use crate::books;
 use crate::gateway::Gateway;
 use crate::state::State;
@@ -43,7 +43,8 @@ impl Refund {
         json!({
             "id": self.number, "integration": 100_000, "domain": "test", "status": self.status,
             "transaction": transaction, "transaction_reference": self.reference, "dispute": null, "settlement": null,
-            "amount": self.amount, "currency": self.currency, "channel": "card",
+            "amount": self.amount, "currency": self.currency,
+            "channel": transaction.as_ref().map(|row| row["channel"].clone()),
             "deducted_amount": if processed { self.amount } else { 0 }, "fully_deducted": processed,
             "refunded_by": "simulator@example.com", "refunded_at": self.created_at, "expected_at": self.created_at,
             "customer_note": self.customer_note, "merchant_note": self.merchant_note,
@@ -79,6 +80,9 @@ pub(super) fn create(state: &mut State, fields: &Fields) -> Result<Done> {
     let Some(transaction) = find(state, name).cloned() else {
         return Err(Refusal::not_found("Transaction", "transaction_not_found"));
     };
+    if disputes::is_open(state, &transaction.reference) {
+        return Err(Refusal::invalid("Transaction is being disputed and cannot be refunded", "transaction_disputed"));
+    }
     let left = transaction.amount - transaction.refunded;
     match transaction.status {
         Status::Success if left > 0 => {}
@@ -150,6 +154,26 @@ pub(super) fn list(state: &State, fields: &Fields) -> Result<Done> {
 pub(super) fn fetch(state: &State, id: &str) -> Result<Done> {
     let refund = state.paystack.refunds.get(id).ok_or_else(|| Refusal::not_found("Refund", "refund_not_found"))?;
     Ok(done("Refund retrieved", refund.json(state)))
+}
+
+/// The customer's own account, for a refund that their card would not take.
+pub(super) fn retry(state: &mut State, id: &str, fields: &Fields) -> Result<Done> {
+    let at = state.now() + LATER;
+    let details = fields.get("refund_account_details").and_then(Value::as_object);
+    let details = details.ok_or_else(|| Refusal::missing("refund_account_details"))?;
+    for name in ["currency", "account_number", "bank_id"] {
+        super::required(details, name)?;
+    }
+    let found = state.paystack.refunds.get_mut(id);
+    let refund = found.ok_or_else(|| Refusal::not_found("Refund", "refund_not_found"))?;
+    if refund.status != "needs-attention" {
+        return Err(Refusal::invalid("Only a refund that needs attention can be retried", "invalid_refund"));
+    }
+    (refund.status, refund.becomes) = ("processing".to_owned(), Some(("processed".to_owned(), at)));
+    let refund = refund.clone();
+    state.books.refund_is(Gateway::Paystack, &refund.id, &refund.status);
+    tell(state, &refund);
+    Ok(done("Refund retried and has been queued for processing", refund.json(state)))
 }
 
 /// Refunds whose time has come.

@@ -1,11 +1,11 @@
-//! Transactions: opened on a page, charged from a saved card, verified.
+//! Transactions: opened, tried, and verified.
 
 use super::cards::{self, Authorization, Said};
 use super::refusal::{Refusal, Result};
-use super::{Done, Fields, customers, done, money, required, text};
+use super::{Done, Fields, customers, done, moment, money, text, transfers};
 use crate::books;
 use crate::faults::Fault;
-use crate::gateway::{Gateway, Operation};
+use crate::gateway::Gateway;
 use crate::pages;
 use crate::state::State;
 use crate::table::Row;
@@ -22,6 +22,18 @@ pub(super) enum Status {
     Failed,
     Success,
     Reversed,
+}
+
+/// How the money comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Channel {
+    #[default]
+    Card,
+    /// To an account that is the customer's for good; nobody asked for it.
+    DedicatedNuban,
+    /// To an account made for this one payment.
+    BankTransfer,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +56,14 @@ pub(super) struct Transaction {
     created_at: String,
     paid_at: Option<String>,
     pub(super) refunded: i64,
+    #[serde(default)]
+    pub(super) channel: Channel,
+    /// Where the money is to be sent, until when.
+    #[serde(default)]
+    pub(super) account: Option<transfers::OneOff>,
+    /// Who sent it.
+    #[serde(default)]
+    pub(super) wire: Option<transfers::Wire>,
 }
 
 impl Row for Transaction {
@@ -73,21 +93,22 @@ impl Transaction {
     }
 
     pub(super) fn json(&self, state: &State) -> Value {
-        let authorization = self.authorization.as_ref().and_then(|code| state.paystack.authorizations.get(code));
+        let card = self.authorization.as_ref().and_then(|code| state.paystack.authorizations.get(code));
+        let authorization = card.map(Authorization::json).or(self.wire.as_ref().map(|wire| wire.json(self.channel)));
         let customer = state.paystack.customers.get(&self.email).map(customers::Customer::json);
         let paid = matches!(self.status, Status::Success | Status::Reversed);
         let waits = "The transaction was not completed";
         json!({
             "id": self.number, "domain": "test", "status": self.status, "reference": self.reference,
             "receipt_number": null, "amount": self.amount, "requested_amount": self.requested,
-            "message": null, "currency": self.currency, "channel": "card", "ip_address": "127.0.0.1",
+            "message": null, "currency": self.currency, "channel": self.channel, "ip_address": "127.0.0.1",
             "gateway_response": self.said.as_ref().map_or(waits, |said| said.text.as_str()),
             "gateway_response_code": self.said.as_ref().map(|said| said.name.as_str()),
             "response_code": self.said.as_ref().and_then(|said| said.number.as_deref()),
             "paid_at": self.paid_at, "paidAt": self.paid_at, "created_at": self.created_at,
             "createdAt": self.created_at, "transaction_date": self.created_at, "metadata": self.metadata(),
             "log": null, "fees": paid.then(|| money::fees(self.amount, &self.currency)), "fees_split": null,
-            "authorization": authorization.map_or_else(|| json!({}), Authorization::json),
+            "authorization": authorization.unwrap_or_else(|| json!({})),
             "customer": customer, "plan": null, "plan_object": {}, "subaccount": {}, "split": {}, "order_id": null,
             "pos_transaction_data": null, "source": null, "fees_breakdown": null, "connect": null,
         })
@@ -124,7 +145,7 @@ fn metadata(fields: &Fields) -> Result<Value> {
     }
 }
 
-fn open(state: &mut State, fields: &Fields) -> Result<Transaction> {
+pub(super) fn open(state: &mut State, fields: &Fields) -> Result<Transaction> {
     let email = customers::email(fields)?.to_owned();
     let currency = money::currency(fields)?;
     let amount = money::amount(fields, currency)?;
@@ -141,7 +162,7 @@ fn open(state: &mut State, fields: &Fields) -> Result<Transaction> {
         reference,
         access_code: state.id("", 15).to_lowercase(),
         status: Status::Abandoned,
-        amount,
+        amount: money::due(state, amount, currency),
         requested: amount,
         currency: currency.to_owned(),
         email: customer.email,
@@ -153,7 +174,35 @@ fn open(state: &mut State, fields: &Fields) -> Result<Transaction> {
         created_at: state.stamp(),
         paid_at: None,
         refunded: 0,
+        channel: Channel::Card,
+        account: None,
+        wire: None,
     })
+}
+
+/// One that nobody opened, because money came by itself.
+pub(super) fn unasked(state: &mut State, reference: &str, amount: i64, email: &str) -> Transaction {
+    Transaction {
+        number: 5_000_000_000 + state.serial(),
+        reference: reference.to_owned(),
+        access_code: state.id("", 15).to_lowercase(),
+        status: Status::Ongoing,
+        amount,
+        requested: amount,
+        currency: "NGN".to_owned(),
+        email: email.to_owned(),
+        callback: None,
+        metadata: Value::Null,
+        said: None,
+        authorization: None,
+        saved: None,
+        created_at: state.stamp(),
+        paid_at: None,
+        refunded: 0,
+        channel: Channel::DedicatedNuban,
+        account: None,
+        wire: None,
+    }
 }
 
 pub(super) fn initialize(state: &mut State, fields: &Fields) -> Result<Done> {
@@ -183,56 +232,14 @@ pub(super) fn fetch(state: &State, id: &str) -> Result<Done> {
 
 pub(super) fn list(state: &State, fields: &Fields) -> Result<Done> {
     let (status, customer) = (text(fields, "status"), text(fields, "customer"));
-    let (from, to) = (text(fields, "from"), text(fields, "to"));
+    let (from, to) = (moment(fields, "from")?, moment(fields, "to")?);
     let rows = state.paystack.transactions.iter().filter(|row| {
         let owner = state.paystack.customers.get(&row.email);
         status.is_none_or(|status| json!(row.status) == status)
             && customer.is_none_or(|wanted| owner.is_some_and(|owner| owner.is_called(wanted)))
-            && from.is_none_or(|from| row.created_at.as_str() >= from)
-            && to.is_none_or(|to| row.created_at.as_str() <= to)
+            && super::within(&row.created_at, from, to)
     });
     super::page(fields, "Transactions retrieved", rows.map(|row| row.json(state)).collect())
-}
-
-pub(super) fn charge_saved(state: &mut State, fields: &Fields) -> Result<Done> {
-    let code = required(fields, "authorization_code")?;
-    let email = customers::email(fields)?;
-    let Some(authorization) = state.paystack.authorizations.get(code).cloned() else {
-        return Err(Refusal::invalid("Authorization code is invalid", "invalid_authorization_code"));
-    };
-    let reusable = authorization.test_card().is_some_and(|card| card.reusable);
-    if authorization.email != email || authorization.inactive || !reusable {
-        let message = "Email does not match Authorization code. Authorization may be inactive or belong to a different \
-                       email. Please confirm.";
-        return Err(Refusal::invalid(message, "email_mismatch"));
-    }
-    let mut transaction = open(state, fields)?;
-    transaction.saved = Some(code.to_owned());
-    let reference = transaction.reference.clone();
-    match state.faults.on_charge(Gateway::Paystack, Operation::OffSession) {
-        Some(Fault::Paused {} | Fault::RequireAction {}) => {
-            transaction.status = Status::Ongoing;
-            let data = json!({
-                "paused": true, "authorization_url": transaction.address(state), "reference": reference,
-                "access_code": transaction.access_code,
-            });
-            state.paystack.transactions.add(transaction);
-            return Ok(done("Please, redirect your customer to the authorization url provided", data));
-        }
-        fault => {
-            state.paystack.transactions.add(transaction);
-            settle(state, &reference, &authorization, fault, Customer::Away);
-        }
-    }
-    let Some(transaction) = state.paystack.transactions.get(&reference) else {
-        return Err(Refusal::not_found("Transaction", "transaction_not_found"));
-    };
-    let mut data = transaction.json(state);
-    // This answer shows the metadata as it was sent; verify shows it as an object.
-    if let Some(sent @ Value::String(_)) = fields.get("metadata") {
-        data["metadata"] = sent.clone();
-    }
-    Ok(done("Charge attempted", data))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,32 +257,33 @@ pub(super) fn settle(
     fault: Option<Fault>,
     customer: Customer,
 ) -> bool {
-    let Some(requested) = state.paystack.transactions.get(reference).map(|row| row.requested) else { return false };
+    let Some(due) = state.paystack.transactions.get(reference).map(|row| row.amount) else { return false };
     let card = authorization.test_card();
     let declined = match (customer, fault) {
         (Customer::Refusing, _) => Some("declined".to_owned()),
         (_, Some(Fault::Decline { code })) => Some(code),
         (_, Some(Fault::WrongAmount { minor })) => {
-            return finish(state, reference, authorization, customer, minor, None);
+            return finish(state, reference, Some(authorization), customer, minor, None);
         }
         // Charged again without the customer, no test card declines.
         (Customer::Away, _) => None,
         (Customer::Here, _) => card.and_then(|card| card.declines).map(str::to_owned),
     };
-    finish(state, reference, authorization, customer, requested, declined)
+    finish(state, reference, Some(authorization), customer, due, declined)
 }
 
-fn finish(
+/// How it ended: with this amount, or declined. Money that was sent has no authorization to keep.
+pub(super) fn finish(
     state: &mut State,
     reference: &str,
-    authorization: &Authorization,
+    authorization: Option<&Authorization>,
     customer: Customer,
     amount: i64,
     declined: Option<String>,
 ) -> bool {
     let at = state.stamp();
     let Some(transaction) = state.paystack.transactions.get_mut(reference) else { return false };
-    transaction.authorization = Some(authorization.code.clone());
+    transaction.authorization = authorization.map(|row| row.code.clone());
     transaction.said = Some(declined.as_deref().map_or_else(cards::approved, cards::decline));
     let succeeded = declined.is_none();
     transaction.status = if succeeded { Status::Success } else { Status::Failed };

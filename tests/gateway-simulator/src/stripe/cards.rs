@@ -1,6 +1,4 @@
-//! Stripe's test cards, what they do, and how Stripe words a decline.
-
-use serde_json::{Map, Value, json};
+//! Stripe's test cards, and what their issuers say when they are asked.
 
 /// What the issuer says when it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +34,7 @@ const fn card(number: &'static str, issuer: Issuer, saves: bool, what: &'static 
 
 use Issuer::{Approves, Declines, WantsCustomerAlways, WantsCustomerAndDeclines, WantsCustomerUntilSetUp};
 
+pub(super) const DEBIT: &str = "4000056655665556";
 pub(super) const DISPUTED: &str = "4000000000000259";
 pub(super) const INQUIRY: &str = "4000000000001976";
 pub(super) const REFUND_LATER: &str = "4000000000007726";
@@ -72,7 +71,7 @@ pub(super) const CARDS: [Card; 20] = [
     card(INQUIRY, Approves, true, "succeeds, then an inquiry"),
     card(REFUND_LATER, Approves, true, "succeeds; refunds are pending at first"),
     card(REFUND_FAILS, Approves, true, "succeeds; refunds fail later"),
-    card("4000056655665556", Approves, true, "succeeds (debit)"),
+    card(DEBIT, Approves, true, "succeeds (debit)"),
 ];
 
 const TOKENS: [(&str, &str); 8] = [
@@ -93,53 +92,4 @@ pub(super) fn by_number(number: &str) -> Option<&'static Card> {
 /// The card behind a `pm_card_…` token.
 pub(super) fn by_token(token: &str) -> Option<&'static Card> {
     TOKENS.iter().find(|(name, _)| *name == token).and_then(|(_, number)| by_number(number))
-}
-
-/// The words for a decline: `code` is what the issuer gave as its reason.
-pub(super) fn decline(reason: &str) -> Map<String, Value> {
-    let code = match reason {
-        "expired_card" | "incorrect_cvc" | "processing_error" | "authentication_required" => reason,
-        _ => "card_declined",
-    };
-    let message = match reason {
-        "insufficient_funds" => "Your card has insufficient funds.",
-        "expired_card" => "Your card has expired.",
-        "incorrect_cvc" => "Your card's security code is incorrect.",
-        "processing_error" => "An error occurred while processing your card. Try again in a little bit.",
-        "authentication_required" => "Your card was declined. This transaction requires authentication.",
-        _ => "Your card was declined.",
-    };
-    // The network's own number, and the advice that Stripe draws from the reason.
-    let (network, advice) = match reason {
-        "insufficient_funds" => (Some("51"), Some("try_again_later")),
-        "lost_card" => (Some("41"), Some("do_not_try_again")),
-        "stolen_card" => (Some("43"), Some("do_not_try_again")),
-        "pickup_card" => (Some("04"), Some("do_not_try_again")),
-        "expired_card" => (Some("54"), Some("confirm_card_data")),
-        "incorrect_cvc" => (Some("N7"), Some("confirm_card_data")),
-        "incorrect_number" | "invalid_account" => (Some("14"), Some("confirm_card_data")),
-        "card_velocity_exceeded" => (Some("65"), Some("try_again_later")),
-        "do_not_honor" | "generic_decline" => (Some("05"), Some("try_again_later")),
-        "processing_error" | "issuer_not_available" | "try_again_later" | "reenter_transaction" => {
-            (None, Some("try_again_later"))
-        }
-        "revocation_of_authorization" | "revocation_of_all_authorizations" | "transaction_not_allowed" => {
-            (None, Some("do_not_try_again"))
-        }
-        _ => (None, None),
-    };
-    let mut error = Map::new();
-    error.insert("type".to_owned(), json!("card_error"));
-    error.insert("code".to_owned(), json!(code));
-    error.insert("decline_code".to_owned(), json!(reason));
-    error.insert("message".to_owned(), json!(message));
-    error
-        .insert("doc_url".to_owned(), json!(format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"))));
-    if let Some(network) = network {
-        error.insert("network_decline_code".to_owned(), json!(network));
-    }
-    if let Some(advice) = advice {
-        error.insert("advice_code".to_owned(), json!(advice));
-    }
-    error
 }

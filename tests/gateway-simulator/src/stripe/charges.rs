@@ -1,11 +1,11 @@
 //! Charges: an issuer is asked for an intent's money, and says yes, no, or that it wants the customer.
 
-use super::cards::{self, DISPUTED, INQUIRY, Issuer};
-use super::customers::{self, Method};
-use super::emit;
+use super::cards::{DISPUTED, INQUIRY, Issuer};
 use super::form::Params;
 use super::intents::{Intent, Status};
+use super::methods::{self, Method};
 use super::refusal::{Refusal, Result};
+use super::{declines, disputes, emit};
 use crate::books;
 use crate::faults::Fault;
 use crate::gateway::{Gateway, Operation};
@@ -32,6 +32,8 @@ pub(super) struct Charge {
     declined: Option<Map<String, Value>>,
     metadata: Map<String, Value>,
     description: Option<String>,
+    #[serde(default)]
+    pub(super) disputed: bool,
 }
 
 impl Row for Charge {
@@ -48,12 +50,19 @@ impl Charge {
     pub(super) fn json(&self) -> Value {
         let said = |name: &str| self.declined.as_ref().and_then(|declined| declined.get(name)).cloned();
         let paid = self.succeeded();
+        // What Stripe itself holds for fraud never reaches the network.
+        let blocked =
+            said("decline_code").is_some_and(|reason| reason == "fraudulent" || reason == "highest_risk_level");
+        let (network_status, kind, message) = match (paid, blocked) {
+            (true, _) => ("approved_by_network", "authorized", "Payment complete."),
+            (false, true) => ("not_sent_to_network", "blocked", "Stripe blocked this payment as too risky."),
+            (false, false) => ("declined_by_network", "issuer_declined", "The bank did not accept the payment."),
+        };
+        let reason = if blocked { Some(json!("highest_risk_level")) } else { said("decline_code") };
         let outcome = json!({
-            "advice_code": said("advice_code"), "network_advice_code": null,
-            "network_decline_code": said("network_decline_code"),
-            "network_status": if paid { "approved_by_network" } else { "declined_by_network" },
-            "reason": said("decline_code"), "risk_level": "normal", "type": if paid { "authorized" } else { "issuer_declined" },
-            "seller_message": if paid { "Payment complete." } else { "The bank did not accept the payment." },
+            "advice_code": said("advice_code"), "network_advice_code": said("network_advice_code"),
+            "network_decline_code": said("network_decline_code"), "network_status": network_status, "reason": reason,
+            "risk_level": if blocked { "highest" } else { "normal" }, "type": kind, "seller_message": message,
         });
         json!({
             "id": self.id, "object": "charge", "amount": self.amount,
@@ -62,7 +71,7 @@ impl Charge {
                 "address": null, "email": null, "name": null, "phone": null, "tax_id": null,
             },
             "captured": paid, "created": self.created, "currency": self.currency, "customer": self.customer,
-            "description": self.description, "disputed": paid && self.card == DISPUTED,
+            "description": self.description, "disputed": self.disputed,
             "failure_balance_transaction": null, "failure_code": said("code"), "failure_message": said("message"),
             "fraud_details": {}, "livemode": false, "metadata": self.metadata, "outcome": outcome, "paid": paid,
             "payment_intent": self.intent, "payment_method": self.method,
@@ -184,6 +193,7 @@ fn record(
         declined,
         metadata: intent.metadata.clone(),
         description: intent.description.clone(),
+        disputed: false,
     };
     state.stripe.charges.add(charge.clone());
     let line = books::Charge {
@@ -203,12 +213,12 @@ fn record(
     charge
 }
 
-fn take(state: &mut State, id: &str, method: &Method, customer: Customer, amount: i64) -> Result<()> {
+pub(super) fn take(state: &mut State, id: &str, method: &Method, customer: Customer, amount: i64) -> Result<()> {
     let Some(intent) = state.stripe.intents.get(id).cloned() else { return Err(Refusal::broken()) };
     let charge = record(state, &intent, method, customer, amount, None);
     let reference = charge.reference.clone();
     match (&intent.save_for, &intent.customer) {
-        (Some(usage), Some(owner)) => customers::give(state, method, owner, usage == "off_session", &reference),
+        (Some(usage), Some(owner)) => methods::give(state, method, owner, usage == "off_session", &reference),
         _ if method.customer.is_none() => {
             if let Some(method) = state.stripe.methods.get_mut(&method.id) {
                 method.spent = true;
@@ -224,21 +234,14 @@ fn take(state: &mut State, id: &str, method: &Method, customer: Customer, amount
     let object = intent.json();
     emit(state, "payment_intent.succeeded", &reference, object);
     if matches!(charge.card.as_str(), DISPUTED | INQUIRY) {
-        let inquiry = charge.card == INQUIRY;
-        let dispute = json!({
-            "id": state.id("du_1", 23), "object": "dispute", "amount": amount, "charge": charge.id,
-            "created": state.now(), "currency": charge.currency, "livemode": false, "metadata": {},
-            "payment_intent": id, "reason": "fraudulent", "is_charge_refundable": inquiry,
-            "status": if inquiry { "warning_needs_response" } else { "needs_response" },
-        });
-        emit(state, "charge.dispute.created", &reference, dispute);
+        disputes::open(state, &charge, charge.card == INQUIRY);
     }
     Ok(())
 }
 
-fn decline(state: &mut State, id: &str, method: &Method, customer: Customer, reason: &str) -> Result<()> {
+pub(super) fn decline(state: &mut State, id: &str, method: &Method, customer: Customer, reason: &str) -> Result<()> {
     let Some(intent) = state.stripe.intents.get(id).cloned() else { return Err(Refusal::broken()) };
-    let mut error = cards::decline(reason);
+    let mut error = declines::words(reason);
     let charge = record(state, &intent, method, customer, intent.amount, Some(error.clone()));
     error.insert("charge".to_owned(), json!(charge.id));
     error.insert("payment_method".to_owned(), method.json());

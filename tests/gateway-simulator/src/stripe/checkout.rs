@@ -1,14 +1,13 @@
-//! Checkout sessions on Stripe's hosted page, and the setup intents of those that only save a card.
+//! Checkout sessions on Stripe's hosted page: to pay, or only to save a card.
 
 use super::form::Params;
 use super::refusal::{Refusal, Result};
-use super::{customers, emit, intents, listing, money};
+use super::{customers, emit, intents, items, listing, money, setups};
 use crate::state::State;
 use crate::table::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-const MOST_ITEMS: usize = 100;
 const SHORTEST: i64 = 30 * 60;
 const LONGEST: i64 = 24 * 3600;
 
@@ -91,38 +90,6 @@ impl Session {
             "shipping_options": [], "status": self.status, "subscription": null, "success_url": self.success_url,
             "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}, "ui_mode": "hosted_page",
             "url": open.then(|| format!("{}/stripe/pay/{}", self.base, self.id)),
-        })
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Setup {
-    pub(super) id: String,
-    created: i64,
-    client_secret: String,
-    pub(super) customer: Option<String>,
-    pub(super) method: Option<String>,
-    pub(super) succeeded: bool,
-    pub(super) last_error: Option<Value>,
-    metadata: Map<String, Value>,
-}
-
-impl Row for Setup {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl Setup {
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "id": self.id, "object": "setup_intent", "application": null, "cancellation_reason": null,
-            "client_secret": self.client_secret, "created": self.created, "customer": self.customer,
-            "description": null, "last_setup_error": self.last_error, "latest_attempt": null, "livemode": false,
-            "mandate": null, "metadata": self.metadata, "next_action": null, "on_behalf_of": null,
-            "payment_method": self.method, "payment_method_options": {}, "payment_method_types": ["card"],
-            "single_use_mandate": null, "usage": "off_session",
-            "status": if self.succeeded { "succeeded" } else { "requires_payment_method" },
         })
     }
 }
@@ -211,31 +178,14 @@ pub(super) fn create(state: &mut State, params: &Params) -> Result<Value> {
         let currency = params.text("currency").map(|_| money::currency(params, "currency")).transpose()?;
         (0, currency, "For later payments".to_owned())
     } else {
-        let (amount, currency, about) = items(params)?;
+        let (amount, currency, about) = items::read(state, params)?;
         (amount, Some(currency), about)
     };
     let metadata = params.metadata("metadata", &Map::new())?;
     let part = if saves_only { "setup_intent_data" } else { "payment_intent_data" };
     let payment_metadata = params.metadata(&format!("{part}[metadata]"), &Map::new())?;
     let save_for = params.one_of("payment_intent_data[setup_future_usage]", &["off_session", "on_session"])?;
-    let setup = if saves_only {
-        let id = state.id("seti_1", 23);
-        let setup = Setup {
-            client_secret: state.id(&format!("{id}_secret_"), 25),
-            id: id.clone(),
-            created: now,
-            customer: customer.clone(),
-            method: None,
-            succeeded: false,
-            last_error: None,
-            metadata: payment_metadata.clone(),
-        };
-        state.stripe.setups.add(setup);
-        Some(id)
-    } else {
-        None
-    };
-    let session = Session {
+    let mut session = Session {
         id: state.id("cs_test_a1", 58),
         created: now,
         expires_at,
@@ -253,63 +203,24 @@ pub(super) fn create(state: &mut State, params: &Params) -> Result<Value> {
         payment_metadata,
         payment_description: params.owned(&format!("{part}[description]")),
         intent: None,
-        setup,
+        setup: None,
         success_url,
         cancel_url,
         base: state.base.clone(),
     };
+    if saves_only {
+        let start = setups::Start {
+            customer: session.customer.clone(),
+            description: session.payment_description.clone(),
+            metadata: session.payment_metadata.clone(),
+            client_reference: Some(session.reference()),
+            ..setups::Start::default()
+        };
+        session.setup = Some(setups::start(state, start).id);
+    }
     let object = session.json();
     state.stripe.sessions.add(session);
     Ok(object)
-}
-
-/// The sum of the line items, their currency, and what they are.
-fn items(params: &Params) -> Result<(i64, String, String)> {
-    if !params.any("line_items") {
-        let message = "You must provide at least one of `line_items` in `payment` mode.";
-        return Err(Refusal::invalid(message, Some("line_items"), Some("parameter_missing")));
-    }
-    let mut whole: Option<(i64, String)> = None;
-    let mut names = Vec::new();
-    for place in 0..MOST_ITEMS {
-        let item = format!("line_items[{place}]");
-        if !params.any(&item) {
-            break;
-        }
-        if let Some(price) = params.text(&format!("{item}[price]")) {
-            return Err(Refusal::missing("price", price, &format!("{item}[price]")));
-        }
-        let quantity_name = format!("{item}[quantity]");
-        params.required(&quantity_name)?;
-        let quantity = params.integer(&quantity_name)?.unwrap_or_default();
-        if quantity < 1 {
-            let message = "This value must be greater than or equal to 1.";
-            return Err(Refusal::invalid(message, Some(&quantity_name), Some("parameter_invalid_integer")));
-        }
-        let currency = money::currency(params, &format!("{item}[price_data][currency]"))?;
-        let amount_name = format!("{item}[price_data][unit_amount]");
-        params.required(&amount_name)?;
-        let unit = params.integer(&amount_name)?.unwrap_or_default();
-        names.push(params.required(&format!("{item}[price_data][product_data][name]"))?);
-        let amount = unit.checked_mul(quantity).filter(|_| unit >= 0);
-        let Some(amount) = amount else {
-            return Err(Refusal::invalid("Invalid amount.", Some(&amount_name), Some("parameter_invalid_integer")));
-        };
-        whole = Some(match whole {
-            None => (amount, currency),
-            Some((sum, same)) if same == currency => (sum.saturating_add(amount), currency),
-            Some(_) => {
-                let message = "All line items must have the same currency.";
-                return Err(Refusal::invalid(message, Some(&format!("{item}[price_data][currency]")), None));
-            }
-        });
-    }
-    let Some((amount, currency)) = whole else {
-        let message = "`line_items` must be numbered from 0.";
-        return Err(Refusal::invalid(message, Some("line_items"), None));
-    };
-    money::check(amount, &currency, "line_items")?;
-    Ok((amount, currency, names.join(", ")))
 }
 
 pub(super) fn retrieve(state: &State, id: &str, params: &Params) -> Result<Value> {
@@ -331,11 +242,6 @@ pub(super) fn list(state: &State, params: &Params) -> Result<Value> {
             && status.as_ref().is_none_or(|status| json!(row.status) == *status)
     });
     listing::page(params, "/v1/checkout/sessions", rows.map(|row| (row.id.as_str(), row.created, || row.json())))
-}
-
-pub(super) fn retrieve_setup(state: &State, id: &str, params: &Params) -> Result<Value> {
-    params.allow(&["expand[*]", "client_secret"])?;
-    state.stripe.setups.get(id).map(Setup::json).ok_or_else(|| Refusal::missing("setup_intent", id, "intent"))
 }
 
 pub(super) fn expire(state: &mut State, id: &str, params: &Params) -> Result<Value> {

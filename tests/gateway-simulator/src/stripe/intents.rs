@@ -1,10 +1,10 @@
 //! PaymentIntents: a payment, through all its attempts.
 
 use super::charges::{Customer, attempt};
-use super::customers::{self, Method};
 use super::form::Params;
+use super::methods::{self, Method};
 use super::refusal::{Refusal, Result};
-use super::{emit, listing, money};
+use super::{customers, emit, listing, money};
 use crate::state::State;
 use crate::table::Row;
 use serde::{Deserialize, Serialize};
@@ -231,12 +231,12 @@ pub(super) fn create(state: &mut State, params: &Params) -> Result<Value> {
 }
 
 /// A method that may be charged for this customer.
-fn chargeable(state: &mut State, id: &str, customer: Option<&str>) -> Result<Method> {
-    let method = customers::resolve(state, id, "payment_method")?;
-    customers::usable(&method)?;
+pub(super) fn chargeable(state: &mut State, id: &str, customer: Option<&str>) -> Result<Method> {
+    let method = methods::resolve(state, id, "payment_method")?;
+    methods::usable(&method)?;
     match (method.customer.as_deref(), customer) {
         (Some(owner), Some(customer)) if owner == customer => Ok(method),
-        (Some(_), Some(_)) => Err(customers::not_theirs(&method.id, "payment_method")),
+        (Some(_), Some(_)) => Err(methods::not_theirs(&method.id, "payment_method")),
         (Some(_), None) => {
             let message = format!(
                 "The PaymentMethod ({}) you provided is attached to a customer so you must also provide the customer \

@@ -105,7 +105,7 @@ pub(super) fn finish(store: &mut Store, call: &Call, answer: Option<&Answer>) {
         Body::Json(body) if matches!(answer.status, 200 | 402 | 500) => {
             Some(Kept { status: answer.status, body: body.clone(), request: call.id.clone() })
         }
-        Body::Json(_) | Body::Html(_) | Body::Empty => None,
+        Body::Json(_) | Body::Html(_) | Body::Form(_) | Body::Empty => None,
     });
     match (kept, store.keys.get_mut(key)) {
         (Some(kept), Some(entry)) => entry.answer = Some(kept),

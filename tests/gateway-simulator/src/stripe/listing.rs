@@ -2,7 +2,7 @@
 
 use super::form::Params;
 use super::refusal::{Refusal, Result};
-use super::{charges, checkout, customers, intents, refunds};
+use super::{charges, customers, disputes, intents, invoices, methods, prices, products, refunds, setups};
 use crate::state::State;
 use serde_json::{Value, json};
 
@@ -100,15 +100,20 @@ fn follow(state: &State, value: &mut Value, steps: &[&str]) -> bool {
 }
 
 fn object(state: &State, id: &str) -> Option<Value> {
-    let (kind, _) = id.split_once('_')?;
     let store = &state.stripe;
+    // A product's id may be any word.
+    let kind = id.split_once('_').map_or("", |(kind, _)| kind);
     match kind {
         "cus" => store.customers.get(id).map(customers::Customer::json),
-        "pm" => store.methods.get(id).map(customers::Method::json),
+        "pm" => store.methods.get(id).map(methods::Method::json),
         "pi" => store.intents.get(id).map(intents::Intent::json),
         "ch" => store.charges.get(id).map(charges::Charge::json),
-        "seti" => store.setups.get(id).map(checkout::Setup::json),
+        "seti" => store.setups.get(id).map(setups::Setup::json),
         "re" => store.refunds.get(id).map(refunds::Refund::json),
-        _ => None,
+        "du" => store.disputes.get(id).map(disputes::Dispute::json),
+        "price" => store.prices.get(id).map(prices::Price::json),
+        "sub" => store.subscriptions.get(id).map(|subscription| subscription.json(store)),
+        "in" => store.invoices.get(id).map(invoices::Invoice::json),
+        _ => store.products.get(id).map(products::Product::json),
     }
 }

@@ -3,7 +3,7 @@
 use super::cards::{REFUND_FAILS, REFUND_LATER};
 use super::form::Params;
 use super::refusal::{Refusal, Result};
-use super::{emit, listing, money};
+use super::{disputes, emit, emit_change, listing, money};
 use crate::books;
 use crate::gateway::Gateway;
 use crate::state::State;
@@ -44,6 +44,7 @@ impl Refund {
             "charge": self.charge, "created": self.created, "currency": self.currency,
             "destination_details": {"card": {"type": "refund"}, "type": "card"},
             "failure_reason": failed.then_some("expired_or_canceled_card"), "metadata": self.metadata,
+            "pending_reason": (self.status == "pending").then_some("processing"),
             "payment_intent": self.intent, "reason": self.reason, "receipt_number": null,
             "source_transfer_reversal": null, "status": self.status, "transfer_reversal": null,
         })
@@ -77,6 +78,10 @@ pub(super) fn create(state: &mut State, params: &Params) -> Result<Value> {
             return Err(Refusal::invalid(message, Some("payment_intent"), Some("parameter_missing")));
         }
     };
+    if disputes::holds(state, &charge.id) {
+        let message = format!("Charge {} has been charged back; cannot issue a refund.", charge.id);
+        return Err(Refusal::invalid(&message, None, Some("charge_disputed")));
+    }
     let left = charge.amount - charge.refunded;
     if left == 0 {
         let message = format!("Charge {} has already been refunded.", charge.id);
@@ -156,18 +161,20 @@ pub(super) fn settle_due(state: &mut State) {
     let mut settled = Vec::new();
     for refund in state.stripe.refunds.iter_mut() {
         if let Some((status, _)) = refund.becomes.take_if(|(_, at)| *at <= now) {
-            refund.status = status;
-            settled.push(refund.clone());
+            let before = json!({"status": std::mem::replace(&mut refund.status, status)});
+            settled.push((refund.clone(), before));
         }
     }
-    for refund in settled {
+    for (refund, before) in settled {
         state.books.refund_is(Gateway::Stripe, &refund.id, &refund.status);
-        let kind = if refund.status == "failed" { "refund.failed" } else { "refund.updated" };
         if refund.status == "failed"
             && let Some(charge) = state.stripe.charges.get_mut(&refund.charge)
         {
             charge.refunded -= refund.amount;
         }
-        emit(state, kind, &refund.reference, refund.json());
+        emit_change(state, "refund.updated", &refund.reference, refund.json(), before);
+        if refund.status == "failed" {
+            emit(state, "refund.failed", &refund.reference, refund.json());
+        }
     }
 }

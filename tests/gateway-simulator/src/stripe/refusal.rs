@@ -71,6 +71,12 @@ impl Refusal {
         refusal
     }
 
+    pub(super) fn unexpected_setup(message: &str, setup: Value) -> Box<Self> {
+        let mut refusal = Self::invalid(message, None, Some("setup_intent_unexpected_state"));
+        refusal.error.insert("setup_intent".to_owned(), setup);
+        refusal
+    }
+
     /// HTTP 402, with everything Stripe says about a declined card.
     pub(super) fn card(error: Map<String, Value>) -> Box<Self> {
         Box::new(Self { status: 402, error })

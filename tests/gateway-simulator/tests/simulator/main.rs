@@ -4,8 +4,21 @@
 
 mod admin;
 mod faults;
+mod flitt;
+mod paypal;
+mod paypal_refunds;
+mod paypal_vault;
+mod paypal_webhooks;
+mod paypal_world;
 mod paystack;
+mod paystack_disputes;
+mod paystack_saved;
+mod paystack_transfers;
 mod stripe;
+mod stripe_catalogue;
 mod stripe_checkout;
+mod stripe_disputes;
+mod stripe_setups;
+mod stripe_subscriptions;
 mod webhooks;
 mod world;

@@ -110,6 +110,34 @@ impl World {
         read(request.bearer_auth(PAYSTACK_KEY)).await.expect("an answer")
     }
 
+    pub(crate) async fn stripe_delete(&self, path: &str) -> Answer {
+        let request = self.client.delete(format!("{}/v1/{path}", self.simulator.stripe()));
+        read(request.bearer_auth(STRIPE_KEY).header("stripe-version", PIN)).await.expect("an answer")
+    }
+
+    /// The types of Stripe's events so far, oldest first.
+    pub(crate) async fn stripe_events(&self) -> Vec<String> {
+        let listed = self.stripe_get("events?limit=100").await.ok();
+        let kinds = listed["data"].as_array().expect("rows").iter().rev();
+        kinds.map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    pub(crate) async fn paystack_put(&self, path: &str, body: Value) -> Answer {
+        let request = self.client.put(format!("{}/{path}", self.simulator.paystack()));
+        read(request.bearer_auth(PAYSTACK_KEY).json(&body)).await.expect("an answer")
+    }
+
+    pub(crate) async fn paystack_delete(&self, path: &str) -> Answer {
+        let request = self.client.delete(format!("{}/{path}", self.simulator.paystack()));
+        read(request.bearer_auth(PAYSTACK_KEY)).await.expect("an answer")
+    }
+
+    /// Lets time pass, and do its work.
+    pub(crate) async fn wait(&self, seconds: i64) {
+        self.admin("clock", json!({"advance_seconds": seconds}));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+
     /// What a person does on a payment page.
     pub(crate) async fn page(&self, url: &Value, action: &str, card: &str) -> Answer {
         let request = self.client.post(url.as_str().expect("an address")).form(&[("action", action), ("card", card)]);
