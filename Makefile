@@ -41,6 +41,12 @@ catalogue: tools ## Load plans: FILE=catalogue/estates.json, into the local stac
 	@[ -n "$(FILE)" ] || { echo "Which one? make catalogue FILE=catalogue/estates.json [STACK=perennial]" >&2; exit 2; }
 	@$(VENV)/python local/catalogue.py $(if $(STACK),--stack "$(STACK)",--local .local) $(FILE)
 
+gateway-drift: tools ## How Stripe's products and prices differ from the plans, changing nothing; of the local stack or STACK=…
+	@$(VENV)/python local/gateway_sync.py $(if $(STACK),--stack "$(STACK)",--local .local) --drift
+
+gateway-sync: tools ## Bring them in line; FORCE=1 overwrites what was edited by hand there too
+	@$(VENV)/python local/gateway_sync.py $(if $(STACK),--stack "$(STACK)",--local .local) $(if $(FORCE),--force-update)
+
 ##@ Change it
 
 build: ## Compile everything, tests included
@@ -69,6 +75,20 @@ templates: tools
 end-to-end: tools
 	$(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end
 
+check-vectors: ## Run a file of signature test vectors: FILE=… of the form of tests/contracts/vectors.json (default: that one)
+	@cargo run --locked --quiet --package tests --bin check-vectors -- "$(FILE)"
+
+fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
+	@$(PYTHON) tests/fuzz/run.py
+
+# Each gateway's own client library is a second opinion on how it speaks. They are JavaScript, which nothing else here needs.
+test-simulator: ## The gateways' own SDKs against the simulator: needs Node, and is no part of make test
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 15) ? 0 : 1)' 2>/dev/null \
+	    && command -v npm >/dev/null || { echo "Node 20.15 or newer and npm are needed. Install with:" \
+	    "apt-get install -y nodejs npm (Debian) or brew install node (macOS)" >&2; exit 2; }
+	cargo build --locked -p gateway-simulator --bins
+	@cd tests/gateway-simulator/sdks && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci; } && npm test
+
 deny: ## Licences, bans and advisories of the dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --workspace check
@@ -80,7 +100,7 @@ tools: ## The virtual environment with the pinned tools, made once
 	@$(PYTHON) local/tools.py
 
 clean: stop ## Remove what was built, the tools and the local stack's state
-	rm -rf target .aws-sam .local .venv
+	rm -rf target tests/fuzz/target .aws-sam .local .venv tests/gateway-simulator/sdks/node_modules
 
 ##@ Ship it (README: deploy to AWS)
 
@@ -105,13 +125,14 @@ release-tools:
 # this machine and with the tests' profile; anyone else is about to deploy to AWS and gets the release build for it.
 ifdef PERENNIAL_BINARIES
 build-%:
-	@cp "$(PERENNIAL_BINARIES)/$(call dashed,$*)" "$(ARTIFACTS_DIR)/bootstrap"
+	@cp "$(PERENNIAL_BINARIES)/$(call binary,$*)" "$(ARTIFACTS_DIR)/bootstrap"
 else
 build-%: release
-	@cp "target/lambda/$(call dashed,$*)/bootstrap" "$(ARTIFACTS_DIR)/bootstrap"
+	@cp "target/lambda/$(call binary,$*)/bootstrap" "$(ARTIFACTS_DIR)/bootstrap"
 endif
 
-# CreatePayment -> create-payment
+# CreatePayment -> create-payment. One binary serves every gateway's webhooks: GatewayWebhookStripe -> gateway-webhook
+binary = $(patsubst gateway-webhook-%,gateway-webhook,$(call dashed,$(1)))
 dashed = $(shell printf '%s' '$(1)' | sed -E 's/([a-z0-9])([A-Z])/\1-\2/g' | tr '[:upper:]' '[:lower:]')
 
 help: ## This
@@ -119,6 +140,6 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token deploy-local catalogue build lint test format-check clippy unit templates end-to-end deny format \
-    tools clean release deploy release-tools help
+.PHONY: run stop story token deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
+    templates end-to-end check-vectors fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:

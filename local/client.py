@@ -59,6 +59,13 @@ def post_json(url: str, body: Any) -> Any:
     return json.loads(answer.body or b"null")
 
 
+def get_json(url: str) -> Any:
+    answer = request("GET", url)
+    if answer.status >= 300:
+        raise RuntimeError(f"GET {url}: {answer.status} {answer.body.decode(errors='replace')}")
+    return json.loads(answer.body)
+
+
 class Client:
     """What stack.json describes, with the calls one makes to it."""
 

@@ -8,8 +8,13 @@ from urllib.parse import urlencode
 from client import Client, Response, post_json, request, wait_for
 from issuer import Issuer
 
-# A card that works at each gateway, whenever it is charged.
-GOOD_CARDS = {"paystack": "4084084084084081", "stripe": "4242424242424242"}
+# What works at each gateway, whenever it is charged: a card, or at PayPal the money in the buyer's account.
+GOOD_CARDS = {
+    "paystack": "4084084084084081",
+    "stripe": "4242424242424242",
+    "flitt": "4444555511116666",
+    "paypal": "balance",
+}
 
 PATIENCE = 20.0
 
@@ -57,6 +62,46 @@ class Customer:
         pay(self.client, payment, card)
         self.becomes("active")
         return payment
+
+    def pay_owed(self, gateway: str, **how: Any) -> dict[str, Any]:
+        """A page for what was declined."""
+        headers = {"idempotency-key": secrets.token_hex(12)}
+        answer = self.call("POST", "/subscription/payments", body={"gateway": gateway} | how, headers=headers)
+        return granted(answer, 201)["payment"]
+
+    def account(self, **wanted: Any) -> Response:
+        """POST /virtual-accounts: the estates' middle plan, to be paid by bank transfer."""
+        body = {
+            "plan": "estates-professional",
+            "interval": "month",
+            "currency": "NGN",
+            "quantity": 1,
+            "gateway": "paystack",
+            "first_name": "Ada",
+            "last_name": "Obi",
+            "phone": "+2348012345678",
+        }
+        headers = {"idempotency-key": secrets.token_hex(12)}
+        return self.call("POST", "/virtual-accounts", body=body | wanted, headers=headers)
+
+    def methods(self) -> list[dict[str, Any]]:
+        return granted(self.call("GET", "/payment-methods"))["payment_methods"]
+
+    def add_method(self, gateway: str, currency: str) -> dict[str, Any]:
+        """A page on which a method is left."""
+        headers = {"idempotency-key": secrets.token_hex(12)}
+        body = {"gateway": gateway, "currency": currency}
+        return granted(self.call("POST", "/payment-methods", body=body, headers=headers), 201)["payment"]
+
+    def refund(self, payment: str, amount: Any, *, key: str | None = None, reason: str = "other") -> Response:
+        """The SaaS gives back money of a payment of theirs."""
+        return self.client.call(
+            "POST",
+            f"/admin/customers/{self.name}/payments/{payment}/refunds",
+            token=self.client.stack["tokens"]["admin"],
+            body={"amount": amount, "reason": reason},
+            headers={"idempotency-key": key or secrets.token_hex(12)},
+        )
 
     def payment(self, payment: str) -> dict[str, Any]:
         return granted(self.call("GET", f"/payments/{payment}"))["payment"]
@@ -108,7 +153,8 @@ def granted(answer: Response, status: int = 200) -> Any:
 def pay(client: Client, payment: dict[str, Any], card: str | None = None, action: str = "pay") -> Response:
     """What the customer does on the gateway's page: choose a card, and click Pay or Decline."""
     page = payment["checkout_url"] or f"{client.simulator}/stripe/elements/{payment['client_secret']}"
-    form = urlencode({"action": action, "card": card or GOOD_CARDS[payment["gateway"]]})
+    means = "funding" if payment["gateway"] == "paypal" else "card"
+    form = urlencode({"action": action, means: card or GOOD_CARDS[payment["gateway"]]})
     answer = request("POST", page, raw=form.encode(), headers={"content-type": "application/x-www-form-urlencoded"})
     if answer.status >= 400 and card is None and action == "pay":
         raise Failed(f"{page} answered {answer.status} to a good card")

@@ -23,7 +23,7 @@ from typing import Any
 import aws
 import catalogue
 import processes
-from client import Client, post_json
+from client import Client, get_json, post_json
 from issuer import ADMIN, AUDIENCE, Issuer
 from processes import Process, Register, StackError, free_port, write_whole
 from progress import run_logged, step
@@ -195,6 +195,8 @@ class Stack:
             "TestClock": "enabled",
             "StripeApi": f"{self.simulator}/stripe",
             "PaystackApi": f"{self.simulator}/paystack",
+            "FlittApi": f"{self.simulator}/flitt",
+            "PayPalApi": f"{self.simulator}/paypal",
             "ReturnUrls": "http://127.0.0.1:3000,https://app.example.com",
             "Architecture": {"x86_64": "x86_64", "amd64": "x86_64"}.get(platform.machine().lower(), "arm64"),
             **overrides,
@@ -202,7 +204,20 @@ class Stack:
         for parameter, name, held in SECRETS:
             if parameter not in values:
                 values[parameter] = aws.keep_secret(f"{STACK_NAME}/{name}", held(keys), self.endpoint)
+        if "PayPalSecretArn" not in values:
+            values["PayPalSecretArn"] = aws.keep_secret(f"{STACK_NAME}/paypal", self.paypal_secret(keys), self.endpoint)
         return values
+
+    def paypal_secret(self, keys: dict[str, Any]) -> dict[str, Any]:
+        """With the simulator's certificate pinned: PayPal's own would be fetched from PayPal, and chain to public roots."""
+        held = get_json(f"{self.simulator}/admin/paypal/certificates")
+        return {
+            "client_id": keys["paypal"]["client_id"],
+            "client_secret": keys["paypal"]["client_secret"],
+            "webhook_ids": [keys["paypal"]["webhook_id"]],
+            "certificates": {held["url"]: held["chain"]},
+            "roots": [held["root"]],
+        }
 
     def keys(self) -> dict[str, Any]:
         """The gateways' test keys, made up once."""
@@ -214,6 +229,12 @@ class Stack:
                     "webhook_secret": f"whsec_{secrets.token_hex(16)}",
                 },
                 "paystack": {"secret_key": f"sk_test_{secrets.token_hex(20)}"},
+                "flitt": {"merchant_id": "1549901", "payment_key": secrets.token_hex(16)},
+                "paypal": {
+                    "client_id": f"A{secrets.token_hex(39)}",
+                    "client_secret": f"E{secrets.token_hex(39)}",
+                    "webhook_id": secrets.token_hex(8).upper(),
+                },
             }
             write_whole(file, json.dumps(made_up, indent=2) + "\n")
         return json.loads(file.read_text())
@@ -227,6 +248,8 @@ class Stack:
             webhook_secrets["stripe"] = keys["stripe"]["webhook_secret"]
         if values["PaystackSecretArn"]:
             webhook_secrets["paystack"] = keys["paystack"]["secret_key"]
+        if values["FlittSecretArn"]:
+            webhook_secrets["flitt"] = keys["flitt"]["payment_key"]
         description = {
             # The address in the template's ApiUrl is AWS's; the emulator serves the same API under its own.
             "api": f"{self.endpoint}/_aws/execute-api/{found['ApiId']}",
@@ -249,6 +272,8 @@ class Stack:
         configuration = {
             "stripe": {**keys["stripe"], "webhook_url": f"{hooks}/stripe"},
             "paystack": {**keys["paystack"], "webhook_url": f"{hooks}/paystack"},
+            "flitt": {**keys["flitt"], "webhook_url": f"{hooks}/flitt"},
+            "paypal": {**keys["paypal"], "webhook_url": f"{hooks}/paypal"},
         }
         post_json(f"{self.simulator}/admin/configure", configuration)
 
@@ -309,6 +334,14 @@ SECRETS = [
         lambda keys: {
             "secret_key": keys["paystack"]["secret_key"],
             "webhook_secrets": [keys["paystack"]["secret_key"]],
+        },
+    ),
+    (
+        "FlittSecretArn",
+        "flitt",
+        lambda keys: {
+            "merchant_id": keys["flitt"]["merchant_id"],
+            "payment_keys": [keys["flitt"]["payment_key"]],
         },
     ),
 ]

@@ -2,12 +2,12 @@
 //! Every one of them is a round trip that someone waits for and pays for.
 
 use billing::delivery::{DeliveryId, Notice};
-use billing::id::PlanId;
+use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId};
 use billing::outcome::Remedy;
-use billing::payment::{Gateway, Payment};
+use billing::payment::{CheckoutMethod, Gateway, Payment, RefundReason};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::Billing;
+use billing::workflow::{Billing, Checkout, RefundRequest, Setup};
 use platform::dynamodb::Table;
 use tests::embedded::Embedded;
 
@@ -80,6 +80,7 @@ fn notice(event: &str, payment: &Payment) -> Notice {
         id: DeliveryId { gateway: Gateway::Paystack, event: event.to_owned() },
         kind: "charge.success".to_owned(),
         reference: Some(payment.reference.clone()),
+        object: None,
         body: "{}".to_owned(),
     }
 }
@@ -217,12 +218,87 @@ async fn a_payment_that_nobody_told_us_of_is_a_read_and_a_write() {
 }
 
 #[tokio::test]
+async fn a_setup_is_created_as_a_payment_is_and_settled_as_one() {
+    let shop = Shop::serving("estates-professional").await;
+    let key = IdempotencyKey::try_from("key-2".to_owned()).expect("a key");
+    let (customer, currency) = (customer(), request("estates-professional", "key-2").currency);
+    let (email, fingerprint) = (None, "setup".to_owned());
+    let wanted = Setup { customer, email, gateway: Gateway::Paystack, currency, return_url: None, key, fingerprint };
+    let payment = shop.billing.set_up(wanted).await.expect("a page");
+    assert_eq!(shop.spent("set a method up"), cost(1, 2));
+    shop.billing.gateways.visit(&payment, true);
+    shop.billing.receive(notice("evt_2", &payment)).await.expect("taken in");
+    assert_eq!(shop.spent("webhook of a setup"), cost(2, 1));
+}
+
+#[tokio::test]
+async fn a_method_is_removed_and_forgotten_with_a_read_and_a_write_each() {
+    let shop = Shop::serving("estates-professional").await;
+    let wallet = shop.billing.wallet(&customer()).await.expect("an answer");
+    assert_eq!(shop.spent("wallet"), cost(1, 0));
+    let method = wallet.default_method().expect("a method").id();
+    shop.billing.remove_method(&customer(), &method).await.expect("removed");
+    assert_eq!(shop.spent("remove a method"), cost(1, 1));
+    shop.billing.wake(Wanted::Wallet { customer: customer() }).await.expect("told");
+    assert_eq!(shop.spent("have it forgotten"), cost(1, 1));
+    assert_eq!(shop.billing.gateways.forgotten().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refund_is_a_read_and_three_writes_and_asked_again_a_read() {
+    let shop = Shop::serving("estates-professional").await;
+    let payment = shop.billing.payments(&customer(), None, 1).await.expect("an answer").remove(0);
+    shop.spent("payments");
+    let wanted = RefundRequest {
+        customer: customer(),
+        payment: payment.id,
+        amount: None,
+        reason: RefundReason::RequestedByCustomer,
+        key: IdempotencyKey::try_from("key-2".to_owned()).expect("a key"),
+        fingerprint: "all".to_owned(),
+    };
+    shop.billing.refund(wanted.clone()).await.expect("given back");
+    assert_eq!(shop.spent("refund"), cost(1, 3));
+    shop.billing.refund(wanted).await.expect("the same");
+    assert_eq!(shop.spent("the same refund"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn a_look_at_what_became_of_a_payment_is_a_read_and_a_write() {
+    let shop = Shop::serving("estates-professional").await;
+    let payment = shop.billing.payments(&customer(), None, 1).await.expect("an answer").remove(0);
+    shop.spent("payments");
+    shop.billing.clock.set(instant("2025-02-01T10:00:00Z"));
+    let wanted = Wanted::Payment { customer: customer(), payment: payment.id };
+    shop.billing.wake(wanted).await.expect("looked");
+    assert_eq!(shop.spent("a look"), cost(1, 1));
+}
+
+/// Each transfer is taken in by itself, and what it pays for is paid in one transaction.
+#[tokio::test]
+async fn a_transfer_that_pays_an_order_is_taken_in_and_spent() {
+    let shop = Shop::open().await;
+    let order = Checkout { method: CheckoutMethod::VirtualAccount, ..request("estates-professional", "key-1") };
+    let payment = shop.billing.checkout(order).await.expect("an account");
+    assert_eq!(shop.spent("open an account"), cost(6, 2));
+    let account = shop.billing.account(&customer()).await.expect("an answer").expect("an account");
+    shop.spent("account");
+    shop.billing.gateways.transfer("100004260131", payment.amount);
+    let reference = Some(Reference::of_account("paystack", &account.account.account_number));
+    shop.billing.receive(Notice { reference, ..notice("evt_1", &payment) }).await.expect("taken in");
+    assert_eq!(shop.spent("webhook of a transfer"), cost(5, 3));
+    assert!(shop.billing.lookup(&customer()).await.expect("an answer").is_some_and(|live| live.wallet.is_none()));
+}
+
+#[tokio::test]
 async fn a_sweep_is_a_query_for_each_shard_of_each_lane() {
     let shop = Shop::serving("estates-professional").await;
     shop.billing.clock.set(instant("2025-02-28T10:00:00Z"));
     let queue = MemoryQueue::default();
     shop.billing.sweep(&queue).await.expect("swept");
-    assert_eq!(queue.take(), [subscribed()]);
+    // The renewal, and a look at what became of the first payment.
+    let first = PaymentId { subscription: SubscriptionId::nth(&customer(), 1), period: 0, attempt: 1 };
+    assert_eq!(queue.take(), [subscribed(), Wanted::Payment { customer: customer(), payment: first }]);
     let shards = u32::from(platform::dynamodb::keys::SHARDS);
     assert_eq!(shop.spent("sweep"), cost(shards * 2, 0));
     assert_eq!(Lane::ALL.len(), 2);

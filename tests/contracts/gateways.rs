@@ -17,15 +17,40 @@ macro_rules! promises {
                 super::$name(&crate::gateways::desk::Desk::open(billing::payment::Gateway::Paystack).await).await;
             })*
         }
+        mod flitt {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::gateways::desk::Desk::open(billing::payment::Gateway::Flitt).await).await;
+            })*
+        }
+        mod paypal {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&crate::gateways::desk::Desk::open(billing::payment::Gateway::PayPal).await).await;
+            })*
+        }
     };
 }
 
+mod accepted;
+mod aftermath;
+mod catalogue;
 mod charges;
+mod customer;
+mod declines;
 mod desk;
+mod driven;
 mod hostile;
+mod only_flitt;
+mod only_paypal;
+mod only_paystack;
 mod pages;
+mod payments;
 mod refunds;
 mod requests;
+mod setups;
+mod signatures;
+mod signing;
 mod silence;
 mod vectors;
 mod webhooks;

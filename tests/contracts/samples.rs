@@ -1,15 +1,20 @@
 //! Records of every kind, in every state that is stored differently.
 
+pub(crate) mod payments;
+
+use billing::account::VirtualAccount;
 use billing::delivery::{Delivery, DeliveryId, Notice};
-use billing::dunning::Dunning;
-use billing::id::{CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
-use billing::outcome::{Decline, Receipt, Remedy, Stage};
-use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Opened, Payer, Payment, PaymentStatus};
+use billing::driven::{Seen, Standing};
+use billing::dunning::{Dunning, Failure};
+use billing::id::{CustomerId, IdempotencyKey, PlanId, SubscriptionId};
+use billing::outcome::{Decline, Remedy};
+use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens};
 use billing::subscription::{CancelReason, Event, Subscription};
-use billing::testing::{family, instant, meter, method, off_session_payment, order, plan};
-use billing::wallet::Wallet;
+use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
+use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
+use payments::{bank_account, payment_id, payments};
 use std::collections::BTreeMap;
 
 pub(crate) fn now() -> Timestamp {
@@ -24,59 +29,6 @@ pub(crate) fn customer(name: &str) -> CustomerId {
     CustomerId::try_from(name.to_owned()).expect(name)
 }
 
-pub(crate) fn payment_id(of: &CustomerId, number: u32, period: u32, attempt: u32) -> PaymentId {
-    PaymentId { subscription: SubscriptionId::nth(of, number), period, attempt }
-}
-
-/// An off-session payment that is due an hour after [`now`].
-pub(crate) fn payment(of: &CustomerId, number: u32, period: u32, attempt: u32) -> Payment {
-    let id = payment_id(of, number, period, attempt);
-    let status = PaymentStatus::Pending { stage: Stage::Processing, check_at: later(3_600), tries: 0 };
-    let reference = id.reference(of);
-    Payment { id, customer: of.clone(), reference, status, version: 1, ..off_session_payment() }
-}
-
-fn checkout(of: &CustomerId, method: CheckoutMethod, opened: Option<Opened>) -> Payment {
-    let waiting = Subscription::ordering(None, of, order("tokens-pro"), now()).expect("an order");
-    let payer = Payer { email: Some("billing@acme.example".to_owned()), known_as: Some("cus_1".to_owned()) };
-    let url = Some("https://app.example/back?a=b".to_owned());
-    let (_, mut payment) = waiting.checkout(Gateway::Stripe, (payer, method, url), now()).expect("a checkout");
-    if let Collection::Checkout { opened: place, .. } = &mut payment.collection {
-        *place = opened;
-    }
-    Payment { version: 1, ..payment }
-}
-
-/// Payments of `of` in every status, made in every way.
-pub(crate) fn payments(of: &CustomerId) -> Vec<Payment> {
-    let receipt = Receipt { id: "ch_1".to_owned(), amount: off_session_payment().amount };
-    let decline = Decline { code: "insufficient_funds".to_owned(), remedy: Remedy::RetryLater };
-    let at = now();
-    let statuses = [
-        PaymentStatus::Pending { stage: Stage::RequiresAction, check_at: at, tries: u32::MAX },
-        PaymentStatus::Failed { decline: decline.clone(), check_at: Some(at), tries: 1 },
-        PaymentStatus::Failed { decline, check_at: None, tries: 0 },
-        PaymentStatus::Expired { at },
-        PaymentStatus::Unresolved { since: at },
-        PaymentStatus::Succeeded { receipt: receipt.clone(), at },
-        PaymentStatus::RefundDue { receipt: receipt.clone(), check_at: at, tries: 2 },
-        PaymentStatus::Refunded { receipt, refund: "re_1".to_owned(), at },
-    ];
-    let charged = (1..).zip(statuses).map(|(attempt, status)| Payment { status, ..payment(of, 1, 1, attempt) });
-    let page = Opened { id: "cs_1".to_owned(), at: Address::CheckoutUrl("https://pay.example/1".to_owned()) };
-    let secret = Opened { id: "pi_1".to_owned(), at: Address::ClientSecret("pi_1_secret_2".to_owned()) };
-    let opened = [
-        checkout(of, CheckoutMethod::Checkout, None),
-        checkout(of, CheckoutMethod::Checkout, Some(page)),
-        checkout(of, CheckoutMethod::ClientSecret, Some(secret)),
-    ];
-    let checkouts = (1..).zip(opened).map(|(attempt, payment)| {
-        let id = payment_id(of, 1, 0, attempt);
-        Payment { reference: id.reference(of), id, ..payment }
-    });
-    charged.chain(checkouts).collect()
-}
-
 pub(crate) fn incomplete(of: &CustomerId) -> Subscription {
     let ordered = Subscription::ordering(None, of, order("estates-professional"), now()).expect("an order");
     Subscription { version: 1, ..ordered }
@@ -89,7 +41,29 @@ pub(crate) fn active(of: &CustomerId) -> Subscription {
 }
 
 pub(crate) fn past_due(of: &CustomerId, at: Timestamp) -> Subscription {
-    active(of).apply(&Event::PaymentMissed { payment: None, dunning: Dunning::Retry { at } })
+    active(of).apply(&Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } })
+}
+
+fn failures(of: &CustomerId) -> Vec<Failure> {
+    let (first, second) = (payment_id(of, 1, 1, 1), payment_id(of, 1, 1, 2));
+    let asked = Decline { link: Some("https://pay.example/3ds".to_owned()), ..Decline::new("c", Remedy::AskCustomer) };
+    let few = Decline { wait_h: Some(72), ..Decline::new("do_not_honor", Remedy::FewTries) };
+    vec![Failure::new(first, Some(method("AUTH_1").id()), few, 0, now()), Failure::new(second, None, asked, 1, now())]
+}
+
+/// Charged for by someone else, and at a price that is none of ours.
+fn imported(of: &CustomerId) -> (Subscription, Event) {
+    let seen =
+        Seen { attempts: 2, decline: Some(Decline::new("c", Remedy::RetryLater)), ..seen("estates-professional") };
+    let standing = Standing::Owing { again_at: Some(later(60)) };
+    let (seen, unheard) =
+        (Seen { standing, ..seen.clone() }, Seen { price_id: "price_é".to_owned(), plan: None, ..seen });
+    let bought = seen.order([&plan("estates-professional")]).expect("a plan of ours");
+    let importing = Subscription::importing(None, of, (Gateway::Stripe, &seen), bought, now());
+    let (subscription, events) = importing.expect("imported");
+    let subscription = events.iter().fold(subscription, |state, event| state.apply(event));
+    let followed = subscription.follow(&unheard, None, now()).remove(0);
+    (Subscription { version: 1, ..subscription.apply(&followed) }, followed)
 }
 
 pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
@@ -97,15 +71,19 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
     let active = active(of);
     let after = |event: &Event| active.clone().apply(event);
     let waiting = Subscription { open: Some(payment_id(of, 1, 1, 1)), attempts: 1, ..active.clone() };
+    let owing = Subscription { failures: failures(of), disputed: [payment_id(of, 1, 0, 1)].into(), ..past_due(of, at) };
     vec![
         incomplete(of),
         incomplete(of).apply(&Event::Expired { at }),
         after(&Event::CancellationScheduled),
-        after(&Event::PaymentMissed { payment: None, dunning: Dunning::Grace { ends_at: at } }),
+        after(&Event::PaymentMissed { failure: None, dunning: Dunning::Grace { ends_at: at } }),
         after(&Event::Canceled { at, reason: CancelReason::Unpaid }),
+        after(&Event::Canceled { at, reason: CancelReason::Disputed }),
         after(&Event::Expired { at }),
         past_due(of, at),
+        owing,
         waiting,
+        imported(of).0,
         active,
     ]
 }
@@ -115,8 +93,14 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
     vec![
         Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at },
         Event::Renewed { payment: payment.clone() },
-        Event::PaymentMissed { payment: Some(payment.clone()), dunning: Dunning::Grace { ends_at: at } },
-        Event::PaymentMissed { payment: None, dunning: Dunning::Retry { at } },
+        Event::PaymentMissed { failure: failures(of).pop(), dunning: Dunning::Grace { ends_at: at } },
+        Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } },
+        Event::RetryScheduled { at, mended: None },
+        Event::RetryScheduled { at, mended: Some(method("AUTH_1").id()) },
+        imported(of).1,
+        Event::AttemptEnded { payment: payment.clone() },
+        Event::Disputed { payment: payment.clone() },
+        Event::DisputeSettled { payment: payment.clone() },
         Event::RefundOwed { payment },
         Event::CancellationScheduled,
         Event::CancellationRevoked,
@@ -125,9 +109,48 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
     ]
 }
 
+/// With methods of every kind, and none that a gateway is still to forget.
 pub(crate) fn wallet(of: &CustomerId) -> Wallet {
-    let wallet = Wallet::empty(of.clone()).remembering(method("AUTH_1")).and_then(|it| it.remembering(method("é2")));
-    Wallet { version: 1, ..wallet.expect("a new card") }
+    let account = Method {
+        instrument: Instrument::Account { label: Some("b…@acme.example".to_owned()) },
+        ..method_at(Gateway::PayPal, "vault-1")
+    };
+    let unknown = Method { instrument: Instrument::Account { label: None }, ..method_at(Gateway::PayPal, "vault-2") };
+    let stripe = Method { instrument: card("F1", None), ..method_at(Gateway::Stripe, "pm_1") };
+    let all = [method("AUTH_1"), account, unknown, stripe, method("é2")];
+    let empty = Wallet { setups: 3, version: 1, ..Wallet::empty(of.clone()) };
+    all.into_iter().fold(empty, |wallet, method| wallet.remembering(method).expect("a new method"))
+}
+
+fn card(fingerprint: &str, expires: Option<Expiry>) -> Instrument {
+    let (brand, last4) = ("visa".to_owned(), "4242".to_owned());
+    Instrument::Card(Card { brand, last4, expires, fingerprint: Some(fingerprint.to_owned()) })
+}
+
+/// The same, with methods that gateways are to be told of at those seconds.
+pub(crate) fn leaving(of: &CustomerId, at: &[i64]) -> Wallet {
+    let leaving = (0..).zip(at).map(|(tries, at)| {
+        let method = method_at(Gateway::ALL[tries as usize % 4], &format!("gone-{tries}"));
+        Leaving { method, check_at: later(*at), tries }
+    });
+    Wallet { leaving: leaving.collect(), ..wallet(of) }
+}
+
+/// A virtual account on which something came in, to be looked at after so many seconds.
+pub(crate) fn account(of: &CustomerId, seconds: i64) -> VirtualAccount {
+    VirtualAccount {
+        customer: of.clone(),
+        gateway: Gateway::Paystack,
+        payer: "CUS_1".to_owned(),
+        currency: off_session_payment().amount.currency,
+        account: bank_account(),
+        received: 7,
+        credit: -1,
+        awaited: Some(payment_id(of, 1, 0, 1)),
+        opened_at: now(),
+        check_at: later(seconds),
+        version: 1,
+    }
 }
 
 pub(crate) fn tokens(of: &CustomerId, balance: u64) -> Tokens {
@@ -153,9 +176,17 @@ pub(crate) fn delivery(event: &str) -> Delivery {
         id: DeliveryId { gateway: Gateway::Stripe, event: event.to_owned() },
         kind: "payment_intent.succeeded".to_owned(),
         reference: Some(off_session_payment().reference),
+        object: None,
         body: r#"{"id":"evt","ü":"\u0000 #"}"#.to_owned(),
     };
     Delivery { version: 1, ..Delivery::done(notice, now()) }
+}
+
+/// Of a gateway whose thing is found by its own name only.
+fn delivery_of_object() -> Delivery {
+    let object = Some("5O190127TN364715T".to_owned());
+    let id = DeliveryId { gateway: Gateway::PayPal, event: "WH-1".to_owned() };
+    Delivery { id, object, reference: None, ..delivery("") }.waiting(now())
 }
 
 pub(crate) fn plan_id(name: &str) -> PlanId {
@@ -185,7 +216,8 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         .map(|(number, past)| Record::PastSubscription(Subscription { id: SubscriptionId::nth(of, number), ..past }));
     let own = [
         Record::Subscription(active(of)),
-        Record::Wallet(wallet(of)),
+        Record::Wallet(leaving(of, &[7_200, 3_600])),
+        Record::Account(account(of, 3_600)),
         Record::Tokens(tokens(of, u64::MAX)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),
@@ -204,6 +236,7 @@ pub(crate) fn of_all() -> Vec<Record> {
         Record::Reference(Referred::to(&off_session_payment())),
         Record::Delivery(delivery("evt_1")),
         Record::Delivery(delivery("evt#2#").waiting(now())),
+        Record::Delivery(delivery_of_object()),
         Record::Meter(meter_name("estates")),
         Record::TestClock(TestClock { ahead_s: 86_400 * 365, version: 1 }),
     ];

@@ -54,7 +54,8 @@ def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def bare(pytestconfig: pytest.Config) -> Iterator[Stack]:
     """What one gets who has set nothing up yet: no gateway's keys, no plan, no test clock."""
-    nothing = {"StripeSecretArn": "", "PaystackSecretArn": "", "TestClock": "disabled"}
+    gateways = ("Stripe", "Paystack", "Flitt", "PayPal")
+    nothing = {f"{gateway}SecretArn": "" for gateway in gateways} | {"TestClock": "disabled"}
     with deployed(pytestconfig, "A stack without keys and plans", nothing) as stack:
         yield stack
 

@@ -37,14 +37,25 @@ class Roles:
     def allowed(self, function: str) -> Allowed:
         """Every action with what it may be done to, under a name that does not change from stack to stack."""
         role, allowed = self.role(function), set()
-        for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            document = self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for document in [*self.own(role), *self.shared(role)]:
             for statement in document["Statement"]:
                 assert statement["Effect"] == "Allow"
                 for action in statement["Action"]:
                     for resource in as_list(statement["Resource"]):
                         allowed.add((action, self.named(resource) + self.only(statement.get("Condition"))))
         return allowed
+
+    def own(self, role: str) -> list[Any]:
+        names = self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return [self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+
+    def shared(self, role: str) -> list[Any]:
+        """The policies of this stack that several functions have: whose keys they may read."""
+        attached = self.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        arns = [policy["PolicyArn"] for policy in attached if ":aws:policy/" not in policy["PolicyArn"]]
+        found = [(arn, self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]) for arn in arns]
+        versions = [self.iam.get_policy_version(PolicyArn=arn, VersionId=version) for arn, version in found]
+        return [version["PolicyVersion"]["Document"] for version in versions]
 
     def named(self, resource: str) -> str:
         outputs = self.client.outputs

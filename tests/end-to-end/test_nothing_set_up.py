@@ -23,7 +23,7 @@ def customer(client: Client) -> Customer:
 def test_health_says_that_no_gateway_is_configured(client: Client) -> None:
     health = granted(client.call("GET", "/health"))
     assert health["status"] == "ok"
-    assert health["gateways"] == {"stripe": {"configured": False}, "paystack": {"configured": False}}
+    assert health["gateways"] == {name: {"configured": False} for name in ("stripe", "paystack", "flitt", "paypal")}
 
 
 def test_without_a_catalogue_there_is_nothing_to_buy(client: Client, customer: Customer) -> None:
@@ -49,12 +49,14 @@ def test_a_catalogue_with_mistakes_is_refused_whole_and_each_is_named(client: Cl
     assert granted(client.call("GET", "/plans")) == {"plans": []}
 
 
-@pytest.mark.parametrize("gateway", ["paystack", "stripe"])
+@pytest.mark.parametrize("gateway", ["paystack", "stripe", "flitt", "paypal"])
 def test_without_keys_an_order_says_that_the_gateway_is_not_configured(
     bare: Stack, client: Client, customer: Customer, gateway: str
 ) -> None:
     bare.load_catalogue()
-    wanted = {"paystack": {}, "stripe": {"plan": "minutes-pro", "currency": "USD"}}[gateway]
+    dollars = {"plan": "minutes-pro", "currency": "USD"}
+    lari = {"plan": "crm-professional", "currency": "GEL"}
+    wanted = {"paystack": {}, "stripe": dollars, "flitt": lari, "paypal": dollars}[gateway]
     before = Records(client).all()
     problem = refusal(customer.order(gateway=gateway, **wanted), 422, "gateway")
     assert problem["type"].endswith("/gateway-not-configured")
@@ -62,12 +64,12 @@ def test_without_keys_an_order_says_that_the_gateway_is_not_configured(
     assert Records(client).all() == before
 
 
-@pytest.mark.parametrize("gateway", ["paystack", "stripe"])
+@pytest.mark.parametrize("gateway", ["paystack", "stripe", "flitt", "paypal"])
 def test_s42_without_keys_no_webhook_is_believed_and_the_gateway_is_to_come_back(client: Client, gateway: str) -> None:
     before = Records(client).all()
-    body = signing.encode(signing.event_of(gateway))
-    sign = signing.stripe if gateway == "stripe" else signing.paystack
-    for headers in (sign("", body), sign("whsec_guess", body), {}):
+    body = signing.encode(signing.event_of("stripe"))
+    signed = [sign(secret, body) for sign in (signing.stripe, signing.paystack) for secret in ("", "whsec_guess")]
+    for headers in (*signed, {}):
         refusal(signing.post(client, gateway, body, headers), 503)
     assert Records(client).all() == before
 

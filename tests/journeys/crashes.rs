@@ -3,18 +3,23 @@
 //! Money is taken exactly once, and the subscription is what it would have been.
 
 use crate::stage::{
-    DAY, Is, MINUTE, PLAN, Paid, attempt, check, command, index, is, live, money, notice, opened, paid, pass, renewal,
-    subscribed, to_period_end, tokens, told, wake,
+    DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
+    methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
+    to_period_end, tokens, told, wake,
 };
+use billing::account::{Incoming, VirtualAccount};
 use billing::calendar::Interval;
-use billing::id::{CustomerId, PaymentId};
-use billing::money::Currency;
-use billing::outcome::{Outcome, RefundOutcome, Remedy};
-use billing::payment::{Opened, Payment};
+use billing::delivery::{DeliveryId, Notice};
+use billing::driven::{Seen, Standing};
+use billing::id::{CustomerId, PaymentId, Reference};
+use billing::money::{Currency, Money};
+use billing::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
+use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
 use billing::subscription::Command;
-use billing::testing::{Script, World, customer, request, world};
-use billing::workflow::{Billing, Checkout};
+use billing::testing::{Script, World, customer, method, request, seen, world};
+use billing::wallet::Method;
+use billing::workflow::{Billing, Checkout, Import};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, pending};
 use jiff::{SignedDuration, Timestamp};
@@ -82,6 +87,10 @@ impl Gateways for Fragile<'_> {
         self.world.gateways.accepts(payment)
     }
 
+    async fn driven(&self, gateway: Gateway, id: &str) -> Result<Option<Seen>, GatewayError> {
+        self.step(self.world.gateways.driven(gateway, id), silent, silent).await
+    }
+
     async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
         self.step(self.world.gateways.open(payment), silent, silent).await
     }
@@ -90,16 +99,33 @@ impl Gateways for Fragile<'_> {
         self.step(self.world.gateways.charge(payment), silent, silent).await
     }
 
-    async fn find(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
-        self.step(self.world.gateways.find(payment), silent, silent).await
+    async fn find(&self, payment: &Payment, object: Option<&str>) -> Result<Sighting, GatewayError> {
+        self.step(self.world.gateways.find(payment, object), silent, silent).await
     }
 
-    async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
+    async fn close(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
         self.step(self.world.gateways.close(payment), silent, silent).await
     }
 
-    async fn refund(&self, payment: &Payment) -> Result<RefundOutcome, GatewayError> {
-        self.step(self.world.gateways.refund(payment), silent, silent).await
+    async fn refund(&self, payment: &Payment, refund: &Refund) -> Result<RefundOutcome, GatewayError> {
+        self.step(self.world.gateways.refund(payment, refund), silent, silent).await
+    }
+
+    fn setup_amount(&self, gateway: Gateway, currency: Currency) -> Result<Money, GatewayError> {
+        self.world.gateways.setup_amount(gateway, currency)
+    }
+
+    async fn answers(&self, gateway: Gateway) -> bool {
+        let answers = async { Ok(self.world.gateways.answers(gateway).await) };
+        self.step(answers, silent, silent).await.unwrap_or(false)
+    }
+
+    async fn transfers(&self, account: &VirtualAccount) -> Result<Vec<Incoming>, GatewayError> {
+        self.step(self.world.gateways.transfers(account), silent, silent).await
+    }
+
+    async fn forget(&self, method: &Method) -> Result<(), GatewayError> {
+        self.step(self.world.gateways.forget(method), silent, silent).await
     }
 }
 
@@ -158,8 +184,10 @@ struct Rest {
     period: Option<u32>,
     attempts: u32,
     /// Taken, and given back.
-    money: (usize, u32),
+    money: (usize, usize),
     tokens: u64,
+    credit: Option<i64>,
+    methods: usize,
     payments: Vec<Paid>,
     due_today: bool,
 }
@@ -173,6 +201,8 @@ fn rest(world: &World) -> Rest {
         attempts: subscription.attempts,
         money: money(world),
         tokens: tokens(world),
+        credit: credit(world),
+        methods: methods(world),
         payments: payments.iter().map(paid).collect(),
         due_today: subscription.due_at().is_some_and(|due| due <= world.clock.time()),
     }
@@ -269,6 +299,45 @@ fn a_webhook_whose_gateway_is_silent_may_be_cut_when_it_is_finished() {
     });
 }
 
+/// One that Stripe drives, as it is to be followed from now on.
+fn import() -> Import {
+    Import { customer: customer(), gateway: Gateway::Stripe, subscription: "sub_1".to_owned(), dry_run: false }
+}
+
+#[test]
+fn an_import_cut_anywhere_is_made_once() {
+    holds(&Case {
+        begin: || {
+            let world = world();
+            world.gateways.drive(seen("estates-professional"));
+            world
+        },
+        run: |_, billing| async { drop(billing.import(&import()).await) }.boxed(),
+        again: |world| drop(block_on(world.import(&import())).unwrap_or_else(|error| panic!("{error}"))),
+    });
+}
+
+#[test]
+fn a_webhook_about_a_driven_subscription_may_be_cut_anywhere_and_it_is_followed() {
+    fn told() -> Notice {
+        let reference = Some(Reference::of_driven("stripe", "sub_1"));
+        let id = DeliveryId { gateway: Gateway::Stripe, event: "evt".to_owned() };
+        Notice { id, kind: "customer.subscription.updated".to_owned(), reference, object: None, body: "{}".to_owned() }
+    }
+    holds(&Case {
+        begin: || {
+            let world = world();
+            world.gateways.drive(seen("estates-professional"));
+            drop(block_on(world.import(&import())).unwrap_or_else(|error| panic!("{error}")));
+            let standing = Standing::Owing { again_at: None };
+            world.gateways.drive(Seen { standing, ..seen("estates-professional") });
+            world
+        },
+        run: |_, billing| async { drop(billing.receive(told()).await) }.boxed(),
+        again: |world| block_on(world.receive(told())).unwrap_or_else(|error| panic!("{error}")),
+    });
+}
+
 #[test]
 fn asking_cut_anywhere_grants_once() {
     holds(&Case {
@@ -344,6 +413,60 @@ fn a_refund_cut_anywhere_goes_back_once() {
             world
         },
         run: |world, billing| async { drop(billing.wake(check(&attempt(world, 1, 1))).await) }.boxed(),
+        again: |_| {},
+    });
+}
+
+#[test]
+fn a_part_that_goes_back_is_cut_anywhere_and_goes_back_once() {
+    holds(&Case {
+        begin: subscribed,
+        run: |world, billing| async { drop(billing.refund(refund_of(world, 100)).await) }.boxed(),
+        again: |world| drop(block_on(world.refund(refund_of(world, 100)))),
+    });
+}
+
+#[test]
+fn a_method_that_is_removed_is_forgotten_wherever_that_is_cut() {
+    holds(&Case {
+        begin: subscribed,
+        run: |_, billing| {
+            async {
+                drop(billing.remove_method(&customer(), &method("AUTH_1").id()).await);
+                drop(billing.wake(Wanted::Wallet { customer: customer() }).await);
+            }
+            .boxed()
+        },
+        again: |world| drop(block_on(world.remove_method(&customer(), &method("AUTH_1").id()))),
+    });
+}
+
+#[test]
+fn a_page_for_what_is_owed_may_be_cut_anywhere() {
+    holds(&Case {
+        begin: || {
+            let world = subscribed();
+            declined_at_period_end(&world, Remedy::NewMethod);
+            world
+        },
+        run: |_, billing| async { drop(billing.recover(recovery("r")).await) }.boxed(),
+        again: |world| {
+            let page = block_on(world.recover(recovery("r"))).unwrap_or_else(|error| panic!("{error}"));
+            world.gateways.visit(&page, true);
+        },
+    });
+}
+
+#[test]
+fn a_transfer_that_comes_in_is_cut_anywhere_and_counted_once() {
+    holds(&Case {
+        begin: || {
+            let world = world();
+            opened_as(&world, by_transfer("k"));
+            world.gateways.transfer("T1", Money { minor: 900_000, ..naira() });
+            world
+        },
+        run: |_, billing| async { drop(billing.wake(Wanted::Account { customer: customer() }).await) }.boxed(),
         again: |_| {},
     });
 }

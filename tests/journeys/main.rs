@@ -1,6 +1,10 @@
 //! Journeys: what a customer lives through, told through the workflows over
 //! in-memory ports; and each workflow cut short at each of its steps.
 
+mod afterwards;
+mod collecting;
 mod crashes;
+mod imports;
 mod stage;
 mod stories;
+mod transfers;

@@ -4,12 +4,13 @@
 use billing::delivery::{DeliveryId, Notice};
 use billing::dunning::Dunning;
 use billing::id::PaymentId;
+use billing::money::Money;
 use billing::outcome::Remedy;
-use billing::payment::{Gateway, Payment, PaymentStatus};
+use billing::payment::{CheckoutMethod, Gateway, Holder, Payment, PaymentStatus, RefundReason, Standing};
 use billing::ports::{Key, Wanted};
-use billing::subscription::{CancelReason, Command, Status, Subscription};
+use billing::subscription::{CancelReason, Command, Refusal, Status, Subscription};
 use billing::testing::{Script, World, customer, request, world};
-use billing::workflow::{Checkout, CheckoutError};
+use billing::workflow::{Checkout, CheckoutError, Recovery, RefundRequest, RequestError};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 
@@ -29,6 +30,7 @@ pub(crate) enum Is {
     InGrace,
     Canceled,
     Unpaid,
+    Disputed,
     Expired,
 }
 
@@ -41,6 +43,7 @@ pub(crate) fn is(subscription: &Subscription) -> Is {
         Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Is::InGrace,
         Status::Canceled { reason: CancelReason::Requested, .. } => Is::Canceled,
         Status::Canceled { reason: CancelReason::Unpaid, .. } => Is::Unpaid,
+        Status::Canceled { reason: CancelReason::Disputed, .. } => Is::Disputed,
         Status::Expired { .. } => Is::Expired,
     }
 }
@@ -54,18 +57,24 @@ pub(crate) enum Paid {
     Unresolved,
     Succeeded,
     RefundDue,
+    PartiallyRefunded,
     Refunded,
+    Disputed,
 }
 
 pub(crate) fn paid(payment: &Payment) -> Paid {
-    match payment.status {
+    match &payment.status {
         PaymentStatus::Pending { .. } => Paid::Pending,
         PaymentStatus::Failed { .. } => Paid::Failed,
         PaymentStatus::Expired { .. } => Paid::Expired,
         PaymentStatus::Unresolved { .. } => Paid::Unresolved,
-        PaymentStatus::Succeeded { .. } => Paid::Succeeded,
-        PaymentStatus::RefundDue { .. } => Paid::RefundDue,
-        PaymentStatus::Refunded { .. } => Paid::Refunded,
+        PaymentStatus::Paid(paid) => match paid.standing() {
+            Standing::Succeeded => Paid::Succeeded,
+            Standing::RefundDue => Paid::RefundDue,
+            Standing::PartiallyRefunded => Paid::PartiallyRefunded,
+            Standing::Refunded => Paid::Refunded,
+            Standing::Disputed => Paid::Disputed,
+        },
     }
 }
 
@@ -108,6 +117,7 @@ pub(crate) fn notice(payment: &Payment, event: &str) -> Notice {
         id: DeliveryId { gateway: payment.gateway, event: event.to_owned() },
         kind: "charge.success".to_owned(),
         reference: Some(payment.reference.clone()),
+        object: None,
         body: "{}".to_owned(),
     }
 }
@@ -115,11 +125,18 @@ pub(crate) fn notice(payment: &Payment, event: &str) -> Notice {
 pub(crate) fn verify(world: &World, payment: &Payment) -> (Paid, Is) {
     let (payment, subscription) =
         block_on(world.verify(&payment.customer, &payment.id)).unwrap_or_else(|error| panic!("{error}"));
-    (paid(&payment), is(&subscription))
+    (paid(&payment), subscription.map_or(Is::Incomplete, |subscription| is(&subscription)))
 }
 
 pub(crate) fn command(world: &World, command: Command) -> Is {
     is(&block_on(world.request(&customer(), command)).unwrap_or_else(|error| panic!("{error}")))
+}
+
+pub(crate) fn command_refused(world: &World, command: Command) -> Refusal {
+    match block_on(world.request(&customer(), command)) {
+        Err(RequestError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(crate) fn pass(world: &World, time: SignedDuration) {
@@ -179,10 +196,58 @@ pub(crate) fn tokens(world: &World) -> u64 {
 }
 
 /// How many charges took money, and how many of them were given back.
-pub(crate) fn money(world: &World) -> (usize, u32) {
-    (world.gateways.taken(), world.gateways.charges().values().map(|charge| charge.refunds).sum())
+pub(crate) fn money(world: &World) -> (usize, usize) {
+    (world.gateways.taken(), world.gateways.charges().values().filter(|charge| !charge.refunds.is_empty()).count())
 }
 
 pub(crate) fn on(gateway: Gateway, wanted: Checkout) -> Checkout {
     Checkout { gateway, ..wanted }
+}
+
+/// Minor units that came in by transfer and are on no payment.
+pub(crate) fn credit(world: &World) -> Option<i64> {
+    world.key(Key::Account(customer())).account().map(|account| account.credit)
+}
+
+pub(crate) fn methods(world: &World) -> usize {
+    world.key(Key::Wallet(customer())).wallet().map_or(0, |wallet| wallet.methods.len())
+}
+
+/// What the sample plan costs a month.
+pub(crate) fn naira() -> Money {
+    billing::testing::order(PLAN).price.amount
+}
+
+/// A request of the sample customer to buy, and to pay by bank transfer.
+pub(crate) fn by_transfer(key: &str) -> Checkout {
+    let text = str::to_owned;
+    let holder = Holder { first_name: text("Ada"), last_name: text("Obi"), phone: text("+2348012345678"), bank: None };
+    Checkout { method: CheckoutMethod::VirtualAccount, holder: Some(holder), ..request(PLAN, key) }
+}
+
+/// A request of the sample customer to pay what they owe.
+pub(crate) fn recovery(key: &str) -> Recovery {
+    let wanted = request(PLAN, key);
+    Recovery {
+        customer: wanted.customer,
+        email: wanted.email,
+        gateway: Gateway::Paystack,
+        method: CheckoutMethod::Checkout,
+        return_url: None,
+        key: wanted.key,
+        fingerprint: "recovery".to_owned(),
+    }
+}
+
+/// A request to give `minor` units of the first payment back.
+pub(crate) fn refund_of(world: &World, minor: i64) -> RefundRequest {
+    let payment = attempt(world, 0, 1);
+    RefundRequest {
+        customer: customer(),
+        payment: payment.id,
+        amount: Some(Money { minor, ..payment.amount }),
+        reason: RefundReason::RequestedByCustomer,
+        key: request(PLAN, "refund").key,
+        fingerprint: minor.to_string(),
+    }
 }

@@ -1,19 +1,24 @@
-//! The gateways, and their own books of the money they took and gave back.
+//! The gateways, and their own books of the money they took.
 //!
 //! Stripe forgets a key after a day: the same request is another charge then.
-//! Paystack knows a reference for ever. Neither can be talked out of a charge
-//! that was made.
+//! PayPal forgets it after six hours, and cannot be asked by our reference at
+//! all. Paystack and Flitt know a reference for ever, and cannot close a page.
+//! None can be talked out of a charge that was made. What becomes of the money
+//! afterwards is `aftermath`'s to tell.
 
-use crate::faults::{DAY, GatewayFaults, HOUR, MINUTE, SECOND};
+use crate::aftermath::GivenBack;
+use crate::errand::Errand;
+use crate::faults::{DAY, HOUR, MINUTE};
 use crate::jobs::Job;
-use crate::world::{Errand, Happening, State};
+use crate::world::{Happening, State};
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::Reference;
 use billing::money::Money;
-use billing::outcome::{Decline, Outcome, Receipt, RefundOutcome, Remedy, Stage};
-use billing::payment::{Address, Collection, Gateway, Opened, Payment, PaymentStatus};
+use billing::outcome::{Decline, DisputeStanding, Outcome, Receipt, Remedy, Sighting, Stage};
+use billing::payment::{Gateway, Payment};
 use billing::ports::{Key, Record};
-use billing::wallet::{Card, Method};
+use billing::wallet::{Card, Expiry, Instrument, Method};
+use std::collections::BTreeMap;
 
 /// One payment as a gateway knows it.
 #[derive(Clone, Debug)]
@@ -25,8 +30,19 @@ pub(crate) struct Charge {
     pub(crate) taken: u32,
     pub(crate) amount: Money,
     pub(crate) taken_at: i64,
-    pub(crate) refunds: u32,
-    refunded_at: i64,
+    /// By the name each goes by.
+    pub(crate) refunds: BTreeMap<String, GivenBack>,
+    /// Minor units that somebody gave back on the gateway's own pages.
+    pub(crate) by_hand: i64,
+    pub(crate) dispute: Option<DisputeStanding>,
+    /// When something last became of the money, and whether we were told of it and could tell what it is about.
+    pub(crate) changed_at: i64,
+    pub(crate) change_told: bool,
+    /// The issuer's advice with a decline.
+    wait_h: Option<u16>,
+    /// Which of the customer's cards paid on the page.
+    card: usize,
+    method_named_from: i64,
     /// When the request arrived that the gateway remembers the key of.
     key_since: i64,
     listed_from: i64,
@@ -44,30 +60,31 @@ pub(crate) enum Phase {
     Closed,
 }
 
-const KEYS_LIVE: i64 = DAY;
+/// How long a gateway knows that a request is one it had before. None: for ever.
+const fn key_lives(gateway: Gateway) -> Option<i64> {
+    match gateway {
+        Gateway::Stripe => Some(DAY),
+        Gateway::PayPal => Some(6 * HOUR),
+        Gateway::Paystack | Gateway::Flitt => None,
+    }
+}
 
 impl State {
-    pub(crate) fn gateway_faults(&self, gateway: Gateway) -> &GatewayFaults {
-        match gateway {
-            Gateway::Stripe => &self.faults.gateways[0],
-            Gateway::Paystack => &self.faults.gateways[1],
-        }
-    }
-
     /// A request that was given up long ago arrives all the same.
-    pub(crate) fn arrive(&mut self, errand: Errand, payment: &Payment) {
-        self.note(|| format!("the request to {errand:?} {} arrives", payment.id));
+    pub(crate) fn arrive(&mut self, errand: &Errand) {
+        self.note(|| format!("the request to {} arrives", errand.told()));
         match errand {
-            Errand::Open => drop(self.open(payment)),
-            Errand::Charge => drop(self.charge(payment)),
-            Errand::Close => drop(self.close(payment)),
-            Errand::Refund => drop(self.refund(payment)),
-            Errand::Find => {}
+            Errand::Open(payment) => drop(self.open(payment)),
+            Errand::Charge(payment) => drop(self.charge(payment)),
+            Errand::Close(payment) => drop(self.close(payment)),
+            Errand::Refund(payment, refund) => drop(self.refund(payment, refund)),
+            Errand::Forget(method) => self.forget(method),
+            Errand::Find(_) => {}
         }
     }
 
-    fn known(&mut self, payment: &Payment, phase: Phase) -> &mut Charge {
-        let listed_from = self.now + self.gateway_faults(payment.gateway).listing_lag;
+    pub(crate) fn known(&mut self, payment: &Payment, phase: Phase) -> &mut Charge {
+        let listed_from = self.now + self.faults.of(payment.gateway).listing_lag;
         let now = self.now;
         self.books.entry(payment.reference.clone()).or_insert_with(|| Charge {
             payment: payment.clone(),
@@ -75,8 +92,14 @@ impl State {
             taken: 0,
             amount: payment.amount,
             taken_at: now,
-            refunds: 0,
-            refunded_at: 0,
+            refunds: BTreeMap::new(),
+            by_hand: 0,
+            dispute: None,
+            changed_at: now,
+            change_told: false,
+            wait_h: None,
+            card: 0,
+            method_named_from: 0,
             key_since: now,
             listed_from,
             answers_500: false,
@@ -84,112 +107,87 @@ impl State {
         })
     }
 
-    /// The page, or nothing where a gateway does not tell its address twice.
-    pub(crate) fn open(&mut self, payment: &Payment) -> Option<Opened> {
-        self.compare(payment);
-        let before = self.books.contains_key(&payment.reference);
-        self.known(payment, Phase::Open);
-        if before && payment.gateway == Gateway::Paystack {
-            return None;
-        }
-        let url = format!("https://pay.example/{}", payment.reference);
-        Some(Opened { id: payment.reference.to_string(), at: Address::CheckoutUrl(url) })
-    }
-
     /// The answer, or nothing if the gateway answers that it is broken.
     pub(crate) fn charge(&mut self, payment: &Payment) -> Option<Outcome> {
         self.compare(payment);
-        let forgotten = match self.books.get(&payment.reference) {
-            None => true,
-            Some(charge) => payment.gateway == Gateway::Stripe && self.now - charge.key_since >= KEYS_LIVE,
+        let forgotten = match (self.books.get(&payment.reference), key_lives(payment.gateway)) {
+            (None, _) => true,
+            // Where nothing can be looked up, only a clock tells that the key is forgotten.
+            (Some(_), Some(_)) if payment.gateway == Gateway::PayPal && !self.faults.clocks_right => false,
+            (Some(charge), Some(lives)) => self.now - charge.key_since >= lives,
+            (Some(_), None) => false,
         };
         if forgotten {
             let now = self.now;
             self.known(payment, Phase::Processing).key_since = now;
-            if self.rng.chance(self.gateway_faults(payment.gateway).slow_to_end) {
+            if self.rng.chance(self.faults.of(payment.gateway).slow_to_end) {
                 self.after(MINUTE, 3 * DAY, Happening::Conclude(payment.reference.clone()));
             } else {
                 self.conclude(&payment.reference);
             }
             let broken =
-                payment.gateway == Gateway::Stripe && self.rng.chance(self.gateway_faults(payment.gateway).stored_500);
+                payment.gateway == Gateway::Stripe && self.rng.chance(self.faults.of(payment.gateway).stored_500);
             self.known(payment, Phase::Processing).answers_500 = broken;
             self.race(payment);
         }
         let charge = self.books.get(&payment.reference)?;
-        if charge.answers_500 { None } else { Some(outcome(charge)) }
+        if charge.answers_500 { None } else { Some(charge.outcome(payment, self.now)) }
     }
 
-    pub(crate) fn find(&mut self, payment: &Payment) -> Option<Outcome> {
-        let now = self.now;
-        let charge = self.books.get(&payment.reference)?;
-        let by_id = matches!(payment.collection, Collection::Checkout { .. });
-        (by_id || now >= charge.listed_from).then(|| outcome(charge))
-    }
-
-    pub(crate) fn close(&mut self, payment: &Payment) -> Option<Outcome> {
-        let charge = self.books.get_mut(&payment.reference)?;
-        match charge.phase {
-            // Paystack cannot close a page: it stays payable.
-            Phase::Open | Phase::Declined(_) if payment.gateway == Gateway::Paystack => {}
-            Phase::Open | Phase::Declined(_) => {
-                charge.phase = Phase::Closed;
-                self.tell(&payment.reference, "checkout.expired");
+    pub(crate) fn find(&mut self, payment: &Payment, object: Option<&str>) -> Sighting {
+        let checkout = payment.is_checkout();
+        let named = payment.is_settled() || payment.opened().is_some() || object.is_some();
+        if payment.gateway == Gateway::PayPal && !named {
+            return Sighting::CannotTell;
+        }
+        match self.books.get(&payment.reference) {
+            Some(charge) if checkout || named || self.now >= charge.listed_from => {
+                Sighting::Known(charge.outcome(payment, self.now))
             }
-            Phase::Processing | Phase::Succeeded | Phase::Closed => {}
+            Some(_) | None => Sighting::NeverHeard,
         }
-        self.books.get(&payment.reference).map(outcome)
     }
 
-    pub(crate) fn refund(&mut self, payment: &Payment) -> RefundOutcome {
-        let key = Key::Payment(payment.customer.clone(), payment.id.clone());
-        let owed = match self.records.get(&key) {
-            Some(Record::Payment(it)) => {
-                matches!(it.status, PaymentStatus::RefundDue { .. } | PaymentStatus::Refunded { .. })
-            }
-            _ => false,
-        };
-        let slow = self.rng.chance(self.gateway_faults(payment.gateway).slow_refund);
-        let ready = self.now + if slow { self.rng.within(HOUR, 2 * DAY) } else { 0 };
-        let now = self.now;
-        let Some(charge) = self.books.get_mut(&payment.reference).filter(|charge| charge.taken > 0) else {
-            self.breach("I-7", format!("{} took nothing that could go back", payment.id));
-            return RefundOutcome::Pending;
-        };
-        if charge.refunds == 0 {
-            (charge.refunds, charge.refunded_at) = (1, ready);
-        }
-        let done = now >= charge.refunded_at;
-        if !owed {
-            self.breach("I-2", format!("{} is given back and not owed back", payment.id));
-        }
-        if done { RefundOutcome::Done { id: format!("re_{}", payment.reference) } } else { RefundOutcome::Pending }
+    pub(crate) fn forget(&mut self, method: &Method) {
+        self.forgotten.insert((method.gateway, method.token.clone()));
     }
 
     /// What was asked for becomes final, by the customer's card.
     pub(crate) fn conclude(&mut self, reference: &Reference) {
-        let verdict = match (
-            self.rng.chance(self.faults.customers.declined_hard),
-            self.rng.chance(self.faults.customers.declined_soft),
-        ) {
+        let Some(charge) = self.books.get(reference) else { return };
+        let payment = charge.payment.clone();
+        let token = payment.charged_method().map(|method| (method.gateway, method.token.clone()));
+        let off_session = token.is_some();
+        let gone = token.is_some_and(|token| self.forgotten.contains(&token));
+        let customers = &self.faults.customers;
+        let soft = [Remedy::RetryLater, Remedy::RetryLater, Remedy::FewTries, Remedy::AskCustomer, Remedy::OurFault];
+        let verdict = match (self.rng.chance(customers.declined_hard), self.rng.chance(customers.declined_soft)) {
+            _ if gone => Some(Remedy::NewMethod),
             (true, _) => Some(Remedy::NewMethod),
-            (false, true) => Some(self.rng.one_of(&[Remedy::RetryLater, Remedy::RetryLater, Remedy::AskCustomer])),
+            (false, true) => Some(self.rng.one_of(&soft)),
             (false, false) => None,
         };
-        let Some(charge) = self.books.get(reference) else { return };
-        let (gateway, off_session) =
-            (charge.payment.gateway, matches!(charge.payment.collection, Collection::OffSession { .. }));
-        match verdict {
-            None => self.take(reference),
-            Some(remedy) => {
-                if let Some(charge) = self.books.get_mut(reference) {
-                    charge.phase = Phase::Declined(remedy);
-                }
-                self.tell(reference, "charge.failed");
-                if off_session && self.rng.chance(self.gateway_faults(gateway).change_of_mind) {
-                    self.after(SECOND, 4 * DAY, Happening::ChangeOfMind(reference.clone()));
-                }
-            }
+        let Some(remedy) = verdict else { return self.take(reference) };
+        let wait_h = self.rng.one_of(&[None, None, None, Some(1), Some(24), Some(72)]);
+        if let Some(charge) = self.books.get_mut(reference) {
+            (charge.phase, charge.wait_h) = (Phase::Declined(remedy), wait_h);
+        }
+        self.note(|| format!("{} is declined: {remedy:?}", payment.id));
+        self.tell(reference, "charge.failed");
+        if off_session && self.rng.chance(self.faults.of(payment.gateway).change_of_mind) {
+            self.after(MINUTE / 60, 4 * DAY, Happening::ChangeOfMind(reference.clone()));
+        } else if off_session && remedy == Remedy::AskCustomer {
+            self.may_authenticate(&payment);
+        }
+    }
+
+    /// The customer does what the bank asked of them, while somebody still asks what became of it.
+    fn may_authenticate(&mut self, payment: &Payment) {
+        let asked = payment.gateway != Gateway::PayPal || self.faults.webhooks.lost == 0;
+        if asked && self.rng.chance(self.faults.customers.authenticates) {
+            let until = payment.created_at.as_millisecond() + if self.faults.clocks_right { 5 * DAY } else { DAY };
+            let time = self.rng.within(self.now, until);
+            self.at(time, Happening::ChangeOfMind(payment.reference.clone()));
         }
     }
 
@@ -199,67 +197,38 @@ impl State {
         }
     }
 
-    fn take(&mut self, reference: &Reference) {
-        let now = self.now;
+    pub(crate) fn take(&mut self, reference: &Reference) {
+        let (now, card) = (self.now, self.rng.below(3));
         let Some(charge) = self.books.get(reference) else { return };
         let (gateway, asked) = (charge.payment.gateway, charge.payment.amount);
-        let amount = match self.rng.chance(self.gateway_faults(gateway).wrong_amount) {
+        let amount = match asked.minor > 0 && self.rng.chance(self.faults.of(gateway).wrong_amount) {
             true => Money { minor: self.rng.one_of(&[1, asked.minor - 1, asked.minor * 100]), ..asked },
             false => asked,
         };
+        let lag = self.faults.of(gateway).method_lag;
         let Some(charge) = self.books.get_mut(reference) else { return };
         charge.phase = Phase::Succeeded;
         charge.taken += 1;
-        (charge.amount, charge.taken_at) = (amount, now);
-        let (taken, payment) = (charge.taken, charge.payment.id.clone());
-        self.note(|| format!("{payment} takes {amount}"));
+        (charge.amount, charge.taken_at, charge.card, charge.method_named_from) = (amount, now, card, now + lag);
+        // Flitt gives back at once what only proved a card.
+        if gateway == Gateway::Flitt && charge.payment.is_setup() {
+            charge.by_hand = amount.minor;
+        }
+        let (taken, payment) = (charge.taken, charge.payment.clone());
+        if payment.is_checkout() {
+            self.forgotten.remove(&(gateway, method(&payment, card).token));
+        }
+        self.note(|| format!("{} takes {amount}", payment.id));
         if taken > 1 {
-            self.breach("I-1", format!("{payment} took money {taken} times"));
+            self.breach("I-1", format!("{} took money {taken} times", payment.id));
         }
         self.tell(reference, "charge.success");
+        self.afterwards(&payment);
     }
 
-    /// The customer is at the page, if it can still be paid on.
-    pub(crate) fn visit(&mut self, reference: &Reference, pays: bool) {
-        let all_told = self.faults.webhooks.lost == 0;
-        let Some(charge) = self.books.get(reference) else { return };
-        let payment = charge.payment.clone();
-        // Paystack's page outlives our interest in it. Only its webhook tells of that.
-        let key = Key::Payment(payment.customer.clone(), payment.id.clone());
-        let watched = self.records.get(&key).is_some_and(|record| record.due().is_some());
-        let payable = match charge.phase {
-            Phase::Open | Phase::Declined(_) => payment.gateway != Gateway::Paystack || watched || all_told,
-            Phase::Closed | Phase::Processing | Phase::Succeeded => false,
-        };
-        if !payable {
-            return;
-        }
-        self.note(|| format!("the customer is at the page of {}, pays: {pays}", payment.id));
-        if !pays {
-            if let Some(charge) = self.books.get_mut(reference).filter(|charge| charge.phase == Phase::Open) {
-                charge.phase = Phase::Declined(Remedy::RetryLater);
-                self.tell(reference, "charge.failed");
-                self.come_back(&payment);
-                // Another card, while the refusal of the first is still being told.
-                if self.rng.chance(self.faults.races) {
-                    self.after(0, 2 * SECOND, Happening::Visit { reference: reference.clone(), pays: true });
-                }
-            }
-        } else if self.rng.chance(self.gateway_faults(payment.gateway).slow_to_end) {
-            if let Some(charge) = self.books.get_mut(reference) {
-                charge.phase = Phase::Processing;
-            }
-            self.after(MINUTE, 2 * DAY, Happening::Conclude(reference.clone()));
-            self.come_back(&payment);
-        } else {
-            self.take(reference);
-            self.come_back(&payment);
-        }
-    }
-
-    /// Sends what happened to our webhook, as well as the seed lets it.
-    fn tell(&mut self, reference: &Reference, kind: &str) {
-        let Some(charge) = self.books.get(reference) else { return };
+    /// Sends what happened to our webhook, as well as the seed lets it, and says whether it was sent.
+    pub(crate) fn tell(&mut self, reference: &Reference, kind: &str) -> bool {
+        let Some(charge) = self.books.get(reference) else { return false };
         let gateway = charge.payment.gateway;
         self.events += 1;
         let event = format!("evt_{}", self.events);
@@ -268,12 +237,13 @@ impl State {
             id: DeliveryId { gateway, event },
             kind: kind.to_owned(),
             reference: Some(reference.clone()),
+            object: (gateway == Gateway::PayPal).then(|| object(reference)),
             body: String::new(),
         };
-        let latest = faults.latest.max(5 * SECOND);
+        let latest = faults.latest.max(MINUTE / 12);
         if self.rng.chance(faults.lost) {
             self.note(|| format!("{kind} {reference} is lost"));
-            return;
+            return false;
         }
         let job = |notice: &Notice| Happening::Start(Job::Webhook { notice: notice.clone(), tries: 0 });
         self.after(0, latest, job(&notice));
@@ -289,30 +259,75 @@ impl State {
             let notice = Notice { id, reference: unknown, ..notice };
             self.after(0, latest, job(&notice));
         }
+        true
     }
 }
 
-fn outcome(charge: &Charge) -> Outcome {
-    let payment = &charge.payment;
-    let checkout = matches!(payment.collection, Collection::Checkout { .. });
-    match charge.phase {
-        Phase::Open => Outcome::Pending(Stage::Pending),
-        Phase::Processing => Outcome::Pending(Stage::Processing),
-        Phase::Closed => Outcome::Expired,
-        // Stripe's page does not tell of the cards that were refused on it.
-        Phase::Declined(_) if checkout && payment.gateway == Gateway::Stripe => Outcome::Pending(Stage::Pending),
-        Phase::Declined(remedy) => Outcome::Declined(Decline { code: "declined".to_owned(), remedy }),
-        Phase::Succeeded => {
-            let receipt = Receipt { id: format!("ch_{}", payment.reference), amount: charge.amount };
-            Outcome::Succeeded { receipt, method: checkout.then(|| method(payment)) }
+impl Charge {
+    /// How it stands, as one who knows no more of it than `asked` does is told.
+    fn outcome(&self, asked: &Payment, now: i64) -> Outcome {
+        let payment = &self.payment;
+        match self.phase {
+            Phase::Open => Outcome::Pending(Stage::Pending),
+            Phase::Processing => Outcome::Pending(Stage::Processing),
+            Phase::Closed => Outcome::Expired,
+            // Stripe's page does not tell of the cards that were refused on it.
+            Phase::Declined(_) if payment.is_checkout() && payment.gateway == Gateway::Stripe => {
+                Outcome::Pending(Stage::Pending)
+            }
+            Phase::Declined(remedy) => {
+                let link = format!("https://pay.example/{}", payment.reference);
+                let link = (remedy == Remedy::AskCustomer).then_some(link);
+                Outcome::Declined(Decline { wait_h: self.wait_h, link, ..Decline::new("declined", remedy) })
+            }
+            Phase::Succeeded => {
+                let receipt = Receipt { id: format!("ch_{}", payment.reference), amount: self.amount };
+                let method = match (payment.charged_method(), payment.gateway) {
+                    (None, _) => (now >= self.method_named_from).then(|| method(payment, self.card)),
+                    (Some(charged), Gateway::Paystack | Gateway::Flitt) => Some(charged.clone()),
+                    (Some(_), Gateway::Stripe | Gateway::PayPal) => None,
+                };
+                Outcome::Succeeded { receipt, aftermath: self.aftermath(asked, now), method }
+            }
+        }
+    }
+
+    pub(crate) fn record<'a>(&self, records: &'a BTreeMap<Key, Record>) -> Option<&'a Payment> {
+        match records.get(&Key::Payment(self.payment.customer.clone(), self.payment.id.clone())) {
+            Some(Record::Payment(it)) => Some(it),
+            _ => None,
         }
     }
 }
 
-/// The card that a customer leaves on a page.
-fn method(payment: &Payment) -> Method {
-    let card =
-        Card { brand: "visa".to_owned(), last4: "4081".to_owned(), exp_month: 4, exp_year: 2030, fingerprint: None };
-    let token = format!("card_{}_{}", payment.customer, payment.id.attempt);
-    Method { gateway: payment.gateway, token, payer: payment.customer.to_string(), card }
+/// What a gateway calls the thing that a payment is.
+pub(crate) fn object(reference: &Reference) -> String {
+    format!("obj_{reference}")
+}
+
+/// What a customer leaves on a page. Stripe and Paystack say that a card is
+/// the same as before; Paystack names it the same, too.
+fn method(payment: &Payment, card: usize) -> Method {
+    let (customer, reference) = (&payment.customer, &payment.reference);
+    let plain = |fingerprint| {
+        let expires = Expiry::new(2030, 4);
+        Instrument::Card(Card { brand: "visa".to_owned(), last4: "4081".to_owned(), expires, fingerprint })
+    };
+    let (token, payer, instrument) = match payment.gateway {
+        Gateway::Stripe => (
+            format!("pm_{customer}_{reference}"),
+            format!("cus_{customer}"),
+            plain(Some(format!("fingerprint_{customer}_{card}"))),
+        ),
+        Gateway::Paystack => (
+            format!("AUTH_{customer}_{card}"),
+            format!("billing@{customer}.example"),
+            plain(Some(format!("SIG_{customer}_{card}"))),
+        ),
+        Gateway::Flitt => (format!("rectoken_{customer}_{reference}"), String::new(), plain(None)),
+        Gateway::PayPal => {
+            (format!("vault_{customer}"), format!("payer_{customer}"), Instrument::Account { label: None })
+        }
+    };
+    Method { gateway: payment.gateway, token, payer, instrument }
 }

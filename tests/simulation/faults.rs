@@ -5,6 +5,7 @@
 //! is found by asking, and what asking misses the webhook tells.
 
 use crate::rng::Rng;
+use billing::payment::Gateway;
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -17,15 +18,20 @@ pub(crate) struct Faults {
     /// A process ends at one of its awaits.
     pub(crate) crash: u32,
     pub(crate) store: StoreFaults,
-    /// By gateway: Stripe's and Paystack's, in the order of `Gateway::ALL`.
-    pub(crate) gateways: [GatewayFaults; 2],
+    /// Those that this seed's customers use.
+    pub(crate) in_use: Vec<Gateway>,
+    /// In the order of `Gateway::ALL`.
+    pub(crate) gateways: [GatewayFaults; 4],
     pub(crate) webhooks: WebhookFaults,
     pub(crate) queue: QueueFaults,
     pub(crate) customers: CustomerFaults,
+    pub(crate) aftermath: AftermathFaults,
     /// How far each worker's clock is off.
     pub(crate) skews: [i64; 4],
     /// From, until, and by how much every clock is off meanwhile.
     pub(crate) jumps: Vec<(i64, i64, i64)>,
+    /// Whether no clock is ever off: only then can times be held against each other.
+    pub(crate) clocks_right: bool,
     /// Something else is started in the same instant as a charge reaches a gateway.
     pub(crate) races: u32,
 }
@@ -56,11 +62,16 @@ pub(crate) struct GatewayFaults {
     /// A charge or payment takes hours or days to become final.
     pub(crate) slow_to_end: u32,
     pub(crate) slow_refund: u32,
+    pub(crate) refund_fails: u32,
     /// A declined charge turns out to have been made.
     pub(crate) change_of_mind: u32,
     pub(crate) outages: Vec<(i64, i64)>,
+    /// When this deployment has no keys for it.
+    pub(crate) keys_missing: Vec<(i64, i64)>,
     /// How long a charge stays out of what a lookup lists.
     pub(crate) listing_lag: i64,
+    /// How long after a page was paid the gateway names the method.
+    pub(crate) method_lag: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,6 +99,22 @@ pub(crate) struct CustomerFaults {
     pub(crate) impatience: u32,
     pub(crate) walks_away: u32,
     pub(crate) commands: usize,
+    /// How often methods are set up, preferred or removed.
+    pub(crate) rearrangements: usize,
+    /// Who owes opens a page to pay.
+    pub(crate) comes_back: u32,
+    /// Who is asked to authenticate a charge does so, hours or days later.
+    pub(crate) authenticates: u32,
+}
+
+/// What becomes of money after it was taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AftermathFaults {
+    pub(crate) disputed: u32,
+    /// Somebody gives money back on the gateway's own pages.
+    pub(crate) by_hand: u32,
+    /// Somebody of the SaaS asks us to give it back.
+    pub(crate) asked_for: u32,
 }
 
 impl Faults {
@@ -111,7 +138,6 @@ impl Faults {
         // webhooks that arrive tell of what happens after the last question was asked.
         let (clocks_right, all_told) = (!skewed && !jumping, webhooks.lost == 0);
         let gateway = |rng: &mut Rng| GatewayFaults::drawn(rng, start, end, clocks_right, all_told);
-        let gateways = [gateway(rng), gateway(rng)];
         Self {
             crash: level(rng, &[20, 100, 300]),
             store: StoreFaults {
@@ -122,7 +148,8 @@ impl Faults {
                 stale_index: level(rng, &[50, 300]),
                 outages: outages(rng, start, end, HOUR),
             },
-            gateways,
+            in_use: in_use(rng),
+            gateways: [gateway(rng), gateway(rng), gateway(rng), gateway(rng)],
             webhooks,
             queue: QueueFaults {
                 dropped: level(rng, &[30, 300]),
@@ -136,17 +163,40 @@ impl Faults {
                 impatience: rng.one_of(&[0, 200, 700]),
                 walks_away: rng.one_of(&[0, 100, 300]),
                 commands: rng.one_of(&[0, 1, 4, 12]),
+                rearrangements: rng.one_of(&[0, 1, 4, 10]),
+                comes_back: rng.one_of(&[0, 300, 900]),
+                authenticates: rng.one_of(&[0, 300]),
+            },
+            aftermath: AftermathFaults {
+                disputed: level(rng, &[100, 600]),
+                by_hand: level(rng, &[50, 200]),
+                asked_for: level(rng, &[100, 400]),
             },
             skews: [skew(rng), skew(rng), skew(rng), skew(rng)],
             jumps: if jumping { (0..rng.within(1, 3)).map(|_| jump(rng)).collect() } else { vec![] },
+            clocks_right,
             races: level(rng, &[100, 500]),
         }
     }
 
     /// Nothing goes wrong any more; people's cards are still what they are.
     pub(crate) fn end(&mut self) {
-        let customers = CustomerFaults { commands: 0, impatience: 0, walks_away: 0, ..self.customers.clone() };
-        *self = Self { customers, ..Self::default() };
+        let customers = CustomerFaults {
+            declined_soft: self.customers.declined_soft,
+            declined_hard: self.customers.declined_hard,
+            ..CustomerFaults::default()
+        };
+        let (in_use, clocks_right) = (std::mem::take(&mut self.in_use), self.clocks_right);
+        *self = Self { customers, in_use, clocks_right, ..Self::default() };
+    }
+
+    pub(crate) fn of(&self, gateway: Gateway) -> &GatewayFaults {
+        match gateway {
+            Gateway::Stripe => &self.gateways[0],
+            Gateway::Paystack => &self.gateways[1],
+            Gateway::Flitt => &self.gateways[2],
+            Gateway::PayPal => &self.gateways[3],
+        }
     }
 
     /// How far off the clock of `worker` is at `now`.
@@ -171,11 +221,29 @@ impl GatewayFaults {
             wrong_amount: level(rng, &[20, 150]),
             slow_to_end: level(rng, &[50, 300]),
             slow_refund: level(rng, &[300]),
+            refund_fails: level(rng, &[100, 500]),
             change_of_mind: if all_told { level(rng, &[30, 300]) } else { 0 },
             outages: outages(rng, start, end, longest),
+            keys_missing: if rng.chance(100) { outages(rng, start, end, 2 * DAY) } else { vec![] },
             listing_lag: if clocks_right { lag } else { 0 },
+            method_lag: rng.one_of(&[0, 0, 0, MINUTE, DAY]),
         }
     }
+}
+
+fn in_use(rng: &mut Rng) -> Vec<Gateway> {
+    use Gateway::{Flitt, PayPal, Paystack, Stripe};
+    let sets: [&[Gateway]; 8] = [
+        &[Stripe],
+        &[Paystack],
+        &[Stripe, Paystack],
+        &[Stripe, PayPal],
+        &[Paystack, Flitt],
+        &[PayPal, Flitt],
+        &[Stripe, Paystack, PayPal],
+        &Gateway::ALL,
+    ];
+    sets[rng.below(sets.len())].to_vec()
 }
 
 /// Absent in most seeds, else one of `sizes`.

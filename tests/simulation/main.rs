@@ -2,25 +2,32 @@
 //! after every step (RELIABILITY, sections 1 and 3).
 //!
 //! ```text
-//! cargo test -p simulation                       the seeds that once failed, then the first thousands
+//! cargo test -p simulation                       the first thousands of seeds
 //! SEEDS=0..1000000 cargo test -p simulation      other seeds
 //! SEEDS=17 cargo test -p simulation              one seed, with its last steps if it fails
 //! ABOUT=pay_ SEEDS=17 cargo test -p simulation   with every step that names a payment instead
 //! ```
 //!
-//! `planted.py` beside this file measures what the simulation finds.
+//! `planted.py` beside this file measures what the simulation finds. A defect that
+//! a seed once found is planted there: a seed tells another story as soon as
+//! somebody has one more thing to do.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "whoever looks for one kind of record passes over all others; states are matched in full where they are checked"
 )]
 
+mod aftermath;
 mod books;
 mod checker;
+mod errand;
 mod faults;
 mod jobs;
+mod pages;
+mod people;
 mod ports;
 mod rng;
+mod store;
 mod world;
 
 use crate::world::Story;
@@ -30,13 +37,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Seeds that once broke the contract. They always run: a refused commit that counted as a delivery
-/// kept (I-17); a jump of the clock that gave a charge up which was still on its way; a page that
-/// stayed payable and was asked about no more; a delivery given up in an outage of days, and one
-/// given up because a listing lagged (I-2).
-const REGRESSIONS: [u64; 5] = [8, 47_667, 288, 660, 1_890];
-
-/// What is tried with every change: some fifteen seconds on two cores.
+/// What is tried with every change: less than half a minute on two cores.
 const SEEDS: Range<u64> = 0..20_000;
 const THREADS: u64 = 2;
 
@@ -51,8 +52,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let catalogue = jobs::catalogue();
     let tally = Tally::default();
-    let once_failed = REGRESSIONS.iter().copied().find(|seed| !tally.holds(*seed, &catalogue));
-    let failed = once_failed.or_else(|| run(seeds, &catalogue, &tally));
+    let failed = run(seeds, &catalogue, &tally);
     if let Some(seed) = failed {
         show(seed, &catalogue);
     }

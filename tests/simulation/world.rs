@@ -5,16 +5,19 @@
 //! one entry in the agenda, so that tasks interleave at each of their awaits,
 //! and a task that is dropped there is a process that crashed there.
 
+use crate::aftermath::Afterwards;
 use crate::books::Charge;
 use crate::checker::Breach;
+use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::delivery::Notice;
-use billing::id::{CustomerId, IdempotencyKey, PaymentId, Reference, SubscriptionId};
-use billing::payment::{Payment, PaymentStatus};
+use billing::id::{CustomerId, IdempotencyKey, MethodId, PaymentId, Reference, SubscriptionId};
+use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
+use billing::workflow::RefundError;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -45,6 +48,8 @@ pub(crate) struct State {
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
     pub(crate) now: i64,
+    /// When nothing new goes wrong any more.
+    pub(crate) end: i64,
     pub(crate) step: u64,
     pub(crate) records: BTreeMap<Key, Record>,
     /// The due index, a set for each lane.
@@ -52,10 +57,22 @@ pub(crate) struct State {
     /// What the index named a moment ago.
     pub(crate) no_longer_due: [VecDeque<Wanted>; 2],
     pub(crate) books: BTreeMap<Reference, Charge>,
+    /// The tokens that gateways were told to forget.
+    pub(crate) forgotten: BTreeSet<(Gateway, String)>,
     pub(crate) tasks: BTreeMap<u64, Notes>,
     pub(crate) grants: BTreeMap<(SubscriptionId, u32), Vec<PaymentId>>,
     /// When each subscription was canceled, in steps.
     pub(crate) canceled: BTreeMap<SubscriptionId, u64>,
+    /// When each method was removed, and since when each token is in a wallet, in steps.
+    pub(crate) removed: BTreeMap<(CustomerId, MethodId), u64>,
+    pub(crate) held: BTreeMap<(Gateway, String), u64>,
+    /// When we heard that a charge was declined, and when a customer last left a method anew.
+    pub(crate) declined_at: BTreeMap<PaymentId, i64>,
+    pub(crate) mended: BTreeMap<(CustomerId, MethodId), i64>,
+    /// When grace ends for what is owed: it begins once.
+    pub(crate) grace: BTreeMap<(SubscriptionId, u32), Timestamp>,
+    /// How often each attempt was sent, and when last.
+    pub(crate) sent: BTreeMap<Reference, (u32, i64)>,
     pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
     pub(crate) events: u64,
     pub(crate) breach: Option<Breach>,
@@ -72,20 +89,11 @@ pub(crate) struct State {
 pub(crate) struct Notes {
     pub(crate) began_at_step: u64,
     pub(crate) worker: usize,
-    /// What the gateways answered it.
-    pub(crate) heard: Vec<(Reference, Heard)>,
+    /// What the gateways answered it, and about what: a reference, a refund's name, a token.
+    pub(crate) heard: Vec<(String, Heard)>,
     pub(crate) commits: u32,
     /// A commit of it was made and it was told otherwise.
     pub(crate) misled: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Heard {
-    Nothing,
-    Waiting,
-    Paid(billing::outcome::Receipt),
-    Declined,
-    Ended,
 }
 
 #[derive(Debug)]
@@ -94,11 +102,15 @@ pub(crate) enum Happening {
     Start(Job),
     Sweep,
     /// A request arrives at the gateway long after its sender gave up.
-    Arrive(Errand, Box<Payment>),
+    Arrive(Box<Errand>),
     /// What was processing becomes final.
     Conclude(Reference),
     /// A declined charge turns out to have been made.
     ChangeOfMind(Reference),
+    /// Something becomes of money that was taken.
+    Afterwards(Reference, Afterwards),
+    /// The customer sees to their payment methods.
+    Rearrange(CustomerId),
     /// The customer is at the page.
     Visit {
         reference: Reference,
@@ -109,15 +121,6 @@ pub(crate) enum Happening {
     /// Somebody looks at what nobody could tell for days.
     Operator,
     End,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
-    Open,
-    Charge,
-    Find,
-    Close,
-    Refund,
 }
 
 struct Task {
@@ -146,14 +149,22 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         rng,
         faults,
         now: START,
+        end,
         step: 0,
         records: catalogue.iter().map(|record| (record.key(), record.clone())).collect(),
         due: Default::default(),
         no_longer_due: Default::default(),
         books: BTreeMap::new(),
+        forgotten: BTreeSet::new(),
         tasks: BTreeMap::new(),
         grants: BTreeMap::new(),
         canceled: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        held: BTreeMap::new(),
+        declined_at: BTreeMap::new(),
+        mended: BTreeMap::new(),
+        grace: BTreeMap::new(),
+        sent: BTreeMap::new(),
         ordered: BTreeMap::new(),
         events: 0,
         breach: None,
@@ -266,19 +277,17 @@ impl State {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Arrive(errand, payment) => self.arrive(errand, &payment),
+            Happening::Arrive(errand) => self.arrive(&errand),
             Happening::Conclude(reference) => self.conclude(&reference),
             Happening::ChangeOfMind(reference) => self.change_mind(&reference),
+            Happening::Afterwards(reference, what) => self.happen_afterwards(&reference, what),
+            Happening::Rearrange(customer) => self.rearrange(&customer),
             Happening::Visit { reference, pays } => self.visit(&reference, pays),
             Happening::Calm => {
                 self.note(|| "nothing goes wrong any more".to_owned());
                 self.faults.end();
             }
-            Happening::Operator => {
-                for job in self.unresolved() {
-                    self.at(self.now, Happening::Start(job));
-                }
-            }
+            Happening::Operator => self.resolve(),
             Happening::Sweep => {
                 if self.next_sweep <= self.now {
                     self.next_sweep = i64::MAX;
@@ -289,13 +298,19 @@ impl State {
         }
     }
 
-    /// A person looks at the gateway for what nobody could tell.
-    fn unresolved(&self) -> Vec<Job> {
+    /// A person looks for what nobody could tell: asks once more, and has PayPal tell once more.
+    fn resolve(&mut self) {
         let payments = self.records.values().filter_map(|record| match record {
-            Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }) => Some(it),
+            Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }) => Some(it.clone()),
             _ => None,
         });
-        payments.map(|it| Job::Verify { customer: it.customer.clone(), payment: it.id.clone() }).collect()
+        for payment in payments.collect::<Vec<_>>() {
+            if payment.gateway == Gateway::PayPal {
+                self.tell(&payment.reference, "told again");
+            }
+            let job = Job::Verify { customer: payment.customer, payment: payment.id };
+            self.at(self.now, Happening::Start(job));
+        }
     }
 
     /// What follows from how a task ended; nothing was heard from it if it crashed.
@@ -311,16 +326,22 @@ impl State {
                 }
             }
             (Job::Webhook { notice, tries }, done) => self.received(id, notice, tries, done),
-            (Job::Checkout { request, tries }, done) => match done {
-                Some(Done::Ordered(Ok(payment))) => self.ordered(&request, *payment),
-                Some(Done::Ordered(Err(error))) if !Job::may_help(&error) => {}
+            (Job::Open { page, tries }, done) => match done {
+                Some(Done::Opened(Ok(payment))) => self.opened(&page, *payment),
+                Some(Done::Opened(Err(error))) if !Job::may_help(&error) => {}
                 _ if tries < 4 => {
                     let wait = self.rng.one_of(&[SECOND, 40 * SECOND, HOUR, 26 * HOUR]);
-                    self.after(SECOND, wait + SECOND, Happening::Start(Job::Checkout { request, tries: tries + 1 }));
+                    self.after(SECOND, wait + SECOND, Happening::Start(Job::Open { page, tries: tries + 1 }));
                 }
                 _ => {}
             },
-            (Job::Verify { .. } | Job::Request { .. }, _) => {}
+            (Job::Refund { request, tries }, done) => {
+                let unheard = matches!(done, None | Some(Done::Refunded(Err(RefundError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Refund { request, tries: tries + 1 }));
+                }
+            }
+            (Job::Verify { .. } | Job::Request { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}
         }
     }
 
@@ -344,8 +365,8 @@ impl State {
     fn sweep_again(&mut self) {
         let first = self.due.iter().filter_map(|lane| lane.first()).map(|(at, _)| at.as_millisecond()).min();
         let overdue = first.is_some_and(|due| due <= self.now);
-        self.sweeps_in_vain = if overdue { (self.sweeps_in_vain + 1).min(9) } else { 0 };
-        let soon = self.now + (MINUTE << self.sweeps_in_vain.saturating_sub(3)).min(HOUR);
+        self.sweeps_in_vain = if overdue { (self.sweeps_in_vain + 1).min(5) } else { 0 };
+        let soon = self.now + (MINUTE << (2 * self.sweeps_in_vain.saturating_sub(1))).min(HOUR);
         let now_and_then = self.now + 3 * DAY;
         self.sweep_by(first.unwrap_or(now_and_then).clamp(soon, now_and_then));
     }

@@ -3,3 +3,4 @@
 #![allow(clippy::expect_used, reason = "what a test expects and does not get is its failure")]
 
 pub mod embedded;
+pub mod vectors;

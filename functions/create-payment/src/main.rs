@@ -47,6 +47,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         gateway: wanted.gateway,
         method: wanted.method.unwrap_or(CheckoutMethod::Checkout),
         return_url: return_url::choose(&app.config.return_urls, wanted.return_url)?,
+        holder: None,
         key,
         fingerprint,
     });

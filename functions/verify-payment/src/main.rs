@@ -15,5 +15,6 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Write)?;
     let (payment, subscription) = app.billing.verify(&caller.customer, &path(&request, "payment")?).await?;
-    Ok(Reply::ok(json!({ "payment": view::payment(&payment), "subscription": view::subscription(&subscription) })))
+    let subscription = subscription.as_ref().map(view::subscription);
+    Ok(Reply::ok(json!({ "payment": view::payment(&payment), "subscription": subscription })))
 }

@@ -24,6 +24,8 @@ pub struct Notice {
     pub kind: String,
     /// The payment it is about, if it is about one of ours.
     pub reference: Option<Reference>,
+    /// What the gateway calls the thing it is about, where the payment alone does not lead there.
+    pub object: Option<String>,
     /// The delivery as it came, for audit.
     pub body: String,
 }
@@ -33,6 +35,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     pub kind: String,
     pub reference: Option<Reference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     pub body: String,
     pub received_at: Timestamp,
     pub status: DeliveryStatus,
@@ -58,8 +62,8 @@ pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 400);
 
 impl Delivery {
     pub fn done(notice: Notice, now: Timestamp) -> Self {
-        let Notice { id, kind, reference, body } = notice;
-        Self { id, kind, reference, body, received_at: now, status: DeliveryStatus::Done, version: 0 }
+        let Notice { id, kind, reference, object, body } = notice;
+        Self { id, kind, reference, object, body, received_at: now, status: DeliveryStatus::Done, version: 0 }
     }
 
     /// Received, and to be finished when the gateway answers.

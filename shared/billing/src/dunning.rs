@@ -1,8 +1,11 @@
-//! Dunning: when a declined renewal is tried again, and when we give up.
+//! Dunning: when a declined renewal is tried again, with what, and when we give up.
 //!
-//! PRODUCT 9: at most three retries after the first failure, then grace.
+//! PRODUCT 9: at most three retries after the first failure, then grace. A
+//! method that cannot work again is not tried again; another that the customer
+//! has left is, at once.
 
-use crate::outcome::Remedy;
+use crate::id::{MethodId, PaymentId};
+use crate::outcome::{Decline, Remedy};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +17,53 @@ const WAITS: [SignedDuration; 3] = [days(1), days(2), days(2)];
 /// How long a customer is still served after the last failed attempt.
 const GRACE: SignedDuration = days(3);
 
+/// Issuers advise to wait for up to ten days; nobody is served unpaid for as long as three such waits take.
+const LONGEST_WAIT: SignedDuration = days(6);
+
 /// The most attempts one period can see: the first and every retry.
-pub const MOST_ATTEMPTS: u32 = 4;
+pub const MOST_ATTEMPTS: usize = 4;
+
+/// How often a method is charged whose issuer gives no reason (Visa and
+/// Mastercard fine merchants who go on).
+const FEW: usize = 2;
+
+/// One failed attempt to collect the period that is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub payment: PaymentId,
+    /// None: the customer has mended it since, or left another in its place.
+    pub method: Option<MethodId>,
+    pub code: String,
+    pub remedy: Remedy,
+    /// Where the customer may mend it, if the gateway said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Not before this is the same method charged again.
+    pub again_at: Timestamp,
+}
+
+impl Failure {
+    /// The failure that comes after `earlier` ones for the same period.
+    pub fn new(payment: PaymentId, method: Option<MethodId>, decline: Decline, earlier: usize, now: Timestamp) -> Self {
+        let ladder = WAITS.get(earlier).or(WAITS.last()).copied().unwrap_or(GRACE);
+        let advised = SignedDuration::from_hours(decline.wait_h.unwrap_or_default().into()).min(LONGEST_WAIT);
+        let Decline { code, remedy, link, .. } = decline;
+        Self { payment, method, code, remedy, link, again_at: after(now, ladder.max(advised)) }
+    }
+}
+
+/// When `method` may be charged for what is owed. None: no more.
+pub fn ready_at(method: &MethodId, failures: &[Failure], now: Timestamp) -> Option<Timestamp> {
+    let of_method = || failures.iter().filter(|failure| failure.method.as_ref() == Some(method));
+    match of_method().next_back() {
+        None => Some(now),
+        Some(last) => match last.remedy {
+            Remedy::RetryLater | Remedy::OurFault => Some(last.again_at),
+            Remedy::FewTries => (of_method().count() < FEW).then_some(last.again_at),
+            Remedy::AskCustomer | Remedy::NewMethod => None,
+        },
+    }
+}
 
 /// What a subscription that owes money waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,16 +74,15 @@ pub enum Dunning {
 }
 
 impl Dunning {
-    /// What follows the `failures`th failed attempt.
+    /// What follows `failures`, given the methods that could be charged.
     ///
-    /// The same payment method is tried again only if that may help.
-    pub fn after(failures: u32, remedy: Remedy, now: Timestamp) -> Self {
-        let wait = usize::try_from(failures).ok().and_then(|failures| WAITS.get(failures.checked_sub(1)?));
-        match (remedy, wait) {
-            (Remedy::RetryLater, Some(wait)) => Self::Retry { at: after(now, *wait) },
-            (Remedy::RetryLater, None) | (Remedy::AskCustomer | Remedy::NewMethod, _) => {
-                Self::Grace { ends_at: after(now, GRACE) }
-            }
+    /// While the customer is asked to do something nothing else is charged: they may be doing it.
+    pub fn after(failures: &[Failure], methods: &[MethodId], now: Timestamp) -> Self {
+        let ready = methods.iter().filter_map(|method| ready_at(method, failures, now)).min();
+        let asked = failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer && last.method.is_some());
+        match ready.filter(|_| failures.len() < MOST_ATTEMPTS && !asked) {
+            Some(at) => Self::Retry { at },
+            None => Self::Grace { ends_at: after(now, GRACE) },
         }
     }
 
@@ -59,9 +106,25 @@ pub(crate) const fn days(days: i64) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{method, off_session_payment};
 
-    fn retried_after_days(failures: u32, remedy: Remedy) -> Option<i64> {
-        match Dunning::after(failures, remedy, Timestamp::UNIX_EPOCH) {
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn methods(tokens: &[&str]) -> Vec<MethodId> {
+        tokens.iter().map(|token| method(token).id()).collect()
+    }
+
+    /// Attempts that failed one after the other, each at once after the one before.
+    fn failed(attempts: &[(&str, Remedy)]) -> Vec<Failure> {
+        let failure = |(earlier, (token, remedy)): (usize, &(&str, Remedy))| {
+            let decline = Decline::new("declined", *remedy);
+            Failure::new(off_session_payment().id, Some(method(token).id()), decline, earlier, NOW)
+        };
+        attempts.iter().enumerate().map(failure).collect()
+    }
+
+    fn retried_after_days(attempts: &[(&str, Remedy)], tokens: &[&str]) -> Option<i64> {
+        match Dunning::after(&failed(attempts), &methods(tokens), NOW) {
             Dunning::Retry { at } => Some(at.as_second() / 86_400),
             Dunning::Grace { .. } => None,
         }
@@ -69,19 +132,55 @@ mod tests {
 
     #[test]
     fn three_retries_means_exactly_three() {
-        let waits: Vec<_> = (1..=5).map(|failures| retried_after_days(failures, Remedy::RetryLater)).collect();
+        let soft = [("A", Remedy::RetryLater); 5];
+        let waits: Vec<_> = (1..=5).map(|failures| retried_after_days(&soft[..failures], &["A"])).collect();
         assert_eq!(waits, [Some(1), Some(2), Some(2), None, None]);
     }
 
     #[test]
     fn what_a_retry_cannot_mend_is_not_retried() {
-        assert_eq!(retried_after_days(1, Remedy::NewMethod), None);
-        assert_eq!(retried_after_days(1, Remedy::AskCustomer), None);
+        assert_eq!(retried_after_days(&[("A", Remedy::NewMethod)], &["A"]), None);
+        assert_eq!(retried_after_days(&[("A", Remedy::AskCustomer)], &["A"]), None);
+    }
+
+    #[test]
+    fn an_issuer_without_a_reason_is_asked_twice() {
+        let vague = [("A", Remedy::FewTries); 2];
+        assert_eq!(retried_after_days(&vague[..1], &["A"]), Some(1));
+        assert_eq!(retried_after_days(&vague, &["A"]), None);
+    }
+
+    #[test]
+    fn our_own_fault_is_tried_as_long_as_any() {
+        let ours = [("A", Remedy::OurFault); 4];
+        assert_eq!(retried_after_days(&ours[..3], &["A"]), Some(2));
+        assert_eq!(retried_after_days(&ours, &["A"]), None);
+    }
+
+    #[test]
+    fn another_method_is_tried_at_once() {
+        for remedy in [Remedy::RetryLater, Remedy::FewTries, Remedy::NewMethod, Remedy::OurFault] {
+            assert_eq!(retried_after_days(&[("A", remedy)], &["A", "B"]), Some(0), "{remedy:?}");
+        }
+        // Who is asked to do something may be doing it.
+        assert_eq!(retried_after_days(&[("A", Remedy::AskCustomer)], &["A", "B"]), None);
+        // Both said no: the first waits its day, whatever the second waits.
+        assert_eq!(retried_after_days(&[("A", Remedy::RetryLater), ("B", Remedy::RetryLater)], &["A", "B"]), Some(1));
+        assert_eq!(retried_after_days(&[("A", Remedy::NewMethod), ("B", Remedy::RetryLater)], &["A", "B"]), Some(2));
+    }
+
+    #[test]
+    fn an_issuers_advice_to_wait_longer_is_taken_and_to_wait_less_is_not() {
+        let again_after_h = |wait_h| {
+            let decline = Decline { wait_h, ..Decline::new("51", Remedy::RetryLater) };
+            Failure::new(off_session_payment().id, None, decline, 0, NOW).again_at.as_second() / 3_600
+        };
+        assert_eq!([None, Some(1), Some(96), Some(240)].map(again_after_h), [24, 24, 96, 144]);
     }
 
     #[test]
     fn grace_lasts_three_days() {
-        let grace = Dunning::after(4, Remedy::RetryLater, Timestamp::UNIX_EPOCH);
+        let grace = Dunning::after(&failed(&[("A", Remedy::NewMethod)]), &methods(&["A"]), NOW);
         assert_eq!(grace.due_at().to_string(), "1970-01-04T00:00:00Z");
     }
 }

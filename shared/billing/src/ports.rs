@@ -1,12 +1,15 @@
 //! What the outside world must provide, and nothing more.
 
+use crate::account::{Incoming, VirtualAccount};
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
+use crate::driven::Seen;
 use crate::id::{CustomerId, FamilyId, IdempotencyKey, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
-use crate::outcome::{Outcome, RefundOutcome};
-use crate::payment::{Gateway, Opened, Payment};
+use crate::money::{Currency, Money};
+use crate::outcome::{Outcome, RefundOutcome, Sighting};
+use crate::payment::{Gateway, Opened, Payment, Refund};
 use crate::subscription::{Event, Subscription};
-use crate::wallet::Wallet;
+use crate::wallet::{Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,12 +54,22 @@ pub trait Store: Send + Sync {
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// The payment gateways. Which one is meant, the payment says.
+/// The payment gateways. Which one is meant, the payment or the method says.
 pub trait Gateways: Send + Sync {
     /// Whether the gateway could take `payment` at all: it is configured, knows
     /// the currency and can reach the payer. Asked before anything is recorded;
     /// calls nobody.
     fn accepts(&self, payment: &Payment) -> Result<(), GatewayError>;
+
+    /// What a customer is charged to prove a method that is set up without
+    /// buying: nothing where the gateway can do without, else the least it
+    /// takes, which goes back. Calls nobody.
+    fn setup_amount(&self, gateway: Gateway, currency: Currency) -> Result<Money, GatewayError>;
+
+    /// Whether the gateway answers at all just now. Asked where there is a
+    /// choice, before an attempt is recorded: an attempt that was recorded is
+    /// never left for another gateway because of silence (I-4).
+    fn answers(&self, gateway: Gateway) -> impl Future<Output = bool> + Send;
 
     /// Opens the page, or makes the secret, where the customer pays. Doing so
     /// twice for one payment opens one.
@@ -65,15 +78,35 @@ pub trait Gateways: Send + Sync {
     /// Charges the method of `payment`, under its reference as the key.
     fn charge(&self, payment: &Payment) -> impl Future<Output = Result<Outcome, GatewayError>> + Send;
 
-    /// What became of `payment`, or nothing if the gateway never heard of it.
-    fn find(&self, payment: &Payment) -> impl Future<Output = Result<Option<Outcome>, GatewayError>> + Send;
+    /// What became of `payment`: its outcome and, where money was taken, what
+    /// became of that since. `object` is what a delivery called the thing it
+    /// was about, for gateways that cannot be asked by our reference; it is
+    /// a place to look, and what is found there must name this payment.
+    fn find(
+        &self,
+        payment: &Payment,
+        object: Option<&str>,
+    ) -> impl Future<Output = Result<Sighting, GatewayError>> + Send;
 
     /// Ends a checkout that nobody is to pay any more, if the gateway can, and
     /// says how it stands.
-    fn close(&self, payment: &Payment) -> impl Future<Output = Result<Option<Outcome>, GatewayError>> + Send;
+    fn close(&self, payment: &Payment) -> impl Future<Output = Result<Sighting, GatewayError>> + Send;
 
-    /// Gives back all that `payment` took, once however often it is asked.
-    fn refund(&self, payment: &Payment) -> impl Future<Output = Result<RefundOutcome, GatewayError>> + Send;
+    /// Gives back what `refund` promises of `payment`, once however often it is asked.
+    fn refund(
+        &self,
+        payment: &Payment,
+        refund: &Refund,
+    ) -> impl Future<Output = Result<RefundOutcome, GatewayError>> + Send;
+
+    /// What came in on a virtual account, of any age, oldest first.
+    fn transfers(&self, account: &VirtualAccount) -> impl Future<Output = Result<Vec<Incoming>, GatewayError>> + Send;
+
+    /// How the subscription stands that the gateway itself drives under that id. None: it knows none.
+    fn driven(&self, gateway: Gateway, id: &str) -> impl Future<Output = Result<Option<Seen>, GatewayError>> + Send;
+
+    /// Has the gateway forget a method, if it can. Doing so twice is doing it once.
+    fn forget(&self, method: &Method) -> impl Future<Output = Result<(), GatewayError>> + Send;
 }
 
 /// Wakes workers. A message that is lost or doubled costs time, nothing else.
@@ -100,6 +133,8 @@ pub enum Wanted {
     Subscription { customer: CustomerId },
     Payment { customer: CustomerId, payment: PaymentId },
     Delivery { delivery: DeliveryId },
+    Wallet { customer: CustomerId },
+    Account { customer: CustomerId },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +173,7 @@ pub enum Key {
     History(CustomerId, SubscriptionId, u64, u16),
     Payment(CustomerId, PaymentId),
     Wallet(CustomerId),
+    Account(CustomerId),
     Tokens(CustomerId),
     Usage(CustomerId, MeterId),
     Claim(CustomerId, IdempotencyKey),
@@ -158,6 +194,7 @@ pub enum Record {
     History { customer: CustomerId, subscription: SubscriptionId, version: u64, index: u16, event: Event },
     Payment(Payment),
     Wallet(Wallet),
+    Account(VirtualAccount),
     Tokens(Tokens),
     Usage(MeterUsage),
     Claim(Claim),
@@ -255,6 +292,7 @@ impl Record {
             }
             Self::Payment(it) => Key::Payment(it.customer.clone(), it.id.clone()),
             Self::Wallet(it) => Key::Wallet(it.customer.clone()),
+            Self::Account(it) => Key::Account(it.customer.clone()),
             Self::Tokens(it) => Key::Tokens(it.customer.clone()),
             Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
@@ -274,6 +312,7 @@ impl Record {
             Self::Subscription(it) => Some(it.version),
             Self::Payment(it) => Some(it.version),
             Self::Wallet(it) => Some(it.version),
+            Self::Account(it) => Some(it.version),
             Self::Tokens(it) => Some(it.version),
             Self::Usage(it) => Some(it.version),
             Self::Delivery(it) => Some(it.version),
@@ -294,6 +333,7 @@ impl Record {
             Self::Subscription(it) => Some(&mut it.version),
             Self::Payment(it) => Some(&mut it.version),
             Self::Wallet(it) => Some(&mut it.version),
+            Self::Account(it) => Some(&mut it.version),
             Self::Tokens(it) => Some(&mut it.version),
             Self::Usage(it) => Some(&mut it.version),
             Self::Delivery(it) => Some(&mut it.version),
@@ -329,9 +369,14 @@ impl Record {
             Self::Delivery(it) => {
                 Some((Lane::PaymentRetries, it.due_at()?, Wanted::Delivery { delivery: it.id.clone() }))
             }
+            Self::Wallet(it) => {
+                Some((Lane::PaymentRetries, it.due_at()?, Wanted::Wallet { customer: it.customer.clone() }))
+            }
+            Self::Account(it) => {
+                Some((Lane::PaymentRetries, it.check_at, Wanted::Account { customer: it.customer.clone() }))
+            }
             Self::PastSubscription(_)
             | Self::History { .. }
-            | Self::Wallet(_)
             | Self::Tokens(_)
             | Self::Usage(_)
             | Self::Claim(_)
@@ -354,6 +399,7 @@ impl Record {
             | Self::History { .. }
             | Self::Payment(_)
             | Self::Wallet(_)
+            | Self::Account(_)
             | Self::Tokens(_)
             | Self::Usage(_)
             | Self::Reference(_)
@@ -393,7 +439,7 @@ impl Found {
 
     take! {
         subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
-        payment: Payment(Payment), wallet: Wallet(Wallet), tokens: Tokens(Tokens), claim: Claim(Claim),
+        payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens), claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
     }
@@ -433,6 +479,24 @@ pub enum GatewayError {
 pub struct QueueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 impl Referred {
+    /// Whatever names the account leads to its customer.
+    pub(crate) fn to_account(account: &VirtualAccount) -> Self {
+        Self {
+            gateway: account.gateway,
+            reference: Reference::of_account(account.gateway.as_str(), &account.account.account_number),
+            customer: account.customer.clone(),
+            payment: PaymentId::transfer(&account.customer, 0),
+        }
+    }
+
+    /// Whatever names the subscription, or who pays for it, leads to its customer.
+    pub(crate) fn to_driven(customer: &CustomerId, gateway: Gateway, seen: &Seen) -> [Self; 2] {
+        let name = gateway.as_str();
+        let references = [Reference::of_driven(name, &seen.id), Reference::of_payer(name, &seen.payer)];
+        let payment = PaymentId::driven(customer);
+        references.map(|reference| Self { gateway, reference, customer: customer.clone(), payment: payment.clone() })
+    }
+
     pub fn to(payment: &Payment) -> Self {
         Self {
             gateway: payment.gateway,

@@ -5,14 +5,16 @@
 mod gateways;
 mod store;
 
+use crate::calendar::{Interval, Period};
 use crate::catalog::{Catalogue, Family, Plan};
+use crate::driven::{Seen, Standing};
 use crate::id::{CustomerId, IdempotencyKey, MeterId};
-use crate::payment::{CheckoutMethod, Gateway, Payer, Payment};
+use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Page, Payer, Payment};
 use crate::ports::{Clock, Key, Queue, QueueError, Store, StoreError, Wanted};
 use crate::subscription::{Event, Order, Subscription};
-use crate::wallet::{Card, Method};
+use crate::wallet::{Card, Expiry, Instrument, Method};
 use crate::workflow::{Billing, Checkout};
-use crate::{calendar::Interval, money::Currency, ports::Lane};
+use crate::{money::Currency, ports::Lane};
 use futures::executor::block_on;
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -107,10 +109,32 @@ pub fn order(id: &str) -> Order {
 }
 
 pub fn method(token: &str) -> Method {
-    let card =
-        Card { brand: "visa".to_owned(), last4: "4081".to_owned(), exp_month: 4, exp_year: 2030, fingerprint: None };
+    method_at(Gateway::Paystack, token)
+}
+
+pub fn method_at(gateway: Gateway, token: &str) -> Method {
+    let expires = Expiry::new(2030, 4);
+    let card = Card { brand: "visa".to_owned(), last4: "4081".to_owned(), expires, fingerprint: None };
     let payer = "billing@acme.example".to_owned();
-    Method { gateway: Gateway::Paystack, token: token.to_owned(), payer, card }
+    Method { gateway, token: token.to_owned(), payer, instrument: Instrument::Card(card) }
+}
+
+/// A subscription to `plan` that Stripe drives, in the period that began on 31 January 2025.
+pub fn seen(plan: &str) -> Seen {
+    let order = order(plan);
+    Seen {
+        id: "sub_1".to_owned(),
+        payer: "cus_1".to_owned(),
+        standing: Standing::Running { ends_with_period: false },
+        period: Period { start: instant("2025-01-31T10:00:00Z"), end: instant("2025-02-28T10:00:00Z") },
+        price_id: "price_1".to_owned(),
+        plan: Some(order.plan.id),
+        price: Some(order.price),
+        quantity: 1,
+        attempts: 0,
+        decline: None,
+        method: Some(method_at(Gateway::Stripe, "pm_1")),
+    }
 }
 
 pub fn incomplete() -> Subscription {
@@ -136,10 +160,14 @@ pub fn off_session_payment() -> Payment {
 }
 
 fn checkout_of(subscription: Subscription) -> (Subscription, Payment) {
-    let payer = Payer { email: Some("billing@acme.example".to_owned()), known_as: None };
-    let with = (payer, CheckoutMethod::Checkout, None);
     let now = instant("2025-01-31T10:00:00Z");
-    subscription.checkout(Gateway::Paystack, with, now).unwrap_or_else(|refusal| panic!("{refusal}"))
+    subscription.checkout(page(Gateway::Paystack), now).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+pub fn page(gateway: Gateway) -> Page {
+    let payer = Payer { email: Some("billing@acme.example".to_owned()), known_as: None, holder: None };
+    let (method, return_url) = (CheckoutMethod::Checkout, None);
+    Page { gateway, payer, method, return_url, stays_open: CHECKOUT_STAYS_OPEN }
 }
 
 /// A request of the sample customer to buy `plan` by the month in NGN.
@@ -154,6 +182,7 @@ pub fn request(plan: &str, key: &str) -> Checkout {
         gateway: Gateway::Paystack,
         method: CheckoutMethod::Checkout,
         return_url: None,
+        holder: None,
         key: IdempotencyKey::try_from(key.to_owned()).unwrap_or_else(|error| panic!("{error}")),
         fingerprint: format!("{plan} 1"),
     }

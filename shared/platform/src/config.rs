@@ -9,6 +9,8 @@ pub struct Config {
     pub aws: Aws,
     pub tokens: TokenRules,
     pub gateways: GatewayConfig,
+    /// Where the world reaches our API, without a slash at its end: some gateways are told with each payment.
+    pub public_url: Option<String>,
     /// Where a customer may be sent back to, as origins: `https://app.example.com`.
     pub return_urls: Vec<String>,
     /// Whether time is a record that an admin may move.
@@ -39,6 +41,8 @@ pub struct TokenRules {
 pub struct GatewayConfig {
     pub stripe: GatewayAccess,
     pub paystack: GatewayAccess,
+    pub flitt: GatewayAccess,
+    pub paypal: GatewayAccess,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +72,10 @@ impl Config {
             gateways: GatewayConfig {
                 stripe: GatewayAccess::from_env("STRIPE_SECRET_ARN", "STRIPE_API", "https://api.stripe.com"),
                 paystack: GatewayAccess::from_env("PAYSTACK_SECRET_ARN", "PAYSTACK_API", "https://api.paystack.co"),
+                flitt: GatewayAccess::from_env("FLITT_SECRET_ARN", "FLITT_API", "https://pay.flitt.com"),
+                paypal: GatewayAccess::from_env("PAYPAL_SECRET_ARN", "PAYPAL_API", "https://api-m.paypal.com"),
             },
+            public_url: optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             return_urls: list("RETURN_URLS"),
             test_clock: match required("TEST_CLOCK")?.as_str() {
                 "enabled" => true,
@@ -84,6 +91,8 @@ impl GatewayConfig {
         match gateway {
             Gateway::Stripe => &self.stripe,
             Gateway::Paystack => &self.paystack,
+            Gateway::Flitt => &self.flitt,
+            Gateway::PayPal => &self.paypal,
         }
     }
 }
@@ -97,6 +106,12 @@ impl GatewayAccess {
 /// The address of a work queue, for the one function that sends.
 pub fn queue_url(name: &'static str) -> Result<String, Missing> {
     required(name)
+}
+
+/// The one gateway whose deliveries this function takes in.
+pub fn gateway() -> Result<Gateway, Missing> {
+    let name = required("GATEWAY")?;
+    Gateway::ALL.into_iter().find(|gateway| gateway.as_str() == name).ok_or(Missing("GATEWAY (the name of one)"))
 }
 
 /// The name under which this function was deployed; empty where there is none.

@@ -8,7 +8,7 @@
 //! | [`aws`]         | clients of AWS services over it                                |
 //! | [`dynamodb`]    | records to items; [`dynamodb::keys`] has the chart of the table|
 //! | [`sqs`]         | messages in and out                                            |
-//! | [`gateways`]    | payments to Stripe and Paystack, and their webhooks back       |
+//! | [`gateways`]    | payments to the gateways, and their webhooks back              |
 //! | [`identity`]    | tokens to callers                                              |
 //! | [`return_url`]  | where a customer may be sent back to                           |
 //! | [`clock`]       | the world's time, or a test stack's                            |
@@ -36,7 +36,7 @@ use billing::payment::Gateway;
 use billing::workflow::Billing;
 use clock::StackClock;
 use config::Config;
-use gateways::{Clients, KeySource};
+use gateways::{Clients, KeyStore};
 use http_client::SdkClient;
 use identity::{Caller, Scope};
 use jiff::Timestamp;
@@ -67,8 +67,10 @@ pub fn app() -> Result<App, lambda_http::Error> {
     for gateway in Gateway::ALL {
         let access = config.gateways.of(gateway);
         if let Some(arn) = &access.secret_arn {
-            let keys = KeySource::secret(aws::secrets_manager(&config.aws, &sdk), arn.clone());
-            clients = clients.with(gateway, &access.api, http.clone(), keys);
+            let client = aws::secrets_manager(&config.aws, &sdk);
+            let keys = KeyStore::SecretsManager { client, arn: arn.clone() };
+            let callback = config.public_url.as_ref().map(|url| format!("{url}/webhooks/{}", gateway.as_str()));
+            clients = clients.with(gateway, &access.api, http.clone(), keys, callback);
         }
     }
     Ok(App { billing: Billing::new(table, clients, clock), config, sdk })

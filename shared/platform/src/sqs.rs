@@ -141,7 +141,9 @@ mod tests {
         let handle = |wanted| async move {
             match wanted {
                 Wanted::Subscription { .. } => Ok(()),
-                Wanted::Payment { .. } | Wanted::Delivery { .. } => Err("told to fail"),
+                Wanted::Payment { .. } | Wanted::Delivery { .. } | Wanted::Wallet { .. } | Wanted::Account { .. } => {
+                    Err("told to fail")
+                }
             }
         };
         let response = futures::executor::block_on(each(event(bodies), handle));

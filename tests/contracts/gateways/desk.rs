@@ -1,98 +1,75 @@
-//! A simulator, the adapters that talk to it, and a customer with cards.
+//! A simulator, the adapters that talk to it, and what may be done at the
+//! gateways by others than us.
 
-use crate::samples;
-use billing::outcome::{Outcome, Receipt};
-use billing::payment::{Address, CheckoutMethod, Collection, Gateway, Opened, Payer, Payment, PaymentStatus};
-use billing::ports::Gateways;
-use billing::subscription::Subscription;
-use billing::testing::order;
+use super::payments::{checkout, known, opened_as, settled};
+use super::signing;
+use billing::outcome::{Outcome, Receipt, Sighting};
+use billing::payment::{Gateway, Payment};
+use billing::ports::{GatewayError, Gateways};
 use billing::wallet::Method;
 use gateway_simulator::{Options, Simulator};
-use platform::config::Secret;
-use platform::gateways::{Clients, KeySource, Keys};
+use platform::gateways::{Clients, KeyStore};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const STRIPE_KEY: &str = "sk_test_simulator_stripe";
-pub(crate) const STRIPE_WEBHOOK_SECRET: &str = "whsec_simulator_stripe";
 pub(crate) const STRIPE_VERSION: &str = "2026-10-28.endive";
-pub(crate) const PAYSTACK_KEY: &str = "sk_test_simulator_paystack";
+const PAYSTACK_KEY: &str = "sk_test_simulator_paystack";
+pub(crate) const FLITT_MERCHANT: &str = "1549901";
+pub(crate) const PAYPAL_CLIENT: &str = "client_simulator_paypal";
+const PAYPAL_SECRET: &str = "secret_simulator_paypal";
+
+/// Where PayPal keeps the certificate that its simulator signs with, and whom it comes from.
+pub(crate) const PAYPAL_CERTIFICATE: &str =
+    "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-5117a7e0-70e57000-c0ffee01";
+pub(crate) const PAYPAL_CHAIN: &str = include_str!("../../gateway-simulator/testdata/paypal/chain.pem");
+pub(crate) const PAYPAL_ROOT: &str = include_str!("../../gateway-simulator/testdata/paypal/root.pem");
+
+/// Not on this machine: the simulator takes its own setting instead.
+pub(crate) const CALLBACK: &str = "https://billing.example/webhooks/flitt";
 
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) gateway: Gateway,
     pub(crate) simulator: Simulator,
     pub(crate) clients: Clients,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
-/// A test card, by what it does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Card {
-    Pays,
-    Declines,
-    /// A refund to it takes a while.
-    RefundsPend,
-    /// A refund to it fails after a while.
-    RefundsFail,
+/// What a gateway signs its deliveries with: of PayPal, the id of what they are sent to.
+pub(crate) const fn secret(gateway: Gateway) -> &'static str {
+    match gateway {
+        Gateway::Stripe => "whsec_simulator_stripe",
+        Gateway::Paystack => PAYSTACK_KEY,
+        Gateway::Flitt => "key_simulator_flitt",
+        Gateway::PayPal => "WH-SIMULATOR-PAYPAL",
+    }
 }
 
-/// The adapters, with each gateway's API at an address of its own.
-pub(crate) fn clients(stripe: &str, paystack: &str, http: &reqwest::Client) -> Clients {
-    let given = |secret_key, webhook_secret| {
-        let webhook_secrets = vec![Secret::new(webhook_secret)];
-        KeySource::Given(Arc::new(Keys { secret_key: Secret::new(secret_key), webhook_secrets }))
+/// The keys of a gateway whose deliveries any of `secrets` may have signed, as a secret spells them.
+pub(crate) fn keys(gateway: Gateway, secrets: &[&str]) -> Value {
+    match gateway {
+        Gateway::Stripe => json!({"secret_key": STRIPE_KEY, "webhook_secrets": secrets}),
+        Gateway::Paystack => json!({"secret_key": PAYSTACK_KEY, "webhook_secrets": secrets}),
+        Gateway::Flitt => json!({"merchant_id": FLITT_MERCHANT, "payment_keys": secrets}),
+        Gateway::PayPal => json!({
+            "client_id": PAYPAL_CLIENT, "client_secret": PAYPAL_SECRET, "webhook_ids": secrets,
+            "certificates": {PAYPAL_CERTIFICATE: PAYPAL_CHAIN}, "roots": [PAYPAL_ROOT],
+        }),
+    }
+}
+
+/// The adapters: of each gateway the one whose API is at that path of `url`.
+pub(crate) fn clients(url: &str, http: &reqwest::Client) -> Clients {
+    let with = |clients: Clients, gateway: Gateway| {
+        let (api, keys) = (format!("{url}/{}", gateway.as_str()), keys(gateway, &[secret(gateway)]));
+        clients.with(gateway, &api, http.clone(), KeyStore::given(keys), Some(CALLBACK.to_owned()))
     };
-    Clients::default().with(Gateway::Stripe, stripe, http.clone(), given(STRIPE_KEY, STRIPE_WEBHOOK_SECRET)).with(
-        Gateway::Paystack,
-        paystack,
-        http.clone(),
-        given(PAYSTACK_KEY, PAYSTACK_KEY),
-    )
+    Gateway::ALL.into_iter().fold(Clients::default(), with)
 }
 
 pub(crate) fn http() -> reqwest::Client {
     platform::http_client::client().expect("a client")
-}
-
-/// A checkout on the gateway's page.
-pub(crate) fn checkout(gateway: Gateway) -> Payment {
-    checkout_with(gateway, CheckoutMethod::Checkout)
-}
-
-pub(crate) fn checkout_with(gateway: Gateway, method: CheckoutMethod) -> Payment {
-    let of = samples::customer("acme");
-    let waiting = Subscription::ordering(None, &of, order("estates-professional"), samples::now()).expect("an order");
-    let payer = Payer { email: Some("Billing@acme.example".to_owned()), known_as: None };
-    let with = (payer, method, Some("https://app.example/back?tab=billing".to_owned()));
-    waiting.checkout(gateway, with, samples::now()).expect("a checkout").1
-}
-
-/// The `attempt`th charge of `method` for a renewal.
-pub(crate) fn renewal(method: &Method, attempt: u32) -> Payment {
-    let payment = samples::payment(&samples::customer("acme"), 1, 1, attempt);
-    Payment { gateway: method.gateway, collection: Collection::OffSession { method: method.clone() }, ..payment }
-}
-
-/// `payment` as it is when what was taken must go back.
-pub(crate) fn owed_back(payment: Payment, receipt: Receipt) -> Payment {
-    Payment { status: PaymentStatus::RefundDue { receipt, check_at: samples::now(), tries: 0 }, ..payment }
-}
-
-pub(crate) fn opened_as(mut payment: Payment, address: Opened) -> Payment {
-    if let Collection::Checkout { opened, .. } = &mut payment.collection {
-        *opened = Some(address);
-    }
-    payment
-}
-
-/// The receipt of a success.
-pub(crate) fn receipt(outcome: Option<Outcome>) -> Receipt {
-    match outcome {
-        Some(Outcome::Succeeded { receipt, .. }) => receipt,
-        other => panic!("not a success: {other:?}"),
-    }
 }
 
 impl Desk {
@@ -101,7 +78,7 @@ impl Desk {
         let options = Options { webhook_retries, ..Options::default() };
         let simulator = Simulator::start(options).await.expect("a simulator");
         let http = http();
-        let clients = clients(&simulator.stripe(), &simulator.paystack(), &http);
+        let clients = clients(simulator.url(), &http);
         Self { gateway, simulator, clients, http }
     }
 
@@ -109,80 +86,95 @@ impl Desk {
         self.simulator.admin(command, body).expect("an accepted order");
     }
 
-    /// The next requests of that kind meet `fault`.
-    pub(crate) fn fault(&self, on: &str, fault: &Value, times: u32) {
-        let order = json!({"gateway": self.gateway.as_str(), "on": on, "fault": fault, "times": times});
-        self.admin("faults", &order);
+    /// Changes the settings of the gateway.
+    pub(crate) fn configure(&self, settings: &Value) {
+        self.admin("configure", &json!({ self.gateway.as_str(): settings }));
+    }
+
+    /// The next request of that kind meets `fault`.
+    pub(crate) fn fault(&self, on: &str, fault: &Value) {
+        self.admin("faults", &json!({"gateway": self.gateway.as_str(), "on": on, "fault": fault}));
     }
 
     pub(crate) async fn opened(&self) -> Payment {
-        let payment = checkout(self.gateway);
+        self.open_page(checkout(self.gateway)).await
+    }
+
+    pub(crate) async fn open_page(&self, payment: Payment) -> Payment {
         let opened = self.clients.open(&payment).await.expect("opened");
         opened_as(payment, opened)
     }
 
-    pub(crate) async fn paid(&self) -> Payment {
-        let payment = self.opened().await;
-        assert!(self.visit(&payment, Card::Pays).await.is_ok());
-        payment
+    pub(crate) async fn found(&self, payment: &Payment) -> Outcome {
+        known(self.clients.find(payment, None).await.expect("an answer"))
     }
 
-    /// The customer fills in the page; where it sends them, or the status that says why not.
-    pub(crate) async fn visit(&self, payment: &Payment, card: Card) -> Result<String, u16> {
-        let address = match payment.opened().map(|opened| &opened.at) {
-            Some(Address::CheckoutUrl(url)) => url.clone(),
-            Some(Address::ClientSecret(secret)) => format!("{}/elements/{secret}", self.simulator.stripe()),
-            None => panic!("nothing to visit"),
-        };
-        let form = [("action", "pay"), ("card", self.card(card))];
-        let answer = self.http.post(address).form(&form).send().await.expect("a page");
-        match answer.status().as_u16() {
-            200 | 303 => {
-                let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
-                Ok(location.unwrap_or_default().to_owned())
-            }
-            refused => Err(refused),
+    /// What became of a charge of ours, asked as the workflows ask: by looking,
+    /// and of whom that cannot tell by sending the same request again.
+    pub(crate) async fn became(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
+        match self.clients.find(payment, None).await? {
+            Sighting::Known(outcome) => Ok(outcome),
+            Sighting::CannotTell => self.clients.charge(payment).await,
+            Sighting::NeverHeard => panic!("the gateway never heard of {}", payment.id),
         }
     }
 
-    fn card(&self, card: Card) -> &'static str {
-        match (self.gateway, card) {
-            (Gateway::Stripe, Card::Pays) => "4242424242424242",
-            (Gateway::Stripe, Card::Declines) => "4000000000009995",
-            (Gateway::Stripe, Card::RefundsPend) => "4000000000007726",
-            (Gateway::Stripe, Card::RefundsFail) => "4000000000005126",
-            (Gateway::Paystack, Card::Pays | Card::RefundsPend) => "4084084084084081",
-            (Gateway::Paystack, Card::Declines) => "4084080000670037",
-            (Gateway::Paystack, Card::RefundsFail) => "4084080000671803",
-        }
+    /// A page that was paid, and of which we know.
+    pub(crate) async fn settled(&self) -> Payment {
+        let payment = self.paid().await;
+        let receipt = super::payments::receipt(self.found(&payment).await);
+        settled(payment, receipt)
     }
 
-    /// The card that a customer left by paying.
+    /// The method that a customer left by paying.
     pub(crate) async fn saved(&self) -> Method {
         self.saved_by(&self.paid().await).await
     }
 
     pub(crate) async fn saved_by(&self, payment: &Payment) -> Method {
-        match self.clients.find(payment).await.expect("an answer") {
-            Some(Outcome::Succeeded { method: Some(method), .. }) => method,
-            other => panic!("no method was left: {other:?}"),
+        let outcome = self.found(payment).await;
+        let Outcome::Succeeded { method: Some(method), .. } = outcome else { panic!("no method: {outcome:?}") };
+        method
+    }
+
+    /// The customer, or the bank, takes a method away from us. Flitt's end after three years, and not before.
+    pub(crate) async fn take_away(&self, method: &Method) {
+        let token = &method.token;
+        match self.gateway {
+            Gateway::Stripe => _ = self.post(&format!("/v1/payment_methods/{token}/detach"), &json!({})).await,
+            Gateway::Paystack => {
+                let body = json!({ "authorization_code": token });
+                self.post("/customer/authorization/deactivate", &body).await;
+            }
+            Gateway::Flitt => self.admin("clock", &json!({"advance_seconds": 3 * 366 * 86_400})),
+            Gateway::PayPal => self.admin("paypal/remove-token", &json!({ "token": token })),
         }
     }
 
-    /// The customer takes their card back.
-    pub(crate) async fn take_away(&self, method: &Method) {
-        let request = match self.gateway {
-            Gateway::Stripe => {
-                let url = format!("{}/v1/payment_methods/{}/detach", self.simulator.stripe(), method.token);
-                self.http.post(url).bearer_auth(STRIPE_KEY).header("stripe-version", STRIPE_VERSION)
+    /// Someone gives money back on the gateway's own pages.
+    pub(crate) async fn refund_by_hand(&self, payment: &Payment, receipt: &Receipt, minor: i64) {
+        let id = &receipt.id;
+        match self.gateway {
+            Gateway::Stripe => _ = self.post("/v1/refunds", &json!({"payment_intent": id, "amount": minor})).await,
+            Gateway::Paystack => _ = self.post("/refund", &json!({"transaction": id, "amount": minor})).await,
+            Gateway::Flitt => {
+                let currency = payment.amount.currency;
+                let body = json!({"order_id": payment.reference, "amount": minor.to_string(), "currency": currency});
+                self.post("/api/reverse/order_id", &body).await;
             }
-            Gateway::Paystack => {
-                let url = format!("{}/customer/authorization/deactivate", self.simulator.paystack());
-                let body = json!({"authorization_code": method.token});
-                self.http.post(url).bearer_auth(PAYSTACK_KEY).json(&body)
+            Gateway::PayPal => {
+                let value = format!("{}.{:02}", minor / 100, minor % 100);
+                let amount = json!({"currency_code": payment.amount.currency, "value": value});
+                self.post(&format!("/v2/payments/captures/{id}/refund"), &json!({ "amount": amount })).await;
             }
-        };
-        assert!(request.send().await.expect("an answer").status().is_success());
+        }
+        self.admin("clock", &json!({"advance_seconds": 10}));
+    }
+
+    /// The customer's bank takes a payment up, or decides: `open`, `won`, `lost`.
+    pub(crate) fn dispute(&self, payment: &Payment, outcome: &str) {
+        let order = json!({"gateway": self.gateway.as_str(), "reference": payment.reference, "outcome": outcome});
+        self.admin("dispute", &order);
     }
 
     /// What the simulator's own books say was taken under the payment's reference.
@@ -196,20 +188,54 @@ impl Desk {
         self.books("refunds", payment)
     }
 
-    fn books(&self, part: &str, payment: &Payment) -> Vec<Value> {
+    pub(crate) fn books(&self, part: &str, payment: &Payment) -> Vec<Value> {
         let books = self.simulator.books();
         let lines = books[part].as_array().cloned().unwrap_or_default();
         lines.into_iter().filter(|line| line["reference"] == payment.reference.as_str()).collect()
     }
 
-    /// What the gateway's own API answers.
-    pub(crate) async fn look(&self, path: &str) -> Value {
-        let (api, key) = match self.gateway {
-            Gateway::Stripe => (self.simulator.stripe(), STRIPE_KEY),
-            Gateway::Paystack => (self.simulator.paystack(), PAYSTACK_KEY),
+    /// Posts to the gateway's own API, with the merchant's keys and in its format.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(self.url(path));
+        let request = match self.gateway {
+            Gateway::Stripe => {
+                let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let fields: Vec<_> =
+                    body.as_object().into_iter().flatten().map(|(name, value)| (name, text(value))).collect();
+                self.authorized(request).await.form(&fields)
+            }
+            Gateway::Flitt => request.json(&json!({ "request": signing::flitt_request(body) })),
+            Gateway::Paystack | Gateway::PayPal => self.authorized(request).await.json(body),
         };
-        let request = self.http.get(format!("{api}{path}")).bearer_auth(key);
-        let answer = request.header("stripe-version", STRIPE_VERSION).send().await.expect("an answer");
-        answer.json().await.expect("JSON")
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status();
+        let said: Value = answer.json().await.unwrap_or_default();
+        assert!(status.is_success(), "{path}: {status} {said}");
+        assert_ne!(said["response"]["response_status"], "failure", "{path}: {said}");
+        said
+    }
+
+    /// What the gateway's own API shows.
+    pub(crate) async fn look(&self, path: &str) -> Value {
+        let request = self.authorized(self.http.get(self.url(path))).await;
+        request.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{}{path}", self.simulator.url(), self.gateway.as_str())
+    }
+
+    async fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self.gateway {
+            Gateway::Stripe => request.bearer_auth(STRIPE_KEY).header("stripe-version", STRIPE_VERSION),
+            Gateway::Paystack => request.bearer_auth(PAYSTACK_KEY),
+            Gateway::Flitt => request,
+            Gateway::PayPal => {
+                let grant = self.http.post(self.url("/v1/oauth2/token")).basic_auth(PAYPAL_CLIENT, Some(PAYPAL_SECRET));
+                let granted = grant.form(&[("grant_type", "client_credentials")]).send().await.expect("an answer");
+                let granted: Value = granted.json().await.expect("JSON");
+                request.bearer_auth(granted["access_token"].as_str().expect("a token"))
+            }
+        }
     }
 }

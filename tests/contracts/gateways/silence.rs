@@ -1,11 +1,13 @@
 //! When nobody answers, nothing is known: not that it happened, not that it did not.
 
-use super::desk::{Desk, receipt, renewal};
-use billing::outcome::Outcome;
+use super::desk::{Desk, clients, http};
+use super::payments::{known, receipt, renewal};
+use super::wire::{Reply, Server};
+use billing::outcome::{Outcome, Sighting};
 use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 promises![
     f4_a_charge_that_was_made_and_not_answered_is_found,
@@ -15,6 +17,7 @@ promises![
     f5_a_charge_that_lands_later_is_one_charge,
     f7_a_charge_is_found_when_its_key_is_forgotten,
     a_lookup_that_is_not_answered_says_nothing,
+    whoever_is_there_answers,
 ];
 
 fn timeout(kind: &str) -> Value {
@@ -26,52 +29,62 @@ async fn unanswered(desk: &Desk, payment: &Payment) {
     assert!(matches!(answer, Err(GatewayError::NoAnswer(_))), "{answer:?}");
 }
 
+async fn is_unknown(desk: &Desk, payment: &Payment) {
+    let sighting = desk.clients.find(payment, None).await.expect("an answer");
+    assert!(matches!(sighting, Sighting::NeverHeard | Sighting::CannotTell), "{sighting:?}");
+    assert!(desk.charges(payment).is_empty());
+}
+
+/// What a delivery would call it: PayPal's order.
+fn object(desk: &Desk, payment: &Payment) -> Option<String> {
+    let charge = desk.charges(payment).pop()?;
+    (desk.gateway == Gateway::PayPal).then(|| charge["payment"].as_str().map(str::to_owned))?
+}
+
 async fn f4_a_charge_that_was_made_and_not_answered_is_found(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &timeout("timeout_after"), 1);
+    desk.fault("off_session", &timeout("timeout_after"));
     unanswered(desk, &payment).await;
-    assert_eq!(receipt(desk.clients.find(&payment).await.expect("an answer")).amount, payment.amount);
+    assert_eq!(receipt(desk.became(&payment).await.expect("an answer")).amount, payment.amount);
     // Also whoever does not look first takes nothing twice.
-    assert_eq!(receipt(Some(desk.clients.charge(&payment).await.expect("an answer"))).amount, payment.amount);
+    assert_eq!(receipt(desk.clients.charge(&payment).await.expect("an answer")).amount, payment.amount);
     assert_eq!(desk.charges(&payment).len(), 1);
 }
 
 async fn f4_a_charge_that_was_lost_is_unknown_and_made_when_sent_again(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &timeout("timeout_before"), 1);
+    desk.fault("off_session", &timeout("timeout_before"));
     unanswered(desk, &payment).await;
-    assert_eq!(desk.clients.find(&payment).await.expect("an answer"), None);
-    assert!(desk.charges(&payment).is_empty());
-    assert_eq!(receipt(Some(desk.clients.charge(&payment).await.expect("an answer"))).amount, payment.amount);
+    is_unknown(desk, &payment).await;
+    assert_eq!(receipt(desk.clients.charge(&payment).await.expect("an answer")).amount, payment.amount);
     assert_eq!(desk.charges(&payment).len(), 1);
 }
 
 async fn f33_a_server_error_before_the_charge_never_leads_to_two(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &json!({"kind": "error_500"}), 1);
+    desk.fault("off_session", &json!({"kind": "error_500"}));
     unanswered(desk, &payment).await;
-    assert_eq!(desk.clients.find(&payment).await.expect("an answer"), None);
-    match desk.gateway {
+    is_unknown(desk, &payment).await;
+    if desk.gateway == Gateway::Stripe {
         // Stripe answers a key's first 500 again, for a day; it stays unknown.
-        Gateway::Stripe => {
-            unanswered(desk, &payment).await;
-            assert!(desk.charges(&payment).is_empty());
-        }
-        Gateway::Paystack => {
-            assert_eq!(receipt(Some(desk.clients.charge(&payment).await.expect("an answer"))).amount, payment.amount);
-            assert_eq!(desk.charges(&payment).len(), 1);
-        }
+        unanswered(desk, &payment).await;
+        assert!(desk.charges(&payment).is_empty());
+        return;
     }
+    assert_eq!(receipt(desk.clients.charge(&payment).await.expect("an answer")).amount, payment.amount);
+    assert_eq!(desk.charges(&payment).len(), 1);
 }
 
 async fn f33_a_server_error_after_the_charge_never_leads_to_two(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &json!({"kind": "error_500_after"}), 1);
+    desk.fault("off_session", &json!({"kind": "error_500_after"}));
     unanswered(desk, &payment).await;
-    assert_eq!(receipt(desk.clients.find(&payment).await.expect("an answer")).amount, payment.amount);
+    assert_eq!(receipt(desk.became(&payment).await.expect("an answer")).amount, payment.amount);
     match (desk.gateway, desk.clients.charge(&payment).await) {
         (Gateway::Stripe, Err(GatewayError::NoAnswer(_))) => {}
-        (Gateway::Paystack, Ok(outcome)) => assert_eq!(receipt(Some(outcome)).amount, payment.amount),
+        (Gateway::Paystack | Gateway::Flitt | Gateway::PayPal, Ok(outcome)) => {
+            assert_eq!(receipt(outcome).amount, payment.amount);
+        }
         (_, other) => panic!("{other:?}"),
     }
     assert_eq!(desk.charges(&payment).len(), 1);
@@ -79,36 +92,80 @@ async fn f33_a_server_error_after_the_charge_never_leads_to_two(desk: &Desk) {
 
 async fn f5_a_charge_that_lands_later_is_one_charge(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &json!({"kind": "delay", "ms": 150}), 1);
+    desk.fault("off_session", &json!({"kind": "delay", "ms": 150}));
     let impatient = tokio::time::timeout(Duration::from_millis(50), desk.clients.charge(&payment)).await;
     assert!(impatient.is_err(), "it was given up");
     for _ in 0..500 {
-        match desk.clients.find(&payment).await.expect("an answer") {
-            Some(Outcome::Succeeded { .. }) => break,
+        match desk.clients.find(&payment, None).await.expect("an answer") {
+            Sighting::Known(Outcome::Succeeded { .. }) | Sighting::CannotTell => break,
             // Asked too early: nobody can know yet.
-            None | Some(Outcome::Pending(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Some(other) => panic!("{other:?}"),
+            Sighting::NeverHeard | Sighting::Known(Outcome::Pending(_)) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            other @ Sighting::Known(Outcome::Declined(_) | Outcome::Expired) => panic!("{other:?}"),
         }
     }
-    assert_eq!(receipt(Some(desk.clients.charge(&payment).await.expect("an answer"))).amount, payment.amount);
+    // One under that name is under way: PayPal says so until it is done.
+    for _ in 0..500 {
+        match desk.clients.charge(&payment).await {
+            Ok(outcome) => {
+                assert_eq!(receipt(outcome).amount, payment.amount);
+                break;
+            }
+            Err(GatewayError::NoAnswer(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(other) => panic!("{other}"),
+        }
+    }
     assert_eq!(desk.charges(&payment).len(), 1);
 }
 
-/// Past that day only the lookup protects: it does not depend on the key.
+/// Past that day only the lookup protects: it does not depend on the key. PayPal's depends on a delivery.
 async fn f7_a_charge_is_found_when_its_key_is_forgotten(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
-    desk.fault("off_session", &timeout("timeout_after"), 1);
+    desk.fault("off_session", &timeout("timeout_after"));
     unanswered(desk, &payment).await;
+    let object = object(desk, &payment);
     desk.admin("forget-keys", &json!({}));
     desk.admin("clock", &json!({"advance_seconds": 3 * 86_400}));
-    assert_eq!(receipt(desk.clients.find(&payment).await.expect("an answer")).amount, payment.amount);
+    let sighting = desk.clients.find(&payment, object.as_deref()).await.expect("an answer");
+    assert_eq!(receipt(known(sighting)).amount, payment.amount);
 }
 
 async fn a_lookup_that_is_not_answered_says_nothing(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);
     desk.clients.charge(&payment).await.expect("an answer");
+    let object = object(desk, &payment);
     for fault in [timeout("timeout_before"), json!({"kind": "error_500"})] {
-        desk.fault("find", &fault, 1);
-        assert!(matches!(desk.clients.find(&payment).await, Err(GatewayError::NoAnswer(_))));
+        desk.fault("find", &fault);
+        let answer = desk.clients.find(&payment, object.as_deref()).await;
+        assert!(matches!(answer, Err(GatewayError::NoAnswer(_))), "{answer:?}");
     }
+}
+
+async fn whoever_is_there_answers(desk: &Desk) {
+    assert!(desk.clients.answers(desk.gateway).await);
+    for (reply, there) in [
+        (Reply::Text(200, "{}".to_owned()), true),
+        (Reply::Status(401), true),
+        (Reply::Status(404), true),
+        (Reply::Status(429), true),
+        (Reply::Status(500), false),
+        (Reply::Status(503), false),
+    ] {
+        // PayPal is asked with a token, which is one question more.
+        let behind = match desk.gateway {
+            Gateway::PayPal => Reply::Granting(Box::new(reply.clone())),
+            Gateway::Stripe | Gateway::Paystack | Gateway::Flitt => reply.clone(),
+        };
+        let server = Server::start(behind).await;
+        assert_eq!(clients(&server.url, &http()).answers(desk.gateway).await, there, "{reply:?}");
+        assert_eq!(server.sent().len(), 1 + usize::from(desk.gateway == Gateway::PayPal));
+    }
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    assert!(!clients(&url, &http()).answers(desk.gateway).await);
+    let (mute, began) = (Server::start(Reply::Never).await, Instant::now());
+    assert!(!clients(&mute.url, &http()).answers(desk.gateway).await);
+    assert!(began.elapsed() < Duration::from_secs(3), "whoever waits for a choice does not wait long");
 }

@@ -33,6 +33,10 @@ pub(crate) enum Reply {
     Status(u16),
     /// That status, and that body, called JSON.
     Text(u16, String),
+    /// The same, called a page.
+    Page(u16, String),
+    /// PayPal's token to whoever asks for one, and to all else that.
+    Granting(Box<Reply>),
     /// Go there.
     Redirect(u16, String),
     /// So many bytes, and then more of them.
@@ -46,6 +50,13 @@ pub(crate) enum Reply {
     Forwarded {
         to: String,
         with: reqwest::Client,
+    },
+    /// The same, with the first of these texts in it turned into the second.
+    Altered {
+        to: String,
+        with: reqwest::Client,
+        from: String,
+        into: String,
     },
 }
 
@@ -96,6 +107,17 @@ async fn serve(State(serving): State<Serving>, request: Request) -> Response {
     let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let sent = Sent { method: head.method, path, headers: head.headers, body };
     serving.sent.lock().unwrap_or_else(PoisonError::into_inner).push(sent.clone());
+    if let Reply::Granting(reply) = serving.reply {
+        let asked = sent.path.ends_with("/v1/oauth2/token");
+        return answer(if asked { Reply::Text(200, GRANT.to_owned()) } else { *reply }, sent).await;
+    }
+    answer(serving.reply, sent).await
+}
+
+/// What PayPal's other calls are made with.
+const GRANT: &str = r#"{"access_token":"A21AA","token_type":"Bearer","expires_in":32400}"#;
+
+async fn answer(reply: Reply, sent: Sent) -> Response {
     let json = [("content-type", "application/json")];
     let pieces = |piece: &'static [u8], every: Duration| {
         stream::unfold((), move |()| async move {
@@ -103,9 +125,10 @@ async fn serve(State(serving): State<Serving>, request: Request) -> Response {
             Some((Ok::<_, std::io::Error>(piece), ()))
         })
     };
-    match serving.reply {
+    match reply {
         Reply::Status(status) => code(status).into_response(),
         Reply::Text(status, text) => (code(status), json, text).into_response(),
+        Reply::Page(status, text) => (code(status), [("content-type", "text/html")], text).into_response(),
         Reply::Redirect(status, to) => (code(status), [("location", to)]).into_response(),
         Reply::Endless => (json, Body::from_stream(pieces(&[b' '; 64 * 1024], Duration::ZERO))).into_response(),
         Reply::Drip => (json, Body::from_stream(pieces(b" ", Duration::from_millis(20)))).into_response(),
@@ -113,19 +136,25 @@ async fn serve(State(serving): State<Serving>, request: Request) -> Response {
             let half = [Ok(r#"{"status": true, "data": {"#), Err(std::io::Error::other("gone"))];
             (json, Body::from_stream(stream::iter(half))).into_response()
         }
-        Reply::Never => std::future::pending().await,
-        Reply::Forwarded { to, with } => forward(&to, &with, sent).await,
+        Reply::Never | Reply::Granting(_) => std::future::pending().await,
+        Reply::Forwarded { to, with } => {
+            let (status, body) = forward(&to, &with, sent).await;
+            (status, json, body).into_response()
+        }
+        Reply::Altered { to, with, from, into } => {
+            let (status, body) = forward(&to, &with, sent).await;
+            let text = String::from_utf8(body.to_vec()).expect("text");
+            (status, json, text.replacen(&from, &into, 1)).into_response()
+        }
     }
 }
 
-async fn forward(to: &str, with: &reqwest::Client, sent: Sent) -> Response {
+pub(crate) async fn forward(to: &str, with: &reqwest::Client, sent: Sent) -> (StatusCode, Bytes) {
     let mut headers = sent.headers;
     headers.remove("host");
     let request = with.request(sent.method, format!("{to}{}", sent.path)).headers(headers).body(sent.body);
     let answer = request.send().await.expect("an answer");
-    let status = answer.status();
-    let body = answer.bytes().await.expect("a body");
-    (status, [("content-type", "application/json")], body).into_response()
+    (answer.status(), answer.bytes().await.expect("a body"))
 }
 
 fn code(status: u16) -> StatusCode {

@@ -1,14 +1,18 @@
 //! Random sequences of requests: both stores answer each the same.
 
 use super::sorted;
+use crate::samples::payments::{paid, payment, payment_id};
 use crate::samples::{
-    active, claim, customer, delivery, later, meter_name, past_due, payment, payment_id, stored_plan, tokens, usage,
+    account, active, claim, customer, delivery, later, leaving, meter_name, past_due, stored_plan, tokens, usage,
     wallet,
 };
-use billing::payment::{Payment, PaymentStatus};
+use billing::account::VirtualAccount;
+use billing::outcome::{Decline, Remedy};
+use billing::payment::{Paid, Payment, PaymentStatus};
 use billing::ports::{Lane, Record, Referred, Store, StoreError, StoredFamily, TestClock, Wanted, Write};
 use billing::subscription::{Event, Subscription};
 use billing::testing::{MemoryStore, family, plan};
+use billing::wallet::Wallet;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -47,8 +51,8 @@ enum Told {
 }
 
 const CUSTOMERS: [&str; 2] = ["acme", "auth0|acme"];
-const AGES: [(u32, u32, u32); 5] = [(1, 0, 1), (1, 9, 1), (1, 10, 1), (1, 10, 2), (2, 0, 1)];
-const OF_CUSTOMER: usize = 6 + AGES.len();
+const AGES: [(u32, u32, u32); 6] = [(0, 1, 1), (1, 0, 1), (1, 9, 1), (1, 10, 1), (1, 10, 2), (2, 0, 1)];
+const OF_CUSTOMER: usize = 7 + AGES.len();
 const SUBJECTS: usize = CUSTOMERS.len() * OF_CUSTOMER + 7;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -84,24 +88,21 @@ fn record(subject: Subject, content: Content, version: u64) -> Record {
         1 => Record::Tokens(billing::ports::Tokens { version, ..tokens(&of, number) }),
         2 => Record::Usage(billing::ports::MeterUsage { version, ..usage(&of, "estates", number) }),
         3 => Record::Claim(claim(&of, "k")),
-        4 => Record::Wallet(billing::wallet::Wallet { version, ..wallet(&of) }),
-        5 => {
+        4 if content.is_multiple_of(2) => Record::Wallet(Wallet { version, ..leaving(&of, &[9, seconds]) }),
+        4 => Record::Wallet(Wallet { version, ..wallet(&of) }),
+        5 => Record::Account(VirtualAccount { version, ..account(&of, seconds) }),
+        6 => {
             let subscription = billing::id::SubscriptionId::nth(&of, 1);
             Record::History { customer: of, subscription, version: 2, index: 0, event: Event::CancellationScheduled }
         }
         payment_of => {
-            let (number, period, attempt) = AGES[payment_of - 6];
+            let (number, period, attempt) = AGES[payment_of - 7];
             let payment = Payment { version, ..payment(&of, number, period, attempt) };
+            let check_at = Some(later(seconds));
             let status = match content % 4 {
                 3 => PaymentStatus::Expired { at: later(0) },
-                _ => PaymentStatus::Failed {
-                    decline: billing::outcome::Decline {
-                        code: "c".to_owned(),
-                        remedy: billing::outcome::Remedy::RetryLater,
-                    },
-                    check_at: Some(later(seconds)),
-                    tries: 1,
-                },
+                2 => PaymentStatus::Paid(Paid { look_at: check_at, ..paid() }),
+                _ => PaymentStatus::Failed { decline: Decline::new("c", Remedy::RetryLater), check_at, tries: 1 },
             };
             Record::Payment(Payment { status, ..payment })
         }
@@ -169,7 +170,7 @@ async fn answer(store: &impl Store, step: Step) -> Told {
 #[test]
 fn both_stores_answer_every_sequence_alike() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[41; 32]);
     let seen = std::cell::RefCell::new([0_u32; 3]);
     let outcome = TestRunner::new_with_rng(config, rng).run(&steps(), |steps| {

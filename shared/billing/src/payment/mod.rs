@@ -1,53 +1,36 @@
 //! One attempt to collect one amount.
 //!
 //! ```text
-//!            succeeded                     not ours to keep        given back
-//!  Pending ─────────────▶ Succeeded      ┌───────────────▶ RefundDue ───────▶ Refunded
-//!   │ │ └─ declined ─▶ Failed ─┐         │
-//!   │ └── ended unpaid ▶ Expired ┼─ succeeded after all ─┤
-//!   └──── no answer for days ▶ Unresolved ─┘             └──▶ Succeeded
+//!            succeeded
+//!  Pending ─────────────────────▶ Paid: kept, refunded in parts or whole, disputed
+//!   │ │ └─ declined ─▶ Failed ─┐   ▲
+//!   │ └── ended unpaid ▶ Expired ┼─┘ succeeded after all
+//!   └──── no answer for days ▶ Unresolved
 //! ```
 //!
 //! Success dominates: answers arrive late, twice and out of order, and whatever
 //! the order, the payment ends the same. Silence is never failure: only the
-//! gateway's own word about this very reference is.
+//! gateway's own word about this very reference is. What becomes of the money
+//! afterwards is [`Paid`]'s to say.
 
+mod collection;
+mod gateway;
+mod paid;
+
+use crate::account::Incoming;
 use crate::calendar::Interval;
 use crate::dunning::{after, days};
 use crate::id::{CustomerId, PaymentId, PlanId, Reference};
 use crate::money::Money;
-use crate::outcome::{Decline, Outcome, Receipt, Remedy, Stage};
+use crate::outcome::{Aftermath, Decline, DisputeStanding, Outcome, Receipt, Remedy, Stage};
 use crate::subscription::{Fact, Order};
 use crate::wallet::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gateway {
-    Stripe,
-    Paystack,
-}
-
-impl Gateway {
-    pub const ALL: [Self; 2] = [Self::Stripe, Self::Paystack];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stripe => "stripe",
-            Self::Paystack => "paystack",
-        }
-    }
-
-    /// How long after an attempt was first sent the gateway still knows that
-    /// sending it again is the same attempt. Past it we only ask.
-    const fn remembers_for(self) -> SignedDuration {
-        match self {
-            Self::Stripe => SignedDuration::from_hours(23), // keys live at least a day; an hour to spare
-            Self::Paystack => SignedDuration::MAX,          // a reference is unique for ever
-        }
-    }
-}
+pub use collection::{Address, BankAccount, CheckoutMethod, Collection, Holder, Opened, Payer, Transfer};
+pub use gateway::Gateway;
+pub use paid::{Paid, Refund, RefundReason, RefundRefusal, RefundStatus, Standing};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
@@ -55,9 +38,8 @@ pub struct Payment {
     pub customer: CustomerId,
     /// What the gateway knows it by.
     pub reference: Reference,
-    pub plan: PlanId,
-    pub interval: Interval,
-    pub quantity: u32,
+    /// None: nothing is bought; a payment method is set up.
+    pub bought: Option<Bought>,
     pub amount: Money,
     pub gateway: Gateway,
     pub collection: Collection,
@@ -67,55 +49,18 @@ pub struct Payment {
     pub version: u64,
 }
 
-/// Who makes the payment happen.
+/// What a payment pays for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "collection", rename_all = "snake_case")]
-pub enum Collection {
-    /// The customer, on a page.
-    Checkout {
-        /// What is bought if it is paid.
-        order: Box<Order>,
-        payer: Payer,
-        method: CheckoutMethod,
-        return_url: Option<String>,
-        /// Where the customer pays, once the gateway has said so.
-        opened: Option<Opened>,
-        expires_at: Timestamp,
-    },
-    /// We do, with a method the customer left for that.
-    OffSession { method: Method },
+pub struct Bought {
+    pub plan: PlanId,
+    pub interval: Interval,
+    pub quantity: u32,
 }
 
-/// Who pays, as the gateway is to know them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Payer {
-    pub email: Option<String>,
-    /// The gateway's own name for them, from an earlier payment.
-    pub known_as: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckoutMethod {
-    /// The gateway's hosted page.
-    Checkout,
-    /// A secret that the SaaS's own page confirms with the gateway's script.
-    ClientSecret,
-}
-
-/// A checkout as the gateway opened it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opened {
-    /// The gateway's name for it.
-    pub id: String,
-    pub at: Address,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Address {
-    CheckoutUrl(String),
-    ClientSecret(String),
+impl Bought {
+    fn of(order: &Order) -> Self {
+        Self { plan: order.plan.id.clone(), interval: order.price.interval, quantity: order.quantity }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,25 +87,31 @@ pub enum PaymentStatus {
     Unresolved {
         since: Timestamp,
     },
-    Succeeded {
-        receipt: Receipt,
-        at: Timestamp,
-    },
-    /// Taken, and not ours to keep: to be given back.
-    RefundDue {
-        receipt: Receipt,
-        check_at: Timestamp,
-        tries: u32,
-    },
-    Refunded {
-        receipt: Receipt,
-        refund: String,
-        at: Timestamp,
-    },
+    Paid(Paid),
 }
 
-/// How long a customer may take to pay.
-const CHECKOUT_STAYS_OPEN: SignedDuration = SignedDuration::from_hours(24);
+/// How a customer is to pay.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub gateway: Gateway,
+    pub payer: Payer,
+    pub method: CheckoutMethod,
+    pub return_url: Option<String>,
+    pub stays_open: SignedDuration,
+}
+
+/// The receipt of a payment that was paid with what had come in by transfer.
+pub const BY_TRANSFER: &str = "by_transfer";
+
+/// How long a customer may take to pay for something new.
+pub const CHECKOUT_STAYS_OPEN: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long a transfer is waited for; one that comes later still counts.
+pub const TRANSFER_AWAITED: SignedDuration = days(5);
+
+/// How long a customer may take to pay what they owe. No charge is tried
+/// meanwhile, so it is short.
+pub const RECOVERY_STAYS_OPEN: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long we keep asking before a person must look.
 const ASKED_FOR_AT_MOST: SignedDuration = days(6);
@@ -171,9 +122,6 @@ const ABANDONED_AFTER: SignedDuration = days(2);
 /// And how often it must have been looked for: a clock that jumps by days must
 /// not make the first look the last. Eight looks take most of a day.
 const LOOKS_BEFORE_GIVING_UP: u32 = 8;
-
-/// With the waits between them, some six days.
-const LOOKS_BEFORE_A_REFUND_IS_STUCK: u32 = 28;
 
 /// How long a request to the gateway may still be running in another process.
 const A_REQUEST_RUNS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
@@ -188,18 +136,17 @@ impl Payment {
     pub(crate) fn checkout(
         id: PaymentId,
         customer: CustomerId,
-        order: Order,
+        order: Option<Order>,
         amount: Money,
-        gateway: Gateway,
-        with: (Payer, CheckoutMethod, Option<String>),
+        page: Page,
         now: Timestamp,
     ) -> Self {
-        let (payer, method, return_url) = with;
-        let summary = (order.plan.id.clone(), order.price.interval, order.quantity);
-        let expires_at = after(now, CHECKOUT_STAYS_OPEN);
-        let order = Box::new(order);
+        let Page { gateway, payer, method, return_url, stays_open } = page;
+        let bought = order.as_ref().map(Bought::of);
+        let expires_at = after(now, stays_open);
+        let order = order.map(Box::new);
         let collection = Collection::Checkout { order, payer, method, return_url, opened: None, expires_at };
-        Self::begin(id, customer, summary, amount, gateway, collection, now)
+        Self::begin(id, customer, bought, amount, gateway, collection, now)
     }
 
     /// An attempt that we make ourselves, with `method`.
@@ -211,14 +158,39 @@ impl Payment {
         method: Method,
         now: Timestamp,
     ) -> Self {
-        let summary = (order.plan.id.clone(), order.price.interval, order.quantity);
-        Self::begin(id, customer, summary, amount, method.gateway, Collection::OffSession { method }, now)
+        let bought = Some(Bought::of(order));
+        Self::begin(id, customer, bought, amount, method.gateway, Collection::OffSession { method }, now)
+    }
+
+    /// Money that came in: it is here, and nothing is waited for.
+    pub(crate) fn received(
+        id: PaymentId,
+        customer: CustomerId,
+        gateway: Gateway,
+        incoming: Incoming,
+        now: Timestamp,
+    ) -> Self {
+        let Incoming { reference, receipt, sender, .. } = incoming;
+        let named = Reference::of_transfer(gateway.as_str(), &reference);
+        let (amount, collection) = (receipt.amount, Collection::Transfer(Transfer { reference, sender }));
+        let begun = Self::begin(id, customer, None, amount, gateway, collection, now);
+        let status = PaymentStatus::Paid(Paid::now(receipt, Aftermath::default(), true, now));
+        Self { reference: named, status, ..begun }
+    }
+
+    /// The payment settled with money that is here already. The gateway is not asked about it: it never heard of it.
+    #[must_use]
+    pub(crate) fn paid_by_transfer(self, now: Timestamp) -> Option<(Self, Vec<Fact>)> {
+        let receipt = Receipt { id: BY_TRANSFER.to_owned(), amount: self.amount };
+        let outcome = Outcome::Succeeded { receipt, aftermath: Aftermath::default(), method: None };
+        let (paid, facts) = self.settle(outcome, now)?;
+        Some((paid.with_paid(Paid::never_looked), facts))
     }
 
     fn begin(
         id: PaymentId,
         customer: CustomerId,
-        (plan, interval, quantity): (PlanId, Interval, u32),
+        bought: Option<Bought>,
         amount: Money,
         gateway: Gateway,
         collection: Collection,
@@ -227,43 +199,41 @@ impl Payment {
         let reference = id.reference(&customer);
         let stage = match collection {
             Collection::Checkout { .. } => Stage::Pending,
-            Collection::OffSession { .. } => Stage::Processing,
+            Collection::OffSession { .. } | Collection::Transfer(_) => Stage::Processing,
         };
         let status = PaymentStatus::Pending { stage, check_at: after(now, backoff(0)), tries: 0 };
-        Self {
-            id,
-            customer,
-            reference,
-            plan,
-            interval,
-            quantity,
-            amount,
-            gateway,
-            collection,
-            created_at: now,
-            status,
-            version: 0,
-        }
+        Self { id, customer, reference, bought, amount, gateway, collection, created_at: now, status, version: 0 }
     }
 
     /// Takes in the gateway's answer: the payment and what it means for the
     /// subscription, or nothing if it tells us nothing new.
     #[must_use]
-    pub fn settle(self, outcome: Outcome, now: Timestamp) -> Option<(Self, Option<Fact>)> {
-        use PaymentStatus::{Expired, Failed, Pending, RefundDue, Refunded, Succeeded, Unresolved};
+    pub fn settle(self, outcome: Outcome, now: Timestamp) -> Option<(Self, Vec<Fact>)> {
+        use PaymentStatus::{Expired, Failed, Paid, Pending, Unresolved};
 
         match (&self.status, outcome) {
-            (Succeeded { .. } | RefundDue { .. } | Refunded { .. }, _) => None,
+            (Paid(paid), Outcome::Succeeded { aftermath, method, .. }) => {
+                let names_method = !paid.method_known && method.is_some();
+                let heard = paid.heard(aftermath).or_else(|| names_method.then(|| paid.clone()))?;
+                // What is not ours to keep pays for nothing: that it is disputed changes nothing either.
+                let facts = match paid.is_owed_back() {
+                    true => vec![],
+                    false => self.disputed_facts(paid.dispute().map(|it| it.standing), &heard.aftermath),
+                };
+                let heard = self::Paid { method_known: heard.method_known || method.is_some(), ..heard };
+                Some((Self { status: Paid(heard), ..self }, facts))
+            }
+            (Paid(_), Outcome::Pending(_) | Outcome::Declined(_) | Outcome::Expired) => None,
             (
                 Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },
-                Outcome::Succeeded { receipt, .. },
-            ) => Some(self.paid(receipt, now)),
+                Outcome::Succeeded { receipt, aftermath, method },
+            ) => self.succeeded(receipt, aftermath, method.is_some(), now),
             (Pending { .. } | Unresolved { .. }, Outcome::Declined(decline)) => Some(self.declined(decline, now)),
             (Pending { .. } | Unresolved { .. }, Outcome::Expired) => Some(self.ended(now)),
             // Another stage is news, and no reason to look later than was planned.
             (Pending { stage: known, check_at, tries }, Outcome::Pending(stage)) if *known != stage => {
                 let status = Pending { stage, check_at: *check_at, tries: *tries };
-                Some((Self { status, ..self }, None))
+                Some((Self { status, ..self }, vec![]))
             }
             (Pending { .. }, Outcome::Pending(_)) => None,
             // A decline was news once; what is left to learn is whether it was paid after all.
@@ -282,11 +252,9 @@ impl Payment {
                 Self { status: PaymentStatus::Unresolved { since: now }, ..self }
             }
             PaymentStatus::Pending { stage, .. } => self.waiting(stage, now),
-            PaymentStatus::Failed { .. } | PaymentStatus::RefundDue { .. } => self.ask_again(now),
-            PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. } => self,
+            PaymentStatus::Failed { .. } => self.ask_again(now),
+            PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(paid.looking_later(now)), ..self },
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } => self,
         }
     }
 
@@ -299,13 +267,11 @@ impl Payment {
                 let status = PaymentStatus::Failed { decline: decline.clone(), check_at: None, tries };
                 Self { status, ..self }
             }
+            PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(paid.looked(now)), ..self },
             PaymentStatus::Failed { .. }
             | PaymentStatus::Pending { .. }
             | PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::RefundDue { .. }
-            | PaymentStatus::Refunded { .. } => self.unanswered(now),
+            | PaymentStatus::Unresolved { .. } => self.unanswered(now),
         }
     }
 
@@ -314,77 +280,130 @@ impl Payment {
         now >= after(self.created_at, ASKED_FOR_AT_MOST) && self.tries() >= LOOKS_BEFORE_GIVING_UP
     }
 
-    /// What was taken must go back.
+    /// What was taken must go back, all of it that is left.
     #[must_use]
     pub(crate) fn owed_back(self, now: Timestamp) -> Self {
+        self.with_paid(|paid| paid.owed_back(now))
+    }
+
+    /// Someone of the SaaS gives back `amount`, or all that is left.
+    pub(crate) fn refunding(
+        self,
+        amount: Option<Money>,
+        reason: RefundReason,
+        now: Timestamp,
+    ) -> Result<Self, RefundRefusal> {
         match self.status {
-            PaymentStatus::Succeeded { receipt, .. } => {
-                Self { status: PaymentStatus::RefundDue { receipt, check_at: now, tries: 0 }, ..self }
+            PaymentStatus::Paid(paid) => {
+                Ok(Self { status: PaymentStatus::Paid(paid.refunding(amount, reason, now)?), ..self })
             }
             PaymentStatus::Pending { .. }
             | PaymentStatus::Failed { .. }
             | PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::RefundDue { .. }
-            | PaymentStatus::Refunded { .. } => self,
+            | PaymentStatus::Unresolved { .. } => Err(RefundRefusal::NotPaid),
         }
     }
 
     /// Nobody wants this charge any more and the gateway never heard of it.
+    /// The fact is for a subscription that may still be waiting for it.
     #[must_use]
-    pub(crate) fn abandoned(self, now: Timestamp) -> Self {
+    pub(crate) fn abandoned(self, now: Timestamp) -> (Self, Option<Fact>) {
         match self.status {
             PaymentStatus::Pending { tries, .. }
                 if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_GIVING_UP =>
             {
-                Self { status: PaymentStatus::Expired { at: now }, ..self }
+                let fact = Fact::Abandoned { payment: self.id.clone() };
+                (Self { status: PaymentStatus::Expired { at: now }, ..self }, Some(fact))
             }
             PaymentStatus::Pending { .. }
             | PaymentStatus::Failed { .. }
             | PaymentStatus::Expired { .. }
             | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::RefundDue { .. }
-            | PaymentStatus::Refunded { .. } => self.unanswered(now),
+            | PaymentStatus::Paid(_) => (self.unanswered(now), None),
         }
     }
 
+    /// Before the gateway is asked for refund `number`: the next time is later, whatever it says.
     #[must_use]
-    pub(crate) fn refunded(self, refund: String, now: Timestamp) -> Self {
+    pub(crate) fn asking_for_refund(self, number: u32, now: Timestamp) -> Self {
+        self.with_paid(|paid| paid.asking_again(number, now))
+    }
+
+    #[must_use]
+    pub(crate) fn refunded(self, number: u32, id: String, now: Timestamp) -> Self {
+        self.with_paid(|paid| paid.refunded(number, id, now))
+    }
+
+    #[must_use]
+    pub(crate) fn refund_failed(self, number: u32, code: String, now: Timestamp) -> Self {
+        self.with_paid(|paid| paid.refund_failed(number, code, now))
+    }
+
+    fn with_paid(self, change: impl FnOnce(Paid) -> Paid) -> Self {
         match self.status {
-            PaymentStatus::RefundDue { receipt, .. } => {
-                Self { status: PaymentStatus::Refunded { receipt, refund, at: now }, ..self }
-            }
+            PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(change(paid)), ..self },
             PaymentStatus::Pending { .. }
             | PaymentStatus::Failed { .. }
             | PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. } => self,
+            | PaymentStatus::Unresolved { .. } => self,
         }
     }
 
     /// When the gateway is to be asked, or told, something next.
     pub fn due_at(&self) -> Option<Timestamp> {
-        match self.status {
-            PaymentStatus::Pending { check_at, .. } | PaymentStatus::RefundDue { check_at, .. } => Some(check_at),
-            PaymentStatus::Failed { check_at, .. } => check_at,
-            PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. } => None,
+        match &self.status {
+            PaymentStatus::Pending { check_at, .. } => Some(*check_at),
+            PaymentStatus::Failed { check_at, .. } => *check_at,
+            PaymentStatus::Paid(paid) => paid.due_at(),
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } => None,
         }
     }
 
-    /// Whether money was taken: then nothing the gateway says changes the outcome.
-    pub fn is_settled(&self) -> bool {
-        match self.status {
-            PaymentStatus::Succeeded { .. } | PaymentStatus::RefundDue { .. } | PaymentStatus::Refunded { .. } => true,
+    /// What is known of the money, once it was taken.
+    pub fn paid(&self) -> Option<&Paid> {
+        match &self.status {
+            PaymentStatus::Paid(paid) => Some(paid),
             PaymentStatus::Pending { .. }
             | PaymentStatus::Failed { .. }
             | PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. } => false,
+            | PaymentStatus::Unresolved { .. } => None,
         }
+    }
+
+    /// Whether money was taken: then nothing the gateway says changes that.
+    pub fn is_settled(&self) -> bool {
+        self.paid().is_some()
+    }
+
+    /// Whether a page is, or may be, open on which the customer could still pay.
+    pub fn is_payable(&self) -> bool {
+        match &self.status {
+            PaymentStatus::Pending { .. } => true,
+            PaymentStatus::Failed { check_at, .. } => check_at.is_some(),
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } | PaymentStatus::Paid(_) => false,
+        }
+    }
+
+    /// Whether it only leaves a payment method with the gateway.
+    pub fn is_setup(&self) -> bool {
+        self.bought.is_none() && self.is_checkout()
+    }
+
+    /// Whether it is paid with what comes in on the customer's virtual account: the gateway never hears of it.
+    pub fn is_paid_by_transfer(&self) -> bool {
+        matches!(self.collection, Collection::Checkout { method: CheckoutMethod::VirtualAccount, .. })
+    }
+
+    pub fn transfer(&self) -> Option<&Transfer> {
+        match &self.collection {
+            Collection::Transfer(transfer) => Some(transfer),
+            Collection::Checkout { .. } | Collection::OffSession { .. } => None,
+        }
+    }
+
+    /// What the gateway knows a refund of it by.
+    pub fn refund_reference(&self, refund: &Refund) -> String {
+        format!("{}x{}", self.reference, refund.number)
     }
 
     /// Whether sending the attempt again is still certain to be the same attempt.
@@ -397,24 +416,11 @@ impl Payment {
         now.duration_since(self.created_at).abs() < A_REQUEST_RUNS_AT_MOST
     }
 
-    /// Whether a refund has been under way for longer than any should take.
-    pub(crate) fn is_refund_stuck(&self) -> bool {
-        match self.status {
-            PaymentStatus::RefundDue { tries, .. } => tries >= LOOKS_BEFORE_A_REFUND_IS_STUCK,
-            PaymentStatus::Pending { .. }
-            | PaymentStatus::Failed { .. }
-            | PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. } => false,
-        }
-    }
-
     /// Whether this is a checkout whose time is over.
     pub fn is_closing(&self, now: Timestamp) -> bool {
         match &self.collection {
             Collection::Checkout { expires_at, .. } => now >= *expires_at,
-            Collection::OffSession { .. } => false,
+            Collection::OffSession { .. } | Collection::Transfer(_) => false,
         }
     }
 
@@ -422,14 +428,26 @@ impl Payment {
     pub(crate) fn is_unopened(&self) -> bool {
         match &self.collection {
             Collection::Checkout { opened, .. } => opened.is_none(),
-            Collection::OffSession { .. } => false,
+            Collection::OffSession { .. } | Collection::Transfer(_) => false,
         }
+    }
+
+    pub fn is_checkout(&self) -> bool {
+        matches!(self.collection, Collection::Checkout { .. })
     }
 
     pub fn opened(&self) -> Option<&Opened> {
         match &self.collection {
             Collection::Checkout { opened, .. } => opened.as_ref(),
-            Collection::OffSession { .. } => None,
+            Collection::OffSession { .. } | Collection::Transfer(_) => None,
+        }
+    }
+
+    /// The method that is charged, where we charge one.
+    pub fn charged_method(&self) -> Option<&Method> {
+        match &self.collection {
+            Collection::OffSession { method } => Some(method),
+            Collection::Checkout { .. } | Collection::Transfer(_) => None,
         }
     }
 
@@ -441,43 +459,92 @@ impl Payment {
         self
     }
 
-    /// Money taken counts as paid only if it is the money asked for (I-9).
-    /// Another amount or currency grants nothing and goes back.
-    fn paid(self, receipt: Receipt, now: Timestamp) -> (Self, Option<Fact>) {
-        if receipt.amount == self.amount {
-            let order = match &self.collection {
-                Collection::Checkout { order, .. } => Some(order.clone()),
-                Collection::OffSession { .. } => None,
-            };
-            let fact = Fact::Paid { payment: self.id.clone(), order };
-            return (Self { status: PaymentStatus::Succeeded { receipt, at: now }, ..self }, Some(fact));
+    /// Money taken counts as paid only if it is the money asked for (I-9) and
+    /// was not given back before we heard of it. Anything else grants nothing,
+    /// and what is left of it goes back.
+    fn succeeded(
+        self,
+        receipt: Receipt,
+        aftermath: Aftermath,
+        names_method: bool,
+        now: Timestamp,
+    ) -> Option<(Self, Vec<Fact>)> {
+        let asked_for = receipt.amount == self.amount;
+        let gone = receipt.amount.minor > 0 && aftermath.returned >= receipt.amount.minor;
+        let lost = aftermath.dispute.as_ref().is_some_and(|dispute| dispute.standing == DisputeStanding::Lost);
+        let paid = Paid::now(receipt, aftermath, names_method, now);
+        if self.is_setup() {
+            // A charge that only proved the card is given back.
+            return Some((Self { status: PaymentStatus::Paid(paid.owed_back(now)), ..self }, vec![]));
         }
-        let fact = Fact::Declined { payment: self.id.clone(), remedy: Remedy::NewMethod };
-        (Self { status: PaymentStatus::RefundDue { receipt, check_at: now, tries: 0 }, ..self }, Some(fact))
+        if asked_for && !gone && !lost {
+            let order = match &self.collection {
+                Collection::Checkout { order, .. } => order.clone(),
+                Collection::OffSession { .. } | Collection::Transfer(_) => None,
+            };
+            let mut facts = vec![Fact::Paid { payment: self.id.clone(), order }];
+            facts.extend(self.disputed_facts(None, &paid.aftermath));
+            return Some((Self { status: PaymentStatus::Paid(paid), ..self }, facts));
+        }
+        let fact = match (&self.collection, &self.status) {
+            (Collection::Checkout { .. }, _) => Some(Fact::Abandoned { payment: self.id.clone() }),
+            // That it was declined was told before.
+            (
+                Collection::OffSession { .. } | Collection::Transfer(_),
+                PaymentStatus::Failed { .. } | PaymentStatus::Expired { .. },
+            ) => None,
+            (Collection::OffSession { .. } | Collection::Transfer(_), _) => {
+                Some(self.declined_fact(&Decline::new("not_what_was_asked", Remedy::NewMethod)))
+            }
+        };
+        Some((Self { status: PaymentStatus::Paid(paid.owed_back(now)), ..self }, fact.into_iter().collect()))
     }
 
-    fn declined(self, decline: Decline, now: Timestamp) -> (Self, Option<Fact>) {
+    /// What a change of a dispute means, given what was known of it.
+    fn disputed_facts(&self, known: Option<DisputeStanding>, aftermath: &Aftermath) -> Vec<Fact> {
+        let told = aftermath.dispute.as_ref().map(|dispute| dispute.standing);
+        if known == told {
+            return vec![];
+        }
+        let payment = self.id.clone();
+        match told {
+            Some(DisputeStanding::Open) => vec![Fact::Disputed { payment }],
+            Some(DisputeStanding::Lost) => vec![Fact::DisputeLost { payment }],
+            Some(DisputeStanding::Won) | None => vec![Fact::DisputeWon { payment }],
+        }
+    }
+
+    /// On a page the customer may try another card: nothing has happened yet that anyone must know of.
+    fn declined(self, decline: Decline, now: Timestamp) -> (Self, Vec<Fact>) {
+        let facts = match self.collection {
+            Collection::Checkout { .. } | Collection::Transfer(_) => vec![],
+            Collection::OffSession { .. } => vec![self.declined_fact(&decline)],
+        };
         let check_at = match self.collection {
             Collection::Checkout { .. } => Some(self.next_check(0, now)),
             // The bank waits for the customer, who may still say yes.
             Collection::OffSession { .. } if decline.remedy == Remedy::AskCustomer => Some(self.next_check(0, now)),
-            Collection::OffSession { .. } => None,
+            Collection::OffSession { .. } | Collection::Transfer(_) => None,
         };
-        let fact = Fact::Declined { payment: self.id.clone(), remedy: decline.remedy };
-        (Self { status: PaymentStatus::Failed { decline, check_at, tries: 0 }, ..self }, Some(fact))
+        (Self { status: PaymentStatus::Failed { decline, check_at, tries: 0 }, ..self }, facts)
+    }
+
+    fn declined_fact(&self, decline: &Decline) -> Fact {
+        let method = self.charged_method().map(Method::id);
+        Fact::Declined { payment: self.id.clone(), method, decline: decline.clone() }
     }
 
     /// A page that nobody paid on is over. A charge that we asked for and the
     /// gateway gave up on is a decline like any other: the ladder goes on.
-    fn ended(self, now: Timestamp) -> (Self, Option<Fact>) {
-        match (&self.collection, self.status) {
-            (Collection::OffSession { .. }, PaymentStatus::Failed { decline, tries, .. }) => {
-                (Self { status: PaymentStatus::Failed { decline, check_at: None, tries }, ..self }, None)
+    fn ended(self, now: Timestamp) -> (Self, Vec<Fact>) {
+        match (&self.collection, self.status.clone()) {
+            (Collection::OffSession { .. } | Collection::Transfer(_), PaymentStatus::Failed { decline, tries, .. }) => {
+                (Self { status: PaymentStatus::Failed { decline, check_at: None, tries }, ..self }, vec![])
             }
-            (Collection::OffSession { .. }, _) => {
-                let decline = Decline { code: "canceled".to_owned(), remedy: Remedy::RetryLater };
-                let fact = Fact::Declined { payment: self.id.clone(), remedy: decline.remedy };
-                (Self { status: PaymentStatus::Failed { decline, check_at: None, tries: 0 }, ..self }, Some(fact))
+            (Collection::OffSession { .. } | Collection::Transfer(_), _) => {
+                let decline = Decline::new("canceled", Remedy::RetryLater);
+                let fact = self.declined_fact(&decline);
+                (Self { status: PaymentStatus::Failed { decline, check_at: None, tries: 0 }, ..self }, vec![fact])
             }
             (Collection::Checkout { .. }, status) => {
                 let status = match status {
@@ -487,12 +554,10 @@ impl Payment {
                     PaymentStatus::Pending { .. }
                     | PaymentStatus::Expired { .. }
                     | PaymentStatus::Unresolved { .. }
-                    | PaymentStatus::Succeeded { .. }
-                    | PaymentStatus::RefundDue { .. }
-                    | PaymentStatus::Refunded { .. } => PaymentStatus::Expired { at: now },
+                    | PaymentStatus::Paid(_) => PaymentStatus::Expired { at: now },
                 };
                 let fact = Fact::Abandoned { payment: self.id.clone() };
-                (Self { status, ..self }, Some(fact))
+                (Self { status, ..self }, vec![fact])
             }
         }
     }
@@ -508,25 +573,18 @@ impl Payment {
         let next = self.next_check(tries, now);
         let status = match self.status {
             PaymentStatus::Failed { decline, .. } => PaymentStatus::Failed { decline, check_at: Some(next), tries },
-            PaymentStatus::RefundDue { receipt, .. } => PaymentStatus::RefundDue { receipt, check_at: next, tries },
             other @ (PaymentStatus::Pending { .. }
             | PaymentStatus::Expired { .. }
             | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. }) => other,
+            | PaymentStatus::Paid(_)) => other,
         };
         Self { status, ..self }
     }
 
     fn tries(&self) -> u32 {
         match self.status {
-            PaymentStatus::Pending { tries, .. }
-            | PaymentStatus::Failed { tries, .. }
-            | PaymentStatus::RefundDue { tries, .. } => tries,
-            PaymentStatus::Expired { .. }
-            | PaymentStatus::Unresolved { .. }
-            | PaymentStatus::Succeeded { .. }
-            | PaymentStatus::Refunded { .. } => 0,
+            PaymentStatus::Pending { tries, .. } | PaymentStatus::Failed { tries, .. } => tries,
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } | PaymentStatus::Paid(_) => 0,
         }
     }
 
@@ -535,7 +593,7 @@ impl Payment {
         let next = after(now, backoff(tries));
         match &self.collection {
             Collection::Checkout { expires_at, .. } if now < *expires_at => next.min(*expires_at),
-            Collection::Checkout { .. } | Collection::OffSession { .. } => next,
+            Collection::Checkout { .. } | Collection::OffSession { .. } | Collection::Transfer(_) => next,
         }
     }
 }
@@ -551,12 +609,19 @@ mod tests {
     }
 
     fn succeeded(payment: &Payment) -> Outcome {
-        let receipt = Receipt { id: "ch_1".to_owned(), amount: payment.amount };
-        Outcome::Succeeded { receipt, method: None }
+        taken(payment.amount, Aftermath::default())
+    }
+
+    fn taken(amount: Money, aftermath: Aftermath) -> Outcome {
+        Outcome::Succeeded { receipt: Receipt { id: "ch_1".to_owned(), amount }, aftermath, method: None }
     }
 
     fn declined() -> Outcome {
-        Outcome::Declined(Decline { code: "insufficient_funds".to_owned(), remedy: Remedy::RetryLater })
+        Outcome::Declined(Decline::new("insufficient_funds", Remedy::RetryLater))
+    }
+
+    fn standing(payment: &Payment) -> Option<Standing> {
+        payment.paid().map(Paid::standing)
     }
 
     fn after_outcomes(payment: Payment, outcomes: impl IntoIterator<Item = Outcome>) -> Payment {
@@ -573,7 +638,7 @@ mod tests {
                 let mut outcomes = others.to_vec();
                 outcomes.insert(at, succeeded(&payment));
                 let settled = after_outcomes(payment.clone(), outcomes);
-                assert!(matches!(settled.status, PaymentStatus::Succeeded { .. }), "{:?}", settled.status);
+                assert_eq!(standing(&settled), Some(Standing::Succeeded), "{:?}", settled.status);
             }
         }
     }
@@ -582,7 +647,7 @@ mod tests {
     fn the_same_answer_twice_is_told_once() {
         for outcome in [succeeded(&off_session_payment()), declined(), Outcome::Expired] {
             let settled = off_session_payment().settle(outcome.clone(), now());
-            assert!(settled.as_ref().is_some_and(|(_, fact)| fact.is_some()));
+            assert!(settled.as_ref().is_some_and(|(_, facts)| facts.len() == 1));
             assert!(settled.is_some_and(|(payment, _)| payment.settle(outcome, now()).is_none()));
         }
     }
@@ -592,12 +657,21 @@ mod tests {
         let payment = off_session_payment();
         let usd = Currency::from_code("USD").unwrap_or(payment.amount.currency);
         for amount in [Money { minor: 1, ..payment.amount }, Money { currency: usd, ..payment.amount }] {
-            let receipt = Receipt { id: "ch_1".to_owned(), amount };
-            let settled = payment.clone().settle(Outcome::Succeeded { receipt, method: None }, now());
-            assert!(settled.is_some_and(|(payment, fact)| {
-                matches!(payment.status, PaymentStatus::RefundDue { .. }) && matches!(fact, Some(Fact::Declined { .. }))
+            let settled = payment.clone().settle(taken(amount, Aftermath::default()), now());
+            assert!(settled.is_some_and(|(payment, facts)| {
+                standing(&payment) == Some(Standing::RefundDue) && matches!(facts[..], [Fact::Declined { .. }])
             }));
         }
+    }
+
+    #[test]
+    fn money_that_went_back_before_we_heard_of_it_grants_nothing() {
+        let payment = off_session_payment();
+        let returned = Aftermath { returned: payment.amount.minor, dispute: None };
+        let settled = payment.clone().settle(taken(payment.amount, returned), now());
+        assert!(settled.is_some_and(|(payment, facts)| {
+            standing(&payment) == Some(Standing::Refunded) && matches!(facts[..], [Fact::Declined { .. }])
+        }));
     }
 
     #[test]
@@ -616,9 +690,9 @@ mod tests {
     fn a_clock_that_jumps_abandons_nothing_at_the_first_look() {
         let mut payment = off_session_payment();
         let jumped = after(payment.created_at, days(2));
-        payment = payment.abandoned(jumped);
+        payment = payment.abandoned(jumped).0;
         assert!(payment.due_at().is_some_and(|next| next > jumped));
-        let looks = std::iter::successors(Some(payment), |it| it.due_at().map(|next| it.clone().abandoned(next)));
+        let looks = std::iter::successors(Some(payment), |it| it.due_at().map(|next| it.clone().abandoned(next).0));
         let Some(last) = looks.last() else { panic!("it is looked for") };
         let PaymentStatus::Expired { at } = last.status else { panic!("{:?}", last.status) };
         assert!(at.duration_since(jumped) > SignedDuration::from_hours(12));
@@ -650,7 +724,7 @@ mod tests {
 
     #[test]
     fn a_charge_that_waits_for_the_customer_is_asked_about() {
-        let decline = |remedy| Outcome::Declined(Decline { code: "authentication_required".to_owned(), remedy });
+        let decline = |remedy| Outcome::Declined(Decline::new("authentication_required", remedy));
         let watched = |remedy| after_outcomes(off_session_payment(), [decline(remedy)]).due_at().is_some();
         assert!(watched(Remedy::AskCustomer));
         assert!(!watched(Remedy::RetryLater) && !watched(Remedy::NewMethod));
@@ -683,6 +757,6 @@ mod tests {
         let payment = off_session_payment();
         let tomorrow = after(payment.created_at, days(1));
         let at = |gateway| Payment { gateway, ..payment.clone() }.may_be_sent_again(tomorrow);
-        assert_eq!((at(Gateway::Stripe), at(Gateway::Paystack)), (false, true));
+        assert_eq!(Gateway::ALL.map(at), [false, true, true, false]);
     }
 }

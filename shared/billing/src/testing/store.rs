@@ -82,6 +82,7 @@ impl Store for MemoryStore {
         let of_customer = |record: &&Record| match record {
             Record::Subscription(it) => it.customer == *customer,
             Record::Wallet(it) => it.customer == *customer,
+            Record::Account(it) => it.customer == *customer,
             Record::Tokens(it) => it.customer == *customer,
             Record::Usage(it) => it.customer == *customer,
             Record::PastSubscription(_)

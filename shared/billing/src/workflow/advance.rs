@@ -1,14 +1,16 @@
 //! Doing what is due: record the attempt, ask the gateway, record the answer.
 
-use super::settle::Scene;
+use super::settle::{Scene, credit_by};
 use super::{Billing, transition};
+use crate::account::VirtualAccount;
 use crate::delivery::DeliveryId;
-use crate::id::{CustomerId, PaymentId};
-use crate::outcome::{Outcome, RefundOutcome};
-use crate::payment::{Collection, Payment, PaymentStatus};
+use crate::dunning::ready_at;
+use crate::id::{CustomerId, MethodId, PaymentId, SubscriptionId};
+use crate::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
+use crate::payment::{Collection, Payment, PaymentStatus, Refund};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Wanted, Write};
-use crate::subscription::{Due, Event, Fact, Refusal, Subscription};
-use crate::wallet::Wallet;
+use crate::subscription::{CancelReason, Due, Event, Fact, Refusal, Subscription};
+use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +23,18 @@ pub enum WakeError {
     Order(#[from] Refusal),
     #[error("nobody could tell for days what became of payment {0}: look it up at the gateway")]
     Unresolved(PaymentId),
-    #[error("the refund of payment {0} has been under way for days: look it up at the gateway")]
+    #[error("a refund of payment {0} has been under way for days: look it up at the gateway")]
     RefundStuck(PaymentId),
+    #[error("a refund of payment {0} was refused by the gateway: {1}")]
+    RefundFailed(PaymentId, String),
+    #[error("payment {0} was declined because of our account at the gateway: {1}")]
+    OurFault(PaymentId, String),
     #[error("the payment that delivery {0:?} is about could not be read for a day")]
     Unread(DeliveryId),
+    #[error("subscription {0} follows one whose price is none of ours: {1}")]
+    UnknownPrice(SubscriptionId, String),
+    #[error("subscription {0} follows one that its gateway knows no more: {1}")]
+    Vanished(SubscriptionId, String),
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -34,9 +44,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// record is still due.
     pub async fn wake(&self, wanted: Wanted) -> Result<(), WakeError> {
         let done = match wanted {
-            Wanted::Subscription { customer } => self.advance(&customer).await,
+            Wanted::Subscription { customer } => self.advance(&customer, false).await,
             Wanted::Payment { customer, payment } => self.check(&customer, &payment).await,
             Wanted::Delivery { delivery } => self.finish(delivery).await,
+            Wanted::Wallet { customer } => self.forget_methods(&customer).await,
+            Wanted::Account { customer } => self.watch_account(&customer).await,
         };
         match done {
             Err(WakeError::Store(StoreError::Conflict | StoreError::Duplicate)) => Ok(()),
@@ -44,24 +56,48 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
     }
 
-    async fn advance(&self, customer: &CustomerId) -> Result<(), WakeError> {
-        let keys =
-            vec![Key::Subscription(customer.clone()), Key::Wallet(customer.clone()), Key::Tokens(customer.clone())];
+    async fn advance(&self, customer: &CustomerId, looked: bool) -> Result<(), WakeError> {
+        let keys = vec![
+            Key::Subscription(customer.clone()),
+            Key::Wallet(customer.clone()),
+            Key::Tokens(customer.clone()),
+            Key::Account(customer.clone()),
+        ];
         let mut found = self.store.get(keys).await?;
         let now = self.clock.now().await?;
         let Some(subscription) = found.subscription() else { return Ok(()) };
+        let account = found.account();
         let events = match subscription.due(now) {
             None => return Ok(()),
-            Some(Due::Cancellation(reason)) => vec![Event::Canceled { at: now, reason }],
+            Some(Due::Cancellation(CancelReason::Unpaid)) if account.is_some() && !looked => {
+                return self.ask_the_bank(customer, now).await;
+            }
+            Some(Due::Cancellation(reason)) => self.ending(&subscription, found.wallet(), reason, now),
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
+            Some(Due::Look) => return self.watch_driven(customer, now).await,
+            // What came in by transfer is the customer's money already: it is used before any other.
+            Some(Due::Payment) if covers(account.as_ref(), &subscription) => {
+                return self.spend_credit(customer, now).await;
+            }
             Some(Due::Payment) => {
                 let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
-                match self.attempt(&subscription, &wallet, now)? {
-                    Some((subscription, payment)) => {
-                        let scene = Scene::new(payment, subscription, Some(wallet), found.tokens());
+                let next = match self.attempt(&subscription, &wallet, now).await {
+                    Ok(next) => next,
+                    Err(error) => {
+                        // For us to mend, or to wait for: others are not to be kept waiting by it meanwhile.
+                        self.store.commit(vec![Write::next(Record::Subscription(subscription.held(now)))]).await?;
+                        return Err(error);
+                    }
+                };
+                match next {
+                    Next::Charge(method) => {
+                        let (subscription, payment) = subscription.charging(method, now)?;
+                        let subscription = Some(subscription);
+                        let scene = Scene { subscription, wallet, account, ..Scene::new(payment, found) };
                         return self.collect(scene, now).await;
                     }
-                    None => subscription.record(Fact::NoMethod, now),
+                    Next::Wait(at) => vec![Event::RetryScheduled { at, mended: None }],
+                    Next::Nothing => subscription.record(Fact::NoMethod, &[], now),
                 }
             }
         };
@@ -69,48 +105,101 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(self.store.commit(writes).await?)
     }
 
-    /// The next attempt, with the newest method whose gateway takes it. None:
-    /// the customer has left nothing that this could be charged to.
-    fn attempt(
+    /// Nobody is left unserved whose transfer has come and was not told of.
+    async fn ask_the_bank(&self, customer: &CustomerId, now: Timestamp) -> Result<(), WakeError> {
+        // A bank that is silent keeps nobody served for ever.
+        if let Err(error @ WakeError::Store(_)) = self.look_for_transfers(customer, now).await {
+            return Err(error);
+        }
+        Box::pin(self.advance(customer, true)).await
+    }
+
+    /// Grace is over, or whatever else was waited for. A method may have come while nobody looked, or a
+    /// gateway's keys be back: nobody is left unserved for want of a charge that was never tried.
+    fn ending(
         &self,
         subscription: &Subscription,
-        wallet: &Wallet,
+        wallet: Option<Wallet>,
+        reason: CancelReason,
         now: Timestamp,
-    ) -> Result<Option<(Subscription, Payment)>, WakeError> {
-        for method in wallet.newest_first() {
-            let (subscription, payment) = subscription.clone().charging(method.clone(), now)?;
+    ) -> Vec<Event> {
+        let methods = wallet.filter(|_| reason == CancelReason::Unpaid);
+        let methods = methods.map_or(vec![], |wallet| self.chargeable(subscription, &wallet, now));
+        let methods: Vec<MethodId> = methods.iter().map(Method::id).collect();
+        let again = subscription.record(Fact::MethodAdded { method: None }, &methods, now);
+        if again.is_empty() { vec![Event::Canceled { at: now, reason }] } else { again }
+    }
+
+    /// What the period that is owed is charged to next.
+    async fn attempt(&self, subscription: &Subscription, wallet: &Wallet, now: Timestamp) -> Result<Next, WakeError> {
+        let methods = self.chargeable(subscription, wallet, now);
+        let ready = |method: &Method| ready_at(&method.id(), &subscription.failures, now);
+        let charged: Vec<&Method> = methods.iter().filter(|method| ready(method).is_some_and(|at| at <= now)).collect();
+        let Some(first) = charged.first() else {
+            return match methods.iter().filter_map(ready).min() {
+                Some(at) => Ok(Next::Wait(at)),
+                None => self.nothing(subscription, wallet, now),
+            };
+        };
+        // Where there is a choice, a gateway that is down is passed over before it hears of an attempt.
+        if charged.iter().all(|method| method.gateway == first.gateway) {
+            return Ok(Next::Charge((*first).clone()));
+        }
+        for method in charged {
+            if self.gateways.answers(method.gateway).await {
+                // Asking took a while: what was removed meanwhile is not charged.
+                let held = self.wallet(&subscription.customer).await?.method(&method.id()).is_some();
+                return if held { Ok(Next::Charge(method.clone())) } else { Err(StoreError::Conflict.into()) };
+            }
+        }
+        Err(GatewayError::NoAnswer("none of the customer's gateways answers".into()).into())
+    }
+
+    /// The customer has left nothing that this could be charged to. Keys that
+    /// are missing are for us to put back: then the period stays due.
+    fn nothing(&self, subscription: &Subscription, wallet: &Wallet, now: Timestamp) -> Result<Next, WakeError> {
+        for method in wallet.by_preference() {
+            let (_, payment) = subscription.clone().charging(method.clone(), now)?;
             match self.gateways.accepts(&payment) {
-                Ok(()) => return Ok(Some((subscription, payment))),
-                Err(GatewayError::Unacceptable { .. }) => {}
-                // Keys that are missing are for us to put back: the period stays due.
+                Ok(()) | Err(GatewayError::Unacceptable { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(None)
+        Ok(Next::Nothing)
     }
 
     /// The attempt is recorded, and the subscription is waiting for it, before
     /// the gateway hears of it. From then on the payment is what is due: a
     /// crash below leaves it to [`check`](Self::check).
     async fn collect(&self, mut scene: Scene, now: Timestamp) -> Result<(), WakeError> {
-        let writes = vec![
+        let mut writes = vec![
             Write::next(Record::Payment(scene.payment.clone())),
-            Write::next(Record::Subscription(scene.subscription.clone())),
             Write::Create(Record::Reference(Referred::to(&scene.payment))),
         ];
+        writes.extend(scene.subscription.clone().map(|it| Write::next(Record::Subscription(it))));
         self.store.commit(writes).await?;
         scene.payment.version += 1;
-        scene.subscription.version += 1;
+        if let Some(subscription) = &mut scene.subscription {
+            subscription.version += 1;
+        }
         self.charge(scene, now).await
     }
 
     async fn charge(&self, scene: Scene, now: Timestamp) -> Result<(), WakeError> {
         match self.gateways.charge(&scene.payment).await {
-            Ok(outcome) => {
-                self.settle(scene, outcome, None, now).await?;
-                Ok(())
-            }
+            Ok(outcome) => self.answered(scene, outcome, now).await,
             Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,
+        }
+    }
+
+    /// Takes the gateway's answer in. Where that was nothing final, the payment is looked at again later.
+    async fn answered(&self, scene: Scene, outcome: Outcome, now: Timestamp) -> Result<(), WakeError> {
+        let blame = ours_to_mend(&scene.payment, &outcome);
+        let was_settled = scene.payment.is_settled();
+        let payment = self.settle(scene, outcome, None, now).await?.payment;
+        match payment.is_settled() != was_settled || payment.due_at().is_none_or(|due_at| now < due_at) {
+            true => blame.map_or(Ok(()), Err),
+            false => self.replace(payment.undecided(now)).await,
         }
     }
 
@@ -122,62 +211,116 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if scene.payment.due_at().is_none_or(|due_at| now < due_at) {
             return Ok(());
         }
-        if matches!(scene.payment.status, PaymentStatus::RefundDue { .. }) {
-            return self.give_back(scene.payment, now).await;
+        if scene.payment.is_paid_by_transfer() {
+            return self.await_transfer(scene, now).await;
         }
-        let closing = scene.payment.is_closing(now) || is_overtaken(&scene);
+        if let Some(refund) = scene.payment.paid().and_then(|paid| paid.due_refund(now)) {
+            let number = refund.number;
+            return self.give_back(scene.payment, number, now).await.map(|_| ());
+        }
+        let closing = !scene.payment.is_settled() && (scene.payment.is_closing(now) || scene.is_overtaken());
         let answer = match closing {
-            true => self.gateways.close(&scene.payment).await,
-            false => self.gateways.find(&scene.payment).await,
+            true => self.see_ended(&scene).await,
+            false => self.gateways.find(&scene.payment, None).await,
         };
         let next = match answer {
-            Ok(Some(outcome)) => {
+            Ok(Sighting::Known(outcome)) => {
                 let outcome = if scene.payment.is_closing(now) { outcome.at_the_end() } else { outcome };
-                let payment = self.settle(scene, outcome, None, now).await?.payment;
-                // Nothing final: it is still due, and is looked at again later.
-                match payment.is_settled() || payment.due_at().is_none_or(|due_at| now < due_at) {
-                    true => return Ok(()),
-                    false => payment.undecided(now),
-                }
+                return self.answered(scene, outcome, now).await;
             }
             Err(error) => return self.ask_later(scene.payment.unanswered(now), now, error).await,
-            Ok(None) => match &scene.payment.collection {
-                // Nobody was ever given an address to pay at. Where somebody was, "never heard of" is no answer.
+            Ok(Sighting::NeverHeard | Sighting::CannotTell) if scene.payment.is_settled() => {
+                scene.payment.undecided(now)
+            }
+            Ok(unknown @ (Sighting::NeverHeard | Sighting::CannotTell)) => match &scene.payment.collection {
+                // Nobody was ever given an address to pay at. Where somebody was, "never heard of" is no answer:
+                // if the address is recorded just now, this is not.
                 Collection::Checkout { opened: None, .. } if closing => {
-                    self.settle(scene, Outcome::Expired, None, now).await?;
-                    return Ok(());
+                    let (_, writes) = self.settled(scene, Outcome::Expired, now);
+                    return Ok(self.store.commit(writes).await?);
                 }
-                Collection::OffSession { .. } if scene.subscription.wants_payment(id) => {
-                    if scene.payment.may_be_sent_again(now) {
-                        return self.charge(scene, now).await;
-                    }
-                    scene.payment.unanswered(now)
+                Collection::OffSession { .. } if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {
+                    return self.charge(scene, now).await;
                 }
-                Collection::OffSession { .. } => scene.payment.abandoned(now),
-                Collection::Checkout { .. } => scene.payment.unanswered(now),
+                // Sent or not, nobody can say: it is neither repeated nor given up.
+                Collection::OffSession { .. } if unknown == Sighting::CannotTell || scene.wants_charge() => {
+                    scene.payment.undecided(now)
+                }
+                Collection::OffSession { .. } => return self.abandon(scene, now).await,
+                Collection::Checkout { .. } | Collection::Transfer(_) => scene.payment.undecided(now),
             },
         };
         self.replace(next).await
     }
 
+    /// How a page stands whose time is over, or that is not wanted any more, and that is closed where it can be. What
+    /// the customer agreed to in time is taken first: some gateways take nothing before they are asked how it stands.
+    async fn see_ended(&self, scene: &Scene) -> Result<Sighting, GatewayError> {
+        if !scene.is_overtaken()
+            && let found @ Sighting::Known(Outcome::Succeeded { .. }) = self.gateways.find(&scene.payment, None).await?
+        {
+            return Ok(found);
+        }
+        self.gateways.close(&scene.payment).await
+    }
+
+    /// The gateway never heard of a charge that is not wanted any more.
+    async fn abandon(&self, scene: Scene, now: Timestamp) -> Result<(), WakeError> {
+        let (payment, fact) = scene.payment.clone().abandoned(now);
+        let Some(fact) = fact else { return self.replace(payment).await };
+        let (_, writes) = self.told(Scene { payment, ..scene }, vec![fact], None, now);
+        Ok(self.store.commit(writes).await?)
+    }
+
     /// The next look is put off before the gateway is asked: of two workers on
     /// one payment only one goes on, because not every gateway knows a refund
     /// by a key, and two requests would be two refunds.
-    async fn give_back(&self, payment: Payment, now: Timestamp) -> Result<(), WakeError> {
-        let mut payment = payment.unanswered(now);
+    pub(super) async fn give_back(&self, payment: Payment, number: u32, now: Timestamp) -> Result<Payment, WakeError> {
+        let mut payment = payment.asking_for_refund(number, now);
         self.replace(payment.clone()).await?;
         payment.version += 1;
-        match self.gateways.refund(&payment).await? {
-            RefundOutcome::Done { id } => self.replace(payment.refunded(id, now)).await,
-            RefundOutcome::Pending if payment.is_refund_stuck() => Err(WakeError::RefundStuck(payment.id)),
-            RefundOutcome::Pending => Ok(()),
+        let asked = payment.paid().and_then(|paid| paid.refunds.iter().find(|refund| refund.number == number));
+        let Some(refund) = asked.filter(|refund| refund.is_due()).cloned() else { return Ok(payment) };
+        let (id, stuck) = (payment.id.clone(), refund.is_stuck());
+        match self.gateways.refund(&payment, &refund).await? {
+            RefundOutcome::Done { id } => {
+                let payment = payment.refunded(number, id, now);
+                self.replace(payment.clone()).await?;
+                Ok(Payment { version: payment.version + 1, ..payment })
+            }
+            RefundOutcome::Failed { code } => {
+                self.refund_failed(payment, &refund, &code, now).await?;
+                Err(WakeError::RefundFailed(id, code))
+            }
+            RefundOutcome::Pending if stuck => Err(WakeError::RefundStuck(id)),
+            RefundOutcome::Pending => Ok(payment),
         }
+    }
+
+    /// What was to go back of a transfer, and does not, is the customer's credit again.
+    async fn refund_failed(
+        &self,
+        payment: Payment,
+        refund: &Refund,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let failed = payment.clone().refund_failed(refund.number, code.to_owned(), now);
+        let more = credit_by(&payment, &failed);
+        let mut writes = vec![];
+        if more.minor != 0 {
+            let account = self.store.get(vec![Key::Account(payment.customer.clone())]).await?.account();
+            let account = account.filter(|account| account.currency == more.currency);
+            writes.extend(account.map(|account| Write::next(Record::Account(account.credited(more.minor)))));
+        }
+        writes.push(Write::next(Record::Payment(failed)));
+        self.store.commit(writes).await
     }
 
     /// Not hearing back is expected, and asked about again. A request that the
     /// gateway calls wrong is asked about too, but someone must hear of it.
     async fn ask_later(&self, payment: Payment, now: Timestamp, error: GatewayError) -> Result<(), WakeError> {
-        let silent_for_days = payment.due_at().is_some() && payment.was_asked_enough(now);
+        let silent_for_days = payment.due_at().is_some() && !payment.is_settled() && payment.was_asked_enough(now);
         let id = payment.id.clone();
         self.replace(payment).await?;
         match error {
@@ -197,8 +340,25 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 }
 
-/// A checkout for what was bought another way, or is not wanted any more.
-fn is_overtaken(scene: &Scene) -> bool {
-    let is_checkout = matches!(scene.payment.collection, Collection::Checkout { .. });
-    is_checkout && (scene.subscription.id != scene.payment.id.subscription || scene.subscription.term().is_some())
+/// Whether what came in by transfer pays for the next period.
+fn covers(account: Option<&VirtualAccount>, subscription: &Subscription) -> bool {
+    account.zip(subscription.order.amount().ok()).is_some_and(|(account, amount)| account.covers(amount))
+}
+
+/// What is to be done about a period that is owed.
+enum Next {
+    Charge(Method),
+    /// What could be charged must rest until then.
+    Wait(Timestamp),
+    Nothing,
+}
+
+/// A decline that no customer can mend is for us to hear of.
+fn ours_to_mend(payment: &Payment, outcome: &Outcome) -> Option<WakeError> {
+    match outcome {
+        Outcome::Declined(decline) if decline.remedy == Remedy::OurFault && !payment.is_settled() => {
+            Some(WakeError::OurFault(payment.id.clone(), decline.code.clone()))
+        }
+        Outcome::Declined(_) | Outcome::Pending(_) | Outcome::Succeeded { .. } | Outcome::Expired => None,
+    }
 }

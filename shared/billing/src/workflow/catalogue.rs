@@ -78,9 +78,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// Every plan on sale, by family and tier.
     pub async fn plans(&self) -> Result<Vec<Plan>, StoreError> {
+        let mut plans = self.all_plans().await?;
+        plans.retain(|plan| plan.active);
+        Ok(plans)
+    }
+
+    /// Those that were withdrawn, too.
+    pub async fn all_plans(&self) -> Result<Vec<Plan>, StoreError> {
         let mut found = self.store.catalogue().await?;
-        let plans = std::iter::from_fn(|| found.plan()).map(|it| it.plan).filter(|plan| plan.active);
-        let mut plans: Vec<Plan> = plans.collect();
+        let mut plans: Vec<Plan> = std::iter::from_fn(|| found.plan()).map(|it| it.plan).collect();
         plans.sort_by(|a, b| (&a.family, a.tier, &a.id).cmp(&(&b.family, b.tier, &b.id)));
         Ok(plans)
     }

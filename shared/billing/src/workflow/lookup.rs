@@ -1,6 +1,7 @@
 //! All that a page or a service needs to know of a customer, in one request.
 
 use super::Billing;
+use crate::account::VirtualAccount;
 use crate::entitlement::Usage;
 use crate::id::{CustomerId, PaymentId};
 use crate::payment::Payment;
@@ -15,6 +16,7 @@ pub struct Live {
     pub usage: Usage,
     pub wallet: Option<Wallet>,
     pub tokens: Option<Tokens>,
+    pub account: Option<VirtualAccount>,
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -43,7 +45,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
         let mut found = self.store.live(customer).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
-        let (wallet, tokens) = (found.wallet(), found.tokens());
-        Ok(found.subscription().map(|subscription| Live { subscription, usage, wallet, tokens }))
+        let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
+        Ok(found.subscription().map(|subscription| Live { subscription, usage, wallet, tokens, account }))
     }
 }

@@ -1,17 +1,25 @@
 //! The imperative shell: each workflow loads, decides, commits, calls, decides,
 //! commits. Each may be interrupted anywhere and repeated.
 
+mod accounts;
 mod advance;
 mod catalogue;
 mod checkout;
 mod clock;
 mod downgrade;
+mod import;
 mod lookup;
+mod methods;
+mod opening;
 mod receive;
+mod recover;
+mod refund;
 mod settle;
 mod sweep;
 mod usage;
 mod verify;
+
+use opening::Opening;
 
 use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
 use crate::subscription::{Command, Event, Refusal, Subscription};
@@ -21,7 +29,11 @@ pub use catalogue::{Change, Comparison, LoadError, PlanChange};
 pub use checkout::{Checkout, CheckoutError};
 pub use clock::AdvanceClockError;
 pub use downgrade::DowngradeError;
+pub use import::{Import, ImportError};
 pub use lookup::Live;
+pub use methods::{MethodError, Setup};
+pub use recover::Recovery;
+pub use refund::{RefundError, RefundRequest};
 pub use sweep::SweepError;
 pub use usage::UsageError;
 pub use verify::VerifyError;

@@ -2,6 +2,8 @@
 
 use super::{Billing, MOST_RACES, WakeError};
 use crate::delivery::{Delivery, DeliveryId, DeliveryStatus, Notice};
+use crate::outcome::Sighting;
+use crate::payment::Paid;
 use crate::ports::{Clock, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use jiff::Timestamp;
 
@@ -40,22 +42,37 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// Reads the payment at the gateway, whatever the delivery said of it (I-18).
     async fn act(&self, delivery: Delivery, referred: Option<Referred>, now: Timestamp) -> Result<(), StoreError> {
+        let about = referred.as_ref().map(|referred| (&referred.customer, &referred.payment));
+        let looked = match about {
+            Some((customer, payment)) if payment.is_account() => Some(self.look_for_transfers(customer, now).await),
+            Some((customer, payment)) if payment.is_driven() => Some(self.look(customer, now).await),
+            Some(_) | None => None,
+        };
+        if let Some(looked) = looked {
+            return match looked {
+                // Of an unknown price whoever does what is due tells: it is due at once.
+                Ok(()) | Err(WakeError::UnknownPrice(..)) => self.keep(delivery.finished()).await,
+                Err(WakeError::Store(error)) => Err(error),
+                Err(_) => self.keep(delivery.waiting(now)).await,
+            };
+        }
         let scene = match referred {
             Some(referred) => self.scene(&referred.customer, &referred.payment).await?,
             None => None, // not ours, or about nothing we sell: kept, and that is all
         };
         let Some(scene) = scene else { return self.keep(delivery.finished()).await };
-        if scene.payment.is_settled() {
-            return self.keep(delivery.finished()).await;
-        }
-        match self.gateways.find(&scene.payment).await {
-            Ok(Some(outcome)) => {
-                self.settle(scene, outcome, Some(delivery.finished()), now).await?;
+        match self.gateways.find(&scene.payment, delivery.object.as_deref()).await {
+            Ok(Sighting::Known(outcome)) => {
+                let payment = self.settle(scene, outcome, Some(delivery.finished()), now).await?.payment;
+                // It may tell of a refund that we asked for. Whether that is done is asked now; if not, it stays due.
+                if let Some(number) = payment.paid().and_then(Paid::under_way) {
+                    drop(self.give_back(payment, number, now).await);
+                }
                 Ok(())
             }
             // A page that nobody was told of has ended, as pages do: nothing was paid on it.
-            Ok(None) if scene.payment.is_unopened() => self.keep(delivery.finished()).await,
-            Ok(None) | Err(_) => self.keep(delivery.waiting(now)).await,
+            Ok(_) if scene.payment.is_unopened() => self.keep(delivery.finished()).await,
+            Ok(Sighting::NeverHeard | Sighting::CannotTell) | Err(_) => self.keep(delivery.waiting(now)).await,
         }
     }
 

@@ -5,11 +5,13 @@
 //! we learn of it, and learning of it twice changes nothing.
 
 use super::{Billing, MOST_RACES, transition};
+use crate::account::VirtualAccount;
 use crate::delivery::Delivery;
-use crate::id::{CustomerId, PaymentId};
+use crate::id::{CustomerId, MethodId, PaymentId};
+use crate::money::Money;
 use crate::outcome::Outcome;
-use crate::payment::Payment;
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Tokens, Write};
+use crate::payment::{Paid, Payment};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
 use crate::subscription::{Event, Fact, Subscription};
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
@@ -18,10 +20,14 @@ use jiff::Timestamp;
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
     pub(super) payment: Payment,
-    /// The customer's newest subscription, which may not be the payment's.
-    pub(super) subscription: Subscription,
+    /// The customer's newest subscription, which may not be the payment's. None:
+    /// they have only left a payment method.
+    pub(super) subscription: Option<Subscription>,
     pub(super) wallet: Wallet,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
+    /// Where money came in by transfer, and whether what is left of it has changed.
+    pub(super) account: Option<VirtualAccount>,
+    pub(super) account_changed: bool,
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -31,10 +37,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Key::Subscription(customer.clone()),
             Key::Wallet(customer.clone()),
             Key::Tokens(customer.clone()),
+            Key::Account(customer.clone()),
         ];
         let mut found = self.store.get(keys).await?;
-        let (Some(payment), Some(subscription)) = (found.payment(), found.subscription()) else { return Ok(None) };
-        Ok(Some(Scene::new(payment, subscription, found.wallet(), found.tokens())))
+        Ok(found.payment().map(|payment| Scene::new(payment, found)))
     }
 
     /// Commits what `outcome` means, together with the delivery that told us,
@@ -48,7 +54,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ) -> Result<Scene, StoreError> {
         for _ in 0..MOST_RACES {
             let (customer, id) = (scene.payment.customer.clone(), scene.payment.id.clone());
-            let (settled, mut writes) = scene.settled(outcome.clone(), now);
+            let (settled, mut writes) = self.settled(scene, outcome.clone(), now);
             writes.extend(delivery.clone().map(|delivery| Write::next(Record::Delivery(delivery))));
             if writes.is_empty() {
                 return Ok(settled);
@@ -69,54 +75,150 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         Err(StoreError::Conflict)
     }
-}
-
-impl Scene {
-    pub(super) fn new(
-        payment: Payment,
-        subscription: Subscription,
-        wallet: Option<Wallet>,
-        tokens: Option<Tokens>,
-    ) -> Self {
-        let customer = &payment.customer;
-        let wallet = wallet.unwrap_or_else(|| Wallet::empty(customer.clone()));
-        let tokens = tokens.unwrap_or_else(|| Tokens { customer: customer.clone(), balance: 0, version: 0 });
-        Self { payment, subscription, wallet, tokens }
-    }
 
     /// What `outcome` makes of all this, and the writes that make it so.
-    fn settled(self, outcome: Outcome, now: Timestamp) -> (Self, Vec<Write>) {
+    pub(super) fn settled(&self, scene: Scene, outcome: Outcome, now: Timestamp) -> (Scene, Vec<Write>) {
         let method = match &outcome {
             Outcome::Succeeded { method, .. } => method.clone(),
             Outcome::Pending(_) | Outcome::Declined(_) | Outcome::Expired => None,
         };
-        match self.payment.clone().settle(outcome, now) {
-            None => (self, vec![]),
-            Some((payment, fact)) => Self { payment, ..self }.told(fact, method, now),
+        let knew_method = scene.payment.paid().is_some_and(|paid| paid.method_known);
+        match scene.payment.clone().settle(outcome, now) {
+            None => (scene, vec![]),
+            Some((payment, facts)) => {
+                let method = method.filter(|_| !knew_method);
+                let more = credit_by(&scene.payment, &payment);
+                self.told(Scene { payment, ..scene }.credited(more), facts, method, now)
+            }
         }
     }
 
-    fn told(self, fact: Option<Fact>, method: Option<Method>, now: Timestamp) -> (Self, Vec<Write>) {
-        let Self { mut payment, subscription, mut wallet, mut tokens } = self;
-        let events = fact.map_or(vec![], |fact| subscription.record(fact, now));
+    /// What `facts` about the payment mean for all else, and the writes that make it so.
+    pub(super) fn told(
+        &self,
+        scene: Scene,
+        facts: Vec<Fact>,
+        method: Option<Method>,
+        now: Timestamp,
+    ) -> (Scene, Vec<Write>) {
+        let Scene { mut payment, mut subscription, mut wallet, mut tokens, mut account, account_changed } = scene;
+        let says_paid = facts.iter().any(|fact| matches!(fact, Fact::Paid { .. }));
+        let mut events = vec![];
+        let mut next = subscription.clone();
+        if let Some(next) = &mut next {
+            events = self.recorded(next, facts, &wallet, now);
+        }
         let granted = events.iter().any(|event| matches!(event, Event::Activated { .. } | Event::Renewed { .. }));
         if events.iter().any(|event| matches!(event, Event::RefundOwed { .. })) {
             payment = payment.owed_back(now);
         }
 
-        let (subscription, mut writes) = transition(subscription, events);
-        writes.push(Write::next(Record::Payment(payment.clone())));
-        payment.version += 1;
-        // A period that is paid brings its tokens in the same transaction, and no other way.
-        if let (true, Some(included)) = (granted, subscription.order.plan.tokens_included) {
-            tokens.balance = tokens.balance.saturating_add(included);
-            writes.push(Write::next(Record::Tokens(tokens.clone())));
-            tokens.version += 1;
-        }
-        if let (true, Some(remembered)) = (granted, method.and_then(|method| wallet.remembering(method))) {
+        let mut writes = vec![];
+        // A payment that nobody wanted does not choose what is charged next. One that was wanted may name its method late.
+        let kept = !says_paid && payment.paid().is_some_and(|paid| paid.refunds.is_empty() && paid.left() > 0);
+        let method = method.filter(|_| granted || kept || payment.is_setup());
+        let id = method.as_ref().map(Method::id);
+        let remembered = method.and_then(|method| match payment.is_checkout() {
+            true => wallet.remembering(method),
+            // What we charged ourselves the customer has not chosen: it stays where it is, and gone if they removed it.
+            false => wallet.refreshing(method),
+        });
+        if let Some(remembered) = remembered {
             writes.push(Write::next(Record::Wallet(remembered.clone())));
             wallet = Wallet { version: remembered.version + 1, ..remembered };
         }
-        (Self { payment, subscription, wallet, tokens }, writes)
+        if let (Some(next), Some(method)) = (&mut next, id.filter(|_| payment.is_setup())) {
+            events.extend(self.recorded(next, vec![Fact::MethodAdded { method: Some(method) }], &wallet, now));
+        }
+
+        if let Some(before) = subscription.take() {
+            let (after, more) = transition(before, events);
+            writes.extend(more);
+            // A period that is paid brings its tokens in the same transaction, and no other way.
+            if let (true, Some(included)) = (granted, after.order.plan.tokens_included) {
+                tokens.balance = tokens.balance.saturating_add(included);
+                writes.push(Write::next(Record::Tokens(tokens.clone())));
+                tokens.version += 1;
+            }
+            subscription = Some(after);
+        }
+        if let Some(account) = account.as_mut().filter(|_| account_changed) {
+            writes.push(Write::next(Record::Account(account.clone())));
+            account.version += 1;
+        }
+        writes.push(Write::next(Record::Payment(payment.clone())));
+        payment.version += 1;
+        (Scene { payment, subscription, wallet, tokens, account, account_changed: false }, writes)
+    }
+
+    /// What follows from `facts`, one after the other; `subscription` becomes what they make of it.
+    fn recorded(
+        &self,
+        subscription: &mut Subscription,
+        facts: Vec<Fact>,
+        wallet: &Wallet,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let methods: Vec<MethodId> = self.chargeable(subscription, wallet, now).iter().map(Method::id).collect();
+        let mut events = vec![];
+        for fact in facts {
+            let more = subscription.record(fact, &methods, now);
+            *subscription = more.iter().fold(subscription.clone(), |state, event| state.apply(event));
+            events.extend(more);
+        }
+        events
+    }
+
+    /// The customer's methods that what they owe could be charged to, the preferred one first.
+    pub(super) fn chargeable(&self, subscription: &Subscription, wallet: &Wallet, now: Timestamp) -> Vec<Method> {
+        let takes = |method: &&Method| {
+            let charge = subscription.clone().charging((*method).clone(), now);
+            charge.is_ok_and(|(_, payment)| self.gateways.accepts(&payment).is_ok())
+        };
+        wallet.by_preference().filter(takes).cloned().collect()
+    }
+}
+
+/// By how much a transfer that was `before`, and is `after`, leaves the customer more: what of it is neither gone nor
+/// promised is their credit, or was spent. What is paid from credit changes it elsewhere.
+pub(super) fn credit_by(before: &Payment, after: &Payment) -> Money {
+    let left = |payment: &Payment| payment.paid().map_or(0, Paid::left);
+    let minor = if after.transfer().is_some() { left(after) - left(before) } else { 0 };
+    Money { minor, ..after.amount }
+}
+
+impl Scene {
+    /// Of `payment`, with what was `found` of the rest.
+    pub(super) fn new(payment: Payment, mut found: Found) -> Self {
+        let customer = &payment.customer;
+        let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
+        let tokens = found.tokens().unwrap_or_else(|| Tokens { customer: customer.clone(), balance: 0, version: 0 });
+        let (subscription, account) = (found.subscription(), found.account());
+        Self { payment, subscription, wallet, tokens, account, account_changed: false }
+    }
+
+    /// With `more` on the customer's account, if it is in that currency.
+    #[must_use]
+    pub(super) fn credited(self, more: Money) -> Self {
+        let changes = |account: &VirtualAccount| account.currency == more.currency && more.minor != 0;
+        match self.account {
+            Some(account) if changes(&account) => {
+                Self { account: Some(account.credited(more.minor)), account_changed: true, ..self }
+            }
+            account => Self { account, ..self },
+        }
+    }
+
+    /// Whether the attempt may be made or repeated: what it is for is still owed, and its method still the customer's.
+    pub(super) fn wants_charge(&self) -> bool {
+        let held = self.payment.charged_method().is_some_and(|method| self.wallet.method(&method.id()).is_some());
+        let wanted = |it: &Subscription| it.wants_payment(&self.payment.id) && it.waits_for(&self.payment.id);
+        held && self.subscription.as_ref().is_some_and(wanted)
+    }
+
+    /// Whether this is a page for what was bought another way, or is not wanted any more.
+    pub(super) fn is_overtaken(&self) -> bool {
+        let welcome = self.subscription.as_ref().is_some_and(|it| it.welcomes(&self.payment.id));
+        self.payment.is_checkout() && !self.payment.is_setup() && !welcome
     }
 }

@@ -3,7 +3,8 @@
 //! | record            | `pk`                       | `sk`                                  | `due`           |
 //! |-------------------|----------------------------|---------------------------------------|-----------------|
 //! | subscription      | `CUST#{customer}`          | `LIVE#SUB`                            | its lane, shard |
-//! | wallet            | `CUST#{customer}`          | `LIVE#WALLET`                         |                 |
+//! | wallet            | `CUST#{customer}`          | `LIVE#WALLET`                         | its lane, shard |
+//! | account           | `CUST#{customer}`          | `LIVE#ACCOUNT`                        | its lane, shard |
 //! | tokens            | `CUST#{customer}`          | `LIVE#TOKENS`                         |                 |
 //! | usage             | `CUST#{customer}`          | `LIVE#USAGE#{meter}`                  |                 |
 //! | past subscription | `CUST#{customer}`          | `SUB#{number}`                        |                 |
@@ -46,6 +47,10 @@ pub const LIVE: &str = "LIVE#";
 pub const PAYMENTS: &str = "PAY#";
 pub const CATALOGUE: &str = "CATALOGUE";
 
+const SUBSCRIPTION: &str = "LIVE#SUB";
+const WALLET: &str = "LIVE#WALLET";
+const ACCOUNT: &str = "LIVE#ACCOUNT";
+
 pub const DUE_INDEX: &str = "due-index";
 pub const SHARDS: u8 = 8;
 
@@ -60,8 +65,9 @@ pub fn payment(id: &PaymentId) -> String {
 
 pub fn of(key: &Key) -> Item {
     let (pk, sk) = match key {
-        Key::Subscription(of) => (customer(of), format!("{LIVE}SUB")),
-        Key::Wallet(of) => (customer(of), format!("{LIVE}WALLET")),
+        Key::Subscription(of) => (customer(of), SUBSCRIPTION.to_owned()),
+        Key::Wallet(of) => (customer(of), WALLET.to_owned()),
+        Key::Account(of) => (customer(of), ACCOUNT.to_owned()),
         Key::Tokens(of) => (customer(of), format!("{LIVE}TOKENS")),
         Key::Usage(of, meter) => (customer(of), format!("{LIVE}USAGE#{meter}")),
         Key::PastSubscription(of, id) => (customer(of), format!("SUB#{:08}", id.number)),
@@ -103,7 +109,10 @@ pub fn lane(lane: Lane, shard: u8) -> String {
 
 fn sharded_by(wanted: &Wanted) -> &str {
     match wanted {
-        Wanted::Subscription { customer } | Wanted::Payment { customer, .. } => customer.as_str(),
+        Wanted::Subscription { customer }
+        | Wanted::Payment { customer, .. }
+        | Wanted::Wallet { customer }
+        | Wanted::Account { customer } => customer.as_str(),
         Wanted::Delivery { delivery } => &delivery.event,
     }
 }
@@ -118,10 +127,12 @@ pub fn wanted(item: &Item) -> Option<Wanted> {
         return Some(Wanted::Delivery { delivery: DeliveryId { gateway, event: event.to_owned() } });
     }
     let customer = CustomerId::try_from(pk.strip_prefix("CUST#")?.to_owned()).ok()?;
-    match sk.strip_prefix(PAYMENTS) {
-        None => Some(Wanted::Subscription { customer }),
-        Some(numbers) => {
-            let mut numbers = numbers.split('#').map(str::parse);
+    match sk {
+        SUBSCRIPTION => Some(Wanted::Subscription { customer }),
+        WALLET => Some(Wanted::Wallet { customer }),
+        ACCOUNT => Some(Wanted::Account { customer }),
+        _ => {
+            let mut numbers = sk.strip_prefix(PAYMENTS)?.split('#').map(str::parse);
             let mut next = || numbers.next()?.ok();
             let subscription = SubscriptionId::nth(&customer, next()?);
             let payment = PaymentId { subscription, period: next()?, attempt: next()? };
@@ -162,6 +173,8 @@ mod tests {
         let delivery = DeliveryId { gateway: Gateway::Stripe, event: "evt_1#2".to_owned() };
         let cases = [
             (Key::Subscription(acme()), Wanted::Subscription { customer: acme() }),
+            (Key::Wallet(acme()), Wanted::Wallet { customer: acme() }),
+            (Key::Account(acme()), Wanted::Account { customer: acme() }),
             (Key::Payment(acme(), payment.clone()), Wanted::Payment { customer: acme(), payment }),
             (Key::Delivery(delivery.clone()), Wanted::Delivery { delivery }),
         ];

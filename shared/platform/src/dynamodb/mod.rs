@@ -231,6 +231,7 @@ fn item(record: &Record) -> Result<Item, StoreError> {
         Record::History { event, .. } => to_item(event),
         Record::Payment(it) => to_item(it),
         Record::Wallet(it) => to_item(it),
+        Record::Account(it) => to_item(it),
         Record::Tokens(it) => to_item(it),
         Record::Usage(it) => to_item(it),
         Record::Claim(it) => to_item(it),
@@ -267,6 +268,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         ("CUST", "LIVE") => match sk.trim_start_matches(keys::LIVE) {
             "SUB" => Record::Subscription(read(item)?),
             "WALLET" => Record::Wallet(read(item)?),
+            "ACCOUNT" => Record::Account(read(item)?),
             "TOKENS" => Record::Tokens(read(item)?),
             _ => Record::Usage(read(item)?),
         },

@@ -4,75 +4,186 @@
 use crate::config::Secret;
 use aws_sdk_secretsmanager::Client;
 use billing::ports::GatewayError;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The value of a gateway's secret, as JSON.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    pub secret_key: Secret,
-    /// Any of these may have signed a delivery: two during a rotation.
-    pub webhook_secrets: Vec<Secret>,
+/// Where the secret with a gateway's keys is kept: JSON, in the shape of that gateway.
+#[derive(Clone, Debug)]
+pub enum KeyStore {
+    Given(Secret),
+    SecretsManager { client: Client, arn: String },
 }
 
-#[derive(Debug, thiserror::Error)]
-enum BadSecret {
-    #[error("the secret has no value")]
-    NoValue,
-    #[error("the secret is not {{\"secret_key\", \"webhook_secrets\"}}")]
-    NotKeys,
-    #[error("the secret has an empty key: nothing can be signed or verified with it")]
-    Empty,
-}
+impl KeyStore {
+    /// Keys that are known already, as the secret would spell them.
+    pub fn given(json: impl ToString) -> Self {
+        Self::Given(Secret::new(json.to_string()))
+    }
 
-impl Keys {
-    /// An empty key would accept what anyone signs with an empty key.
-    fn parse(text: &str) -> Result<Self, BadSecret> {
-        // The parser's own error would quote the secret.
-        let keys: Self = serde_json::from_str(text).map_err(|_| BadSecret::NotKeys)?;
-        let blank = |secret: &Secret| secret.expose().trim().is_empty();
-        match blank(&keys.secret_key) || keys.webhook_secrets.is_empty() || keys.webhook_secrets.iter().any(blank) {
-            true => Err(BadSecret::Empty),
-            false => Ok(keys),
+    async fn text(&self) -> Result<Secret, GatewayError> {
+        match self {
+            Self::Given(text) => Ok(text.clone()),
+            Self::SecretsManager { client, arn } => {
+                let request = client.get_secret_value().secret_id(arn);
+                let output = Box::pin(request.send()).await.map_err(|error| GatewayError::NoAnswer(Box::new(error)))?;
+                Ok(Secret::new(output.secret_string.unwrap_or_default()))
+            }
         }
     }
 }
 
-/// The keys, and when they were read.
-type Read = (Instant, Arc<Keys>);
+/// The keys of one gateway.
+pub(super) trait Keys: DeserializeOwned {
+    /// What its secret must look like.
+    const SHAPE: &'static str;
 
+    /// All that must not be blank: what anyone signs with an empty key would be accepted.
+    fn all(&self) -> Vec<&str>;
+
+    /// Those of which there must be one at least.
+    fn verifying(&self) -> usize;
+}
+
+/// Stripe's and Paystack's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeys {
+    pub(super) secret_key: Secret,
+    /// Any of these may have signed a delivery: two during a rotation.
+    pub(super) webhook_secrets: Vec<Secret>,
+}
+
+impl Keys for ApiKeys {
+    const SHAPE: &'static str = r#"{"secret_key", "webhook_secrets": […]}"#;
+
+    fn all(&self) -> Vec<&str> {
+        std::iter::once(&self.secret_key).chain(&self.webhook_secrets).map(Secret::expose).collect()
+    }
+
+    fn verifying(&self) -> usize {
+        self.webhook_secrets.len()
+    }
+}
+
+/// Flitt's: one key signs what we send and what we are sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlittKeys {
+    #[serde(deserialize_with = "number_or_text")]
+    pub(super) merchant_id: String,
+    /// The current one first; those before it may still have signed a delivery.
+    pub(super) payment_keys: Vec<Secret>,
+}
+
+impl Keys for FlittKeys {
+    const SHAPE: &'static str = r#"{"merchant_id", "payment_keys": […]}"#;
+
+    fn all(&self) -> Vec<&str> {
+        let keys = self.payment_keys.iter().map(Secret::expose);
+        std::iter::once(self.merchant_id.as_str()).chain(keys).collect()
+    }
+
+    fn verifying(&self) -> usize {
+        self.payment_keys.len()
+    }
+}
+
+/// PayPal's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PayPalKeys {
+    pub(super) client_id: String,
+    pub(super) client_secret: Secret,
+    /// What a delivery is signed for: ours are at any of these.
+    pub(super) webhook_ids: Vec<String>,
+    /// Certificates that deliveries are signed with, by address, as PEM. What is not here is fetched.
+    #[serde(default)]
+    pub(super) certificates: BTreeMap<String, String>,
+    /// What a certificate must chain to, as PEM. None: the public roots.
+    #[serde(default)]
+    pub(super) roots: Vec<String>,
+}
+
+impl Keys for PayPalKeys {
+    const SHAPE: &'static str =
+        r#"{"client_id", "client_secret", "webhook_ids": […]} and, if pinned, "certificates" and "roots""#;
+
+    fn all(&self) -> Vec<&str> {
+        let named = [self.client_id.as_str(), self.client_secret.expose()].into_iter();
+        let pinned = self.certificates.values().chain(&self.roots);
+        named.chain(self.webhook_ids.iter().chain(pinned).map(String::as_str)).collect()
+    }
+
+    fn verifying(&self) -> usize {
+        self.webhook_ids.len()
+    }
+}
+
+fn number_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Either::deserialize(from)? {
+        Either::Number(number) => number.to_string(),
+        Either::Text(text) => text,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BadSecret {
+    #[error("the secret is not {0}")]
+    NotKeys(&'static str),
+    #[error("the secret has an empty key: nothing can be signed or verified with it")]
+    Empty,
+}
+
+/// The keys that a secret holds, or no answer.
+pub(super) fn read<K: Keys>(secret: &Secret) -> Result<K, GatewayError> {
+    parse(secret.expose()).map_err(|error| GatewayError::NoAnswer(Box::new(error)))
+}
+
+fn parse<K: Keys>(text: &str) -> Result<K, BadSecret> {
+    // The parser's own error would quote the secret.
+    let keys: K = serde_json::from_str(text).map_err(|_| BadSecret::NotKeys(K::SHAPE))?;
+    match keys.verifying() == 0 || keys.all().iter().any(|key| key.trim().is_empty()) {
+        true => Err(BadSecret::Empty),
+        false => Ok(keys),
+    }
+}
+
+/// The keys, and when they were read.
+type Read<K> = (Instant, Arc<K>);
+
+/// The keys of a gateway, wherever they are kept.
 #[derive(Clone, Debug)]
-pub enum KeySource {
-    Given(Arc<Keys>),
-    SecretsManager { client: Client, arn: String, cached: Arc<Mutex<Option<Read>>> },
+pub(super) struct KeySource<K> {
+    store: KeyStore,
+    cached: Arc<Mutex<Option<Read<K>>>>,
 }
 
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
-impl KeySource {
-    pub fn secret(client: Client, arn: String) -> Self {
-        Self::SecretsManager { client, arn, cached: Arc::default() }
+impl<K: Keys> KeySource<K> {
+    pub(super) fn new(store: KeyStore) -> Self {
+        Self { store, cached: Arc::default() }
     }
 
     /// The keys, or no answer: a store of secrets that is down is not a decline.
-    pub async fn get(&self) -> Result<Arc<Keys>, GatewayError> {
-        let (client, arn, cached) = match self {
-            Self::Given(keys) => return Ok(keys.clone()),
-            Self::SecretsManager { client, arn, cached } => (client, arn, cached),
-        };
-        let known = cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(super) async fn get(&self) -> Result<Arc<K>, GatewayError> {
+        let known = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((read_at, keys)) = known
             && read_at.elapsed() < KEPT_FOR
         {
             return Ok(keys);
         }
-        let request = client.get_secret_value().secret_id(arn);
-        let output = Box::pin(request.send()).await.map_err(|error| GatewayError::NoAnswer(Box::new(error)))?;
-        let parsed = output.secret_string().ok_or(BadSecret::NoValue).and_then(Keys::parse);
-        let keys = Arc::new(parsed.map_err(|error| GatewayError::NoAnswer(Box::new(error)))?);
-        *cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keys.clone()));
+        let keys = Arc::new(read::<K>(&self.store.text().await?)?);
+        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keys.clone()));
         Ok(keys)
     }
 }
@@ -81,18 +192,45 @@ impl KeySource {
 mod tests {
     use super::*;
 
+    fn refused<K: Keys>(text: &str) -> String {
+        parse::<K>(text).map_or_else(|error| error.to_string(), |_| panic!("{text}"))
+    }
+
     #[test]
-    fn an_empty_key_is_no_key() {
-        for text in [
-            r#"{"secret_key":"","webhook_secrets":["whsec_1"]}"#,
-            r#"{"secret_key":"sk_1","webhook_secrets":[]}"#,
-            r#"{"secret_key":"sk_1","webhook_secrets":["whsec_1"," "]}"#,
-            r#"{"secret_key":"sk_1"}"#,
-            "sk_live_1",
-        ] {
-            let refused = Keys::parse(text).map_or_else(|error| error.to_string(), |_| panic!("{text}"));
-            assert!(!refused.contains("sk_"), "{refused}");
+    fn an_empty_key_is_no_key_and_no_error_quotes_one() {
+        let refusals = [
+            refused::<ApiKeys>(r#"{"secret_key":"","webhook_secrets":["private"]}"#),
+            refused::<ApiKeys>(r#"{"secret_key":"private","webhook_secrets":[]}"#),
+            refused::<ApiKeys>(r#"{"secret_key":"private","webhook_secrets":["private"," "]}"#),
+            refused::<ApiKeys>(r#"{"secret_key":"private"}"#),
+            refused::<ApiKeys>("private"),
+            refused::<FlittKeys>(r#"{"merchant_id":1396424,"payment_keys":[]}"#),
+            refused::<FlittKeys>(r#"{"merchant_id":1396424,"payment_keys":[""]}"#),
+            refused::<FlittKeys>(r#"{"merchant_id":"","payment_keys":["private"]}"#),
+            refused::<FlittKeys>(r#"{"merchant_id":null,"payment_keys":["private"]}"#),
+            refused::<PayPalKeys>(r#"{"client_id":"","client_secret":"private","webhook_ids":["private"]}"#),
+            refused::<PayPalKeys>(r#"{"client_id":"a","client_secret":" ","webhook_ids":["private"]}"#),
+            refused::<PayPalKeys>(r#"{"client_id":"a","client_secret":"private","webhook_ids":[]}"#),
+            refused::<PayPalKeys>(
+                r#"{"client_id":"a","client_secret":"private","webhook_ids":["b"],"certificates":{"c":""}}"#,
+            ),
+            refused::<PayPalKeys>(
+                r#"{"client_id":"a","client_secret":"private","webhook_ids":["b"],"root":"private"}"#,
+            ),
+        ];
+        assert!(refusals.iter().all(|refusal| !refusal.contains("private")), "{refusals:?}");
+    }
+
+    #[test]
+    fn each_gateway_has_a_shape_of_its_own() {
+        assert!(parse::<ApiKeys>(r#"{"secret_key":"sk_1","webhook_secrets":["whsec_1","whsec_2"]}"#).is_ok());
+        for merchant in ["1396424", r#""1396424""#] {
+            let keys = parse::<FlittKeys>(&format!(r#"{{"merchant_id":{merchant},"payment_keys":["new","old"]}}"#));
+            assert_eq!(keys.map(|keys| keys.merchant_id).ok().as_deref(), Some("1396424"));
         }
-        assert!(Keys::parse(r#"{"secret_key":"sk_1","webhook_secrets":["whsec_1","whsec_2"]}"#).is_ok());
+        let plain = r#"{"client_id":"a","client_secret":"b","webhook_ids":["c"]}"#;
+        assert!(parse::<PayPalKeys>(plain).is_ok_and(|keys| keys.certificates.is_empty() && keys.roots.is_empty()));
+        let pinned = plain.replace('}', r#","certificates":{"https://api.paypal.com/c":"PEM"},"roots":["PEM"]}"#);
+        assert!(parse::<PayPalKeys>(&pinned).is_ok_and(|keys| keys.certificates.len() == 1 && keys.roots.len() == 1));
     }
 }

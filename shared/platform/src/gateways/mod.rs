@@ -1,42 +1,66 @@
 //! One adapter per payment gateway. Each turns our vocabulary into theirs and back.
 //!
-//! A module has three parts, top to bottom: the client and its calls; wire types
-//! with only the fields we read; pure translation. Only the first does I/O.
+//! A gateway has a file each for its client and calls, for wire types with only
+//! the fields we read, and for pure translation. Only the first does I/O.
 
+mod access;
+mod flitt;
 mod keys;
+mod paypal;
 mod paystack;
 mod stripe;
+pub mod sync;
+#[doc(hidden)]
+pub mod verification;
 
+use access::{Access, no_answer};
+use billing::account::{Incoming, VirtualAccount};
 use billing::delivery::Notice;
-use billing::outcome::{Outcome, RefundOutcome};
-use billing::payment::{Gateway, Opened, Payment};
+use billing::driven::Seen;
+use billing::money::{Currency, Money};
+use billing::outcome::{Outcome, RefundOutcome, Sighting};
+use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{GatewayError, Gateways};
-use http::{HeaderMap, StatusCode};
+use billing::wallet::Method;
+use flitt::Flitt;
+use http::HeaderMap;
 use jiff::Timestamp;
-use reqwest::RequestBuilder;
-use serde::de::DeserializeOwned;
+use keys::{KeySource, Keys};
+use paypal::PayPal;
+use paystack::Paystack;
 use std::future::Future;
 use std::time::Duration;
-
-pub use keys::{KeySource, Keys};
-use paystack::Paystack;
 use stripe::Stripe;
+
+pub use keys::KeyStore;
 
 /// The gateways that this deployment has keys for.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
     stripe: Option<Stripe>,
     paystack: Option<Paystack>,
+    flitt: Option<Flitt>,
+    paypal: Option<PayPal>,
 }
 
 impl Clients {
-    /// Adds `gateway`, reached at the address `api`.
+    /// Adds `gateway`, reached at the address `api`, with the keys in `store`.
+    /// `callback`: where it is to call us back, if it asks with each payment.
     #[must_use]
-    pub fn with(mut self, gateway: Gateway, api: &str, http: reqwest::Client, keys: KeySource) -> Self {
-        let access = Access { api: api.trim_end_matches('/').to_owned(), http, keys };
+    pub fn with(
+        mut self,
+        gateway: Gateway,
+        api: &str,
+        http: reqwest::Client,
+        store: KeyStore,
+        callback: Option<String>,
+    ) -> Self {
+        let api = api.trim_end_matches('/').to_owned();
         match gateway {
-            Gateway::Stripe => self.stripe = Some(Stripe::new(access)),
-            Gateway::Paystack => self.paystack = Some(Paystack::new(access)),
+            Gateway::Stripe => self.stripe = Some(Stripe::new(access(api, http, store, callback))),
+            Gateway::Paystack => self.paystack = Some(Paystack::new(access(api, http, store, callback))),
+            Gateway::Flitt => self.flitt = Some(Flitt::new(access(api, http, store, callback))),
+            Gateway::PayPal => self.paypal = Some(PayPal::new(access(api, http, store, callback))),
         }
         self
     }
@@ -45,6 +69,8 @@ impl Clients {
         match gateway {
             Gateway::Stripe => self.stripe.is_some(),
             Gateway::Paystack => self.paystack.is_some(),
+            Gateway::Flitt => self.flitt.is_some(),
+            Gateway::PayPal => self.paypal.is_some(),
         }
     }
 
@@ -56,6 +82,8 @@ impl Clients {
         match gateway {
             Gateway::Stripe => self.stripe()?.receive(delivery).await,
             Gateway::Paystack => self.paystack()?.receive(delivery).await,
+            Gateway::Flitt => self.flitt()?.receive(delivery).await,
+            Gateway::PayPal => self.paypal()?.receive(delivery).await,
         }
     }
 
@@ -66,6 +94,18 @@ impl Clients {
     fn paystack(&self) -> Result<&Paystack, GatewayError> {
         self.paystack.as_ref().ok_or(GatewayError::NotConfigured(Gateway::Paystack))
     }
+
+    fn flitt(&self) -> Result<&Flitt, GatewayError> {
+        self.flitt.as_ref().ok_or(GatewayError::NotConfigured(Gateway::Flitt))
+    }
+
+    fn paypal(&self) -> Result<&PayPal, GatewayError> {
+        self.paypal.as_ref().ok_or(GatewayError::NotConfigured(Gateway::PayPal))
+    }
+}
+
+fn access<K: Keys>(api: String, http: reqwest::Client, store: KeyStore, callback: Option<String>) -> Access<K> {
+    Access { api, http, keys: KeySource::new(store), callback }
 }
 
 impl Gateways for Clients {
@@ -73,13 +113,38 @@ impl Gateways for Clients {
         match payment.gateway {
             Gateway::Stripe => self.stripe()?.accepts(payment),
             Gateway::Paystack => self.paystack()?.accepts(payment),
+            Gateway::Flitt => self.flitt()?.accepts(payment),
+            Gateway::PayPal => self.paypal()?.accepts(payment),
         }
+    }
+
+    fn setup_amount(&self, gateway: Gateway, currency: Currency) -> Result<Money, GatewayError> {
+        match gateway {
+            Gateway::Stripe => self.stripe()?.setup_amount(currency),
+            Gateway::Paystack => self.paystack()?.setup_amount(currency),
+            Gateway::Flitt => self.flitt()?.setup_amount(currency),
+            Gateway::PayPal => self.paypal()?.setup_amount(currency),
+        }
+    }
+
+    async fn answers(&self, gateway: Gateway) -> bool {
+        let answer = async {
+            Ok::<bool, GatewayError>(match gateway {
+                Gateway::Stripe => self.stripe()?.answers().await,
+                Gateway::Paystack => self.paystack()?.answers().await,
+                Gateway::Flitt => self.flitt()?.answers().await,
+                Gateway::PayPal => self.paypal()?.answers().await,
+            })
+        };
+        tokio::time::timeout(SHOWS_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
     }
 
     async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
         match payment.gateway {
             Gateway::Stripe => within(self.stripe()?.open(payment)).await,
             Gateway::Paystack => within(self.paystack()?.open(payment)).await,
+            Gateway::Flitt => within(self.flitt()?.open(payment)).await,
+            Gateway::PayPal => within(self.paypal()?.open(payment)).await,
         }
     }
 
@@ -87,27 +152,60 @@ impl Gateways for Clients {
         match payment.gateway {
             Gateway::Stripe => within(self.stripe()?.charge(payment)).await,
             Gateway::Paystack => within(self.paystack()?.charge(payment)).await,
+            Gateway::Flitt => within(self.flitt()?.charge(payment)).await,
+            Gateway::PayPal => within(self.paypal()?.charge(payment)).await,
         }
     }
 
-    async fn find(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
+    async fn find(&self, payment: &Payment, object: Option<&str>) -> Result<Sighting, GatewayError> {
         match payment.gateway {
             Gateway::Stripe => within(self.stripe()?.find(payment)).await,
             Gateway::Paystack => within(self.paystack()?.find(payment)).await,
+            Gateway::Flitt => within(self.flitt()?.find(payment, object)).await,
+            Gateway::PayPal => within(self.paypal()?.find(payment, object)).await,
         }
     }
 
-    async fn close(&self, payment: &Payment) -> Result<Option<Outcome>, GatewayError> {
+    async fn close(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
         match payment.gateway {
             Gateway::Stripe => within(self.stripe()?.close(payment)).await,
             Gateway::Paystack => within(self.paystack()?.close(payment)).await,
+            Gateway::Flitt => within(self.flitt()?.close(payment)).await,
+            Gateway::PayPal => within(self.paypal()?.close(payment)).await,
         }
     }
 
-    async fn refund(&self, payment: &Payment) -> Result<RefundOutcome, GatewayError> {
+    async fn refund(&self, payment: &Payment, refund: &Refund) -> Result<RefundOutcome, GatewayError> {
         match payment.gateway {
-            Gateway::Stripe => within(self.stripe()?.refund(payment)).await,
-            Gateway::Paystack => within(self.paystack()?.refund(payment)).await,
+            Gateway::Stripe => within(self.stripe()?.refund(payment, refund)).await,
+            Gateway::Paystack => within(self.paystack()?.refund(payment, refund)).await,
+            Gateway::Flitt => within(self.flitt()?.refund(payment, refund)).await,
+            Gateway::PayPal => within(self.paypal()?.refund(payment, refund)).await,
+        }
+    }
+
+    async fn transfers(&self, account: &VirtualAccount) -> Result<Vec<Incoming>, GatewayError> {
+        match account.gateway {
+            Gateway::Paystack => within(self.paystack()?.transfers(account)).await,
+            // They open no accounts, so none can be theirs.
+            Gateway::Stripe | Gateway::Flitt | Gateway::PayPal => Ok(vec![]),
+        }
+    }
+
+    async fn driven(&self, gateway: Gateway, id: &str) -> Result<Option<Seen>, GatewayError> {
+        match gateway {
+            Gateway::Stripe => within(self.stripe()?.driven(id)).await,
+            // What they could drive is nothing that anybody wants to bring.
+            Gateway::Paystack | Gateway::Flitt | Gateway::PayPal => Ok(None),
+        }
+    }
+
+    async fn forget(&self, method: &Method) -> Result<(), GatewayError> {
+        match method.gateway {
+            Gateway::Stripe => within(self.stripe()?.forget(method)).await,
+            Gateway::Paystack => within(self.paystack()?.forget(method)).await,
+            Gateway::Flitt => within(self.flitt()?.forget(method)).await,
+            Gateway::PayPal => within(self.paypal()?.forget(method)).await,
         }
     }
 }
@@ -115,6 +213,9 @@ impl Gateways for Clients {
 /// What one question to a gateway may take, however many requests it needs
 /// (RELIABILITY R8): two of them fit into a function's time.
 const MOST_TIME: Duration = Duration::from_secs(10);
+
+/// How long a gateway may take to show that it is there.
+const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 
 async fn within<T>(answer: impl Future<Output = Result<T, GatewayError>>) -> Result<T, GatewayError> {
     tokio::time::timeout(MOST_TIME, answer).await.map_err(no_answer)?
@@ -151,64 +252,8 @@ pub enum WebhookError {
     Stale,
     #[error("the body is not what the gateway documents")]
     Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("nothing can be verified")]
+    #[error("the keys cannot be read, or the gateway not be asked what it is about")]
     NoKeys(#[from] GatewayError),
-}
-
-/// How to reach a gateway, and as whom.
-#[derive(Clone, Debug)]
-struct Access {
-    api: String,
-    http: reqwest::Client,
-    keys: KeySource,
-}
-
-/// The most that is read of an answer (RELIABILITY S68).
-const MOST_BYTES: usize = 1024 * 1024;
-
-/// An answer that means something: not a redirect, not "try again", not "we are broken".
-struct Answer {
-    status: StatusCode,
-    body: Vec<u8>,
-}
-
-impl Access {
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.api)
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Answer, GatewayError> {
-        let mut response = request.send().await.map_err(no_answer)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(GatewayError::NoAnswer("an answer of more than 1 MiB".into()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        match status {
-            // Another request with this key is running, or there were too many: nothing was refused.
-            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(GatewayError::NoAnswer(format!("status {status}").into()))
-            }
-            _ if status.is_server_error() || status.is_redirection() || status.is_informational() => {
-                Err(GatewayError::NoAnswer(format!("status {status}").into()))
-            }
-            _ => Ok(Answer { status, body }),
-        }
-    }
-}
-
-impl Answer {
-    /// An answer that cannot be read is no answer.
-    fn read<T: DeserializeOwned>(&self) -> Result<T, GatewayError> {
-        serde_json::from_slice(&self.body).map_err(no_answer)
-    }
-}
-
-fn no_answer(error: impl std::error::Error + Send + Sync + 'static) -> GatewayError {
-    GatewayError::NoAnswer(Box::new(error))
 }
 
 /// Where the customer comes back to, with the payment to verify.

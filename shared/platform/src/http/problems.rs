@@ -2,9 +2,12 @@
 //! for, one stable `type` a reason.
 
 use crate::gateways::WebhookError;
+use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::Refusal;
-use billing::workflow::{AdvanceClockError, CheckoutError, DowngradeError, UsageError, VerifyError};
+use billing::workflow::{
+    AdvanceClockError, CheckoutError, DowngradeError, ImportError, MethodError, RefundError, UsageError, VerifyError,
+};
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -61,6 +64,16 @@ impl Problem {
     pub fn no_subscription() -> Self {
         let detail = "This customer has never ordered a plan.";
         Self::new(StatusCode::NOT_FOUND, "no-subscription", "There is no subscription", detail)
+    }
+
+    fn key_reused(detail: impl Display) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "The Idempotency-Key was used for another request",
+            detail,
+        )
+        .at("Idempotency-Key")
     }
 
     #[must_use]
@@ -153,6 +166,9 @@ impl From<Refusal> for Problem {
             Refusal::Ended => state("ended"),
             Refusal::NotActive => state("not-active"),
             Refusal::AlreadySubscribed => state("already-subscribed"),
+            Refusal::NothingOwed => state("nothing-owed"),
+            Refusal::ChargeRunning => state("charge-running"),
+            Refusal::DrivenElsewhere => state("driven-elsewhere"),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
         }
     }
@@ -163,13 +179,8 @@ impl From<CheckoutError> for Problem {
         match error {
             CheckoutError::NoSuchPlan(_) => Self::invalid("plan", error),
             CheckoutError::NoSuchPrice { .. } => Self::invalid("currency", error),
-            CheckoutError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The Idempotency-Key was used for another request",
-                error,
-            )
-            .at("Idempotency-Key"),
+            CheckoutError::NoSubscription => Self::no_subscription(),
+            CheckoutError::KeyReused => Self::key_reused(error),
             CheckoutError::InProgress => {
                 let problem = Self::conflict("in-progress", "The same request is still running", error);
                 Self { retry_after_s: Some(1), ..problem }
@@ -181,12 +192,62 @@ impl From<CheckoutError> for Problem {
     }
 }
 
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::NotThere | ImportError::Over | ImportError::UnknownPrice(_) => {
+                Self::invalid("subscription", error)
+            }
+            ImportError::ImportedBefore => Self::conflict("imported-before", "It was imported before", error),
+            ImportError::Refused(refusal) => refusal.into(),
+            ImportError::Gateway(error) => error.into(),
+            ImportError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<VerifyError> for Problem {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::NoPayment => Self::not_found(),
             VerifyError::Gateway(error) => error.into(),
             VerifyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MethodError> for Problem {
+    fn from(error: MethodError) -> Self {
+        match error {
+            MethodError::NoMethod => Self::not_found(),
+            MethodError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefundRefusal> for Problem {
+    fn from(refusal: RefundRefusal) -> Self {
+        let state = |slug| Self::conflict(slug, "The payment does not allow this", refusal);
+        match refusal {
+            RefundRefusal::NotPaid => state("not-paid"),
+            RefundRefusal::Disputed => state("disputed"),
+            RefundRefusal::MoreThanLeft(..=0) => state("nothing-left"),
+            RefundRefusal::Spent(_) => state("spent"),
+            RefundRefusal::MoreThanLeft(_) | RefundRefusal::OtherCurrency | RefundRefusal::Nothing => {
+                Self::invalid("amount", refusal)
+            }
+        }
+    }
+}
+
+impl From<RefundError> for Problem {
+    fn from(error: RefundError) -> Self {
+        match error {
+            RefundError::NoPayment => Self::not_found(),
+            RefundError::Refused(refusal) => refusal.into(),
+            RefundError::KeyReused => Self::key_reused(error),
+            RefundError::Failed(_) => Self::conflict("refund-failed", "The gateway gave nothing back", error),
+            RefundError::Store(error) => error.into(),
         }
     }
 }

@@ -1,52 +1,59 @@
 //! What a decline by Paystack means.
 //!
-//! The number is ISO 8583's, the word is Paystack's name for it, and the text
+//! The number is ISO 8583's, the name is Paystack's word for it, and the text
 //! is for people; they are read in that order, because not all are always there.
 
 use billing::outcome::{Decline, Remedy};
 
 /// A charge that was attempted and failed.
-pub(super) fn decline(code: Option<String>, text: &str) -> Decline {
-    let remedy = match code.as_deref().map(by_code) {
-        Some(Some(remedy)) => remedy,
-        Some(None) | None => by_text(text),
-    };
-    let code = code.unwrap_or_else(|| slug(text));
-    Decline { code, remedy }
+pub(super) fn decline(number: Option<String>, name: Option<String>, text: &str) -> Decline {
+    let name = name.filter(|name| name != "unknown");
+    let remedy = number.as_deref().and_then(by_number).or_else(|| name.as_deref().and_then(by_name));
+    let code = name.or(number).unwrap_or_else(|| slug(text));
+    Decline::new(code, remedy.unwrap_or_else(|| by_text(text)))
 }
 
-/// A charge that was refused before it was attempted: what the card is no good
-/// for. None: the refusal is about our request.
+/// A charge that was refused before it was attempted: what the card, or our
+/// account, is no good for. None: the refusal is about our request.
 pub(super) fn refusal(message: &str) -> Option<Decline> {
     let lower = message.to_lowercase();
-    let about_card = ["authorization code is invalid", "email does not match authorization code"];
-    let remedy = if about_card.iter().any(|text| lower.contains(text)) {
-        Remedy::NewMethod
-    } else if lower.contains("cannot be fulfilled until") {
-        Remedy::RetryLater // the next step of the ladder is a day away, which is what is asked for
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if says(&["authorization code is invalid", "email does not match authorization code"]) {
+        Some(Decline::new(slug(message), Remedy::NewMethod))
+    } else if says(&["cannot be fulfilled until"]) {
+        // A card that failed too often anywhere is tried once a day at most.
+        let minutes = lower.split_whitespace().find_map(|word| word.parse::<u32>().ok()).unwrap_or_default();
+        let hours = u16::try_from(minutes.div_ceil(60)).unwrap_or(u16::MAX);
+        Some(Decline { wait_h: Some(hours.max(24)), ..Decline::new("attempt_cannot_be_fulfilled", Remedy::RetryLater) })
+    } else if says(&["currency not supported by merchant"]) {
+        Some(Decline::new(slug(message), Remedy::OurFault))
     } else {
-        return None;
-    };
-    Some(Decline { code: slug(message), remedy })
+        None
+    }
 }
 
-fn by_code(code: &str) -> Option<Remedy> {
-    Some(match code {
-        "03" | "04" | "07" | "12" | "14" | "15" | "33" | "34" | "36" | "41" | "43" | "54" | "57" | "59" | "62"
-        | "63" | "93" => Remedy::NewMethod,
-        "invalid_merchant"
-        | "pickup_card"
-        | "pickup_card_special"
-        | "invalid_transaction"
-        | "invalid_account_number"
-        | "no_such_issuer" => Remedy::NewMethod,
+fn by_number(number: &str) -> Option<Remedy> {
+    Some(match number {
+        "04" | "07" | "12" | "14" | "15" | "33" | "34" | "36" | "41" | "43" | "54" | "57" | "59" | "62" | "63"
+        | "93" => Remedy::NewMethod,
         "55" | "75" => Remedy::AskCustomer,
-        "01" | "05" | "06" | "19" | "22" | "51" | "61" | "65" | "68" | "91" | "92" | "96" => Remedy::RetryLater,
-        "refer_to_card_issuer"
-        | "do_not_honor"
-        | "processing_error"
-        | "reenter_transaction"
-        | "suspected_malfunction" => Remedy::RetryLater,
+        // The issuer gives no reason.
+        "01" | "02" | "05" => Remedy::FewTries,
+        // Of our account or our request, the cardholder's bank says.
+        "03" | "13" | "58" => Remedy::OurFault,
+        "06" | "19" | "22" | "51" | "61" | "65" | "68" | "91" | "92" | "96" => Remedy::RetryLater,
+        _ => return None,
+    })
+}
+
+fn by_name(name: &str) -> Option<Remedy> {
+    Some(match name {
+        "pickup_card" | "pickup_card_special" | "invalid_transaction" | "invalid_account_number" | "no_such_issuer" => {
+            Remedy::NewMethod
+        }
+        "do_not_honor" | "refer_to_card_issuer" | "refer_to_card_issuer_special" => Remedy::FewTries,
+        "invalid_merchant" | "invalid_amount" => Remedy::OurFault,
+        "processing_error" | "reenter_transaction" | "suspected_malfunction" => Remedy::RetryLater,
         _ => return None,
     })
 }
@@ -58,6 +65,10 @@ fn by_text(text: &str) -> Remedy {
         Remedy::NewMethod
     } else if says(&["token not generated", "otp", "pin"]) {
         Remedy::AskCustomer
+    } else if says(&["not supported by merchant", "invalid merchant"]) {
+        Remedy::OurFault
+    } else if lower.trim() == "declined" || says(&["do not hono"]) {
+        Remedy::FewTries
     } else {
         Remedy::RetryLater
     }
@@ -74,20 +85,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_speak_before_texts() {
+    fn numbers_speak_before_names_and_names_before_texts() {
         let cases = [
-            (Some("51"), "Insufficient Funds", Remedy::RetryLater),
-            (Some("54"), "Declined", Remedy::NewMethod),
-            (Some("55"), "Incorrect PIN", Remedy::AskCustomer),
-            (Some("unknown"), "Expired card", Remedy::NewMethod),
-            (None, "Insufficient Funds", Remedy::RetryLater),
-            (None, "Declined", Remedy::RetryLater),
-            (None, "Token Not Generated. Customer Not Registered on Token Platform", Remedy::AskCustomer),
-            (None, "Stolen Card, Pick Up", Remedy::NewMethod),
+            (Some("51"), Some("insufficient_funds"), "Insufficient Funds", Remedy::RetryLater),
+            (Some("54"), None, "Declined", Remedy::NewMethod),
+            (Some("55"), Some("unknown"), "Incorrect PIN", Remedy::AskCustomer),
+            (Some("05"), Some("do_not_honor"), "Declined", Remedy::FewTries),
+            (Some("01"), None, "", Remedy::FewTries),
+            (Some("03"), Some("invalid_merchant"), "Invalid merchant", Remedy::OurFault),
+            (None, Some("invalid_merchant"), "Expired card", Remedy::OurFault),
+            (None, Some("pickup_card"), "", Remedy::NewMethod),
+            (None, Some("unknown"), "Expired card", Remedy::NewMethod),
+            (None, None, "Insufficient Funds", Remedy::RetryLater),
+            (None, None, "Declined", Remedy::FewTries),
+            (None, None, "Token Not Generated. Customer Not Registered on Token Platform", Remedy::AskCustomer),
+            (None, None, "Stolen Card, Pick Up", Remedy::NewMethod),
+            (None, None, "", Remedy::RetryLater),
         ];
-        for (code, text, expected) in cases {
-            assert_eq!(decline(code.map(str::to_owned), text).remedy, expected, "{code:?} {text}");
+        for (number, name, text, expected) in cases {
+            let decline = decline(number.map(str::to_owned), name.map(str::to_owned), text);
+            assert_eq!(decline.remedy, expected, "{number:?} {name:?} {text}");
         }
+    }
+
+    #[test]
+    fn a_decline_goes_by_its_name_its_number_or_its_text() {
+        let code = |number: Option<&str>, name: Option<&str>| {
+            decline(number.map(str::to_owned), name.map(str::to_owned), "Suspected fraud").code
+        };
+        assert_eq!(code(Some("05"), Some("do_not_honor")), "do_not_honor");
+        assert_eq!(code(Some("59"), Some("unknown")), "59");
+        assert_eq!(code(None, None), "suspected_fraud");
     }
 
     #[test]
@@ -97,7 +125,17 @@ mod tests {
         let inactive = "Email does not match Authorization code. Authorization may be inactive or belong to a \
                         different email. Please confirm.";
         assert_eq!(remedy(inactive), Some(Remedy::NewMethod));
-        assert_eq!(remedy("Charge attempt cannot be fulfilled until 30 minutes"), Some(Remedy::RetryLater));
-        assert_eq!(remedy("Currency not supported by merchant"), None);
+        assert_eq!(remedy("Currency not supported by merchant"), Some(Remedy::OurFault));
+        assert_eq!(remedy("Invalid amount"), None);
+    }
+
+    #[test]
+    fn a_card_that_failed_too_often_rests_for_a_day_at_least() {
+        let wait_h = |minutes: u32| {
+            let decline = refusal(&format!("Charge attempt cannot be fulfilled until {minutes} minutes"));
+            decline.map(|decline| (decline.remedy, decline.wait_h))
+        };
+        assert_eq!(wait_h(30), Some((Remedy::RetryLater, Some(24))));
+        assert_eq!(wait_h(2_881), Some((Remedy::RetryLater, Some(49))));
     }
 }

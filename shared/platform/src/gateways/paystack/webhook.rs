@@ -3,6 +3,7 @@
 //! No timestamp and no event id: a replay cannot be told by its signature, and
 //! does nothing, because what a delivery says is never believed.
 
+use super::accounts::CHANNEL;
 use crate::config::Secret;
 use crate::gateways::{Received, WebhookError};
 use billing::delivery::{DeliveryId, Notice};
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 /// Accepts a delivery that any of `secrets` signed: the API keys, of which two
 /// are valid while one is being rotated.
-pub(super) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), WebhookError> {
+pub(in crate::gateways) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), WebhookError> {
     let header = delivery.header("x-paystack-signature")?;
     if header.is_empty() {
         return Err(WebhookError::Unsigned);
@@ -30,7 +31,7 @@ pub(super) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), 
     if genuine { Ok(()) } else { Err(WebhookError::Forged) }
 }
 
-pub(super) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
+pub(in crate::gateways) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
     let malformed = |error: serde_json::Error| WebhookError::Malformed(error.into());
     let event: Event = serde_json::from_slice(delivery.body).map_err(malformed)?;
     let data = event.data;
@@ -40,15 +41,36 @@ pub(super) fn notice(delivery: &Received<'_>) -> Result<Notice, WebhookError> {
         // Refunds come without an id: then only the same bytes are the same event.
         None => String::from_utf8_lossy(delivery.body).into_owned(),
     };
-    let of_transaction = data.get("transaction").and_then(|it| it.get("reference")).and_then(text);
-    let named = || data.get("transaction_reference").and_then(text).or_else(|| data.get("reference").and_then(text));
-    let reference = of_transaction.or_else(named);
+    let reference = reference(&event.event, &data);
     Ok(Notice {
         id: DeliveryId { gateway: Gateway::Paystack, event: HEXLOWER.encode(&Sha256::digest(identity)) },
         kind: event.event,
-        reference: reference.and_then(|reference| Reference::try_from(reference).ok()),
+        reference,
+        object: None,
         body: String::from_utf8_lossy(delivery.body).into_owned(),
     })
+}
+
+/// The payment that `data` is about, or the account that money came in on.
+fn reference(event: &str, data: &Value) -> Option<Reference> {
+    let text = |path: &str| data.pointer(path).and_then(Value::as_str);
+    let account = match event {
+        // Paystack's own reference, which nobody has heard of before: whose it is, the account says.
+        "charge.success" if text("/channel") == Some(CHANNEL) => text("/authorization/receiver_bank_account_number"),
+        "dedicatedaccount.assign.success" => text("/dedicated_account/account_number"),
+        _ => None,
+    };
+    let paystack = Gateway::Paystack.as_str();
+    if let Some(account) = account {
+        return Some(Reference::of_account(paystack, account));
+    }
+    let named = ["/transaction/reference", "/transaction_reference", "/reference"].into_iter().find_map(text)?;
+    let of_transfer = || Reference::of_transfer(paystack, named);
+    match Reference::try_from(named.to_owned()) {
+        Ok(ours) => Some(ours),
+        // Of a transfer that was taken in, if of anything.
+        Err(_) => (event.starts_with("refund.") || event.starts_with("charge.dispute.")).then(of_transfer),
+    }
 }
 
 #[derive(Deserialize)]
@@ -109,6 +131,33 @@ mod tests {
         for data in [r#"[{"id":1}]"#, r#""text""#, "null", r#"{"id":null,"transaction":7,"reference":{}}"#] {
             identity(format!(r#"{{"event":"subscription.expiring_cards","data":{data}}}"#).as_bytes());
         }
+    }
+
+    fn names(event: &str, data: &str) -> Option<Reference> {
+        let body = format!(r#"{{"event":"{event}","data":{data}}}"#);
+        let headers = HeaderMap::new();
+        let delivery = Received { headers: &headers, body: body.as_bytes(), at: Timestamp::UNIX_EPOCH };
+        notice(&delivery).unwrap_or_else(|error| panic!("{error}")).reference
+    }
+
+    #[test]
+    fn what_came_in_by_itself_leads_to_the_account_it_came_in_on() {
+        let transfer = r#"{"id":1,"status":"success","reference":"100004","channel":"dedicated_nuban",
+            "authorization":{"receiver_bank_account_number":"9900000001"}}"#;
+        let account = Some(Reference::of_account("paystack", "9900000001"));
+        assert_eq!(names("charge.success", transfer), account);
+        let assigned = r#"{"dedicated_account":{"account_number":"9900000001"}}"#;
+        assert_eq!(names("dedicatedaccount.assign.success", assigned), account);
+    }
+
+    #[test]
+    fn what_became_of_a_transfer_leads_to_it_and_a_strangers_reference_nowhere() {
+        let taken_in = Some(Reference::of_transfer("paystack", "100004"));
+        assert_eq!(names("refund.processed", r#"{"transaction_reference":"100004"}"#), taken_in);
+        assert_eq!(names("charge.dispute.create", r#"{"transaction":{"reference":"100004"}}"#), taken_in);
+        assert_eq!(names("charge.success", r#"{"reference":"100004"}"#), None);
+        let ours = names("refund.processed", r#"{"transaction_reference":"rabcdefghijklmnopqrstuvwxy"}"#);
+        assert_eq!(ours.map(|it| it.to_string()).as_deref(), Some("rabcdefghijklmnopqrstuvwxy"));
     }
 
     #[test]

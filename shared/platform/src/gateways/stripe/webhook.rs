@@ -1,5 +1,6 @@
 //! Stripe's deliveries. <https://docs.stripe.com/webhooks#verify-manually>
 
+use super::wire::{Expandable, Metadata, Named};
 use crate::config::Secret;
 use crate::gateways::{Received, WebhookError};
 use billing::delivery::{DeliveryId, Notice};
@@ -9,6 +10,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::Sha256;
 
 /// Older deliveries are refused, and so are those from the future.
@@ -18,7 +20,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 const MOST_SIGNATURES: usize = 20;
 
 /// Accepts a delivery that any of `secrets` signed, not long ago.
-pub(super) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), WebhookError> {
+pub(in crate::gateways) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), WebhookError> {
     let header = delivery.header("stripe-signature")?;
     let fields: Vec<(&str, &str)> = header.split(',').filter_map(|field| field.split_once('=')).collect();
     let named = |wanted: &'static str| fields.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value);
@@ -52,18 +54,23 @@ pub(super) fn verify(secrets: &[Secret], delivery: &Received<'_>) -> Result<(), 
     if age.abs() > TOLERANCE { Err(WebhookError::Stale) } else { Ok(()) }
 }
 
-/// What a verified delivery is about. `live`: whether our key is.
-pub(super) fn notice(delivery: &Received<'_>, live: bool) -> Result<Notice, WebhookError> {
+/// What a verified delivery is about; if it does not say, its object is the intent that leads there. `live`: whether
+/// our key is.
+pub(in crate::gateways) fn notice(delivery: &Received<'_>, live: bool) -> Result<Notice, WebhookError> {
     let malformed = |error: serde_json::Error| WebhookError::Malformed(error.into());
     let event: Event = serde_json::from_slice(delivery.body).map_err(malformed)?;
     // An event of the other mode is about no payment of ours, whatever it names.
     let ours = event.livemode.is_none_or(|livemode| livemode == live);
     let object = event.data.object;
+    let intent = object.intent().filter(|_| ours);
+    let driven = object.driven();
     let reference = object.metadata.and_then(|it| it.reference).or(object.client_reference_id);
+    let reference = reference.and_then(|reference| Reference::try_from(reference).ok()).or(driven);
     Ok(Notice {
         id: DeliveryId { gateway: Gateway::Stripe, event: event.id },
         kind: event.kind,
-        reference: reference.filter(|_| ours).and_then(|reference| Reference::try_from(reference).ok()),
+        reference: reference.filter(|_| ours),
+        object: intent,
         body: String::from_utf8_lossy(delivery.body).into_owned(),
     })
 }
@@ -82,11 +89,47 @@ struct Data {
     object: Object,
 }
 
-/// Whatever the event is about: a session, an intent, a charge, a refund.
+/// Whatever the event is about: a session, an intent, a charge, a refund, a dispute; or a subscription that Stripe
+/// drives, and what belongs to one.
 #[derive(Deserialize)]
 struct Object {
-    metadata: Option<super::Metadata>,
+    #[serde(default)]
+    object: String,
+    metadata: Option<Metadata>,
     client_reference_id: Option<String>,
+    payment_intent: Option<Expandable<Named>>,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    customer: Value,
+    #[serde(default)]
+    parent: Value,
+}
+
+impl Object {
+    /// The subscription that this is about, or who pays for one.
+    fn driven(&self) -> Option<Reference> {
+        let named = |it: &Value| it.as_str().or_else(|| it["id"].as_str()).map(str::to_owned);
+        let (of_driven, of_payer) = (Reference::of_driven, Reference::of_payer);
+        let (reference, id): (fn(&str, &str) -> Reference, _) = match self.object.as_str() {
+            "subscription" => (of_driven, named(&self.id)),
+            "invoice" => (of_driven, named(&self.parent["subscription_details"]["subscription"])),
+            "payment_method" | "setup_intent" => (of_payer, named(&self.customer)),
+            _ => return None,
+        };
+        id.map(|id| reference(Gateway::Stripe.as_str(), &id))
+    }
+
+    /// Disputes, and refunds that someone made on Stripe's own pages, name their payment's intent only.
+    fn intent(&self) -> Option<String> {
+        let id = match self.payment_intent.as_ref()? {
+            Expandable::Object(intent) => &intent.id,
+            Expandable::Id(id) => id,
+        };
+        let leads_there = matches!(self.object.as_str(), "dispute" | "refund" | "charge");
+        let is_one = id.starts_with("pi_") && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (leads_there && is_one).then(|| id.clone())
+    }
 }
 
 #[cfg(test)]
@@ -168,5 +211,61 @@ mod tests {
         let delivery = Received { headers: &headers, body: BODY, at: Timestamp::UNIX_EPOCH };
         assert!(notice(&delivery, false).is_ok_and(|notice| notice.reference.is_some()));
         assert!(notice(&delivery, true).is_ok_and(|notice| notice.reference.is_none()));
+    }
+
+    #[test]
+    fn what_is_about_a_driven_subscription_leads_to_it_or_to_who_pays_for_it() {
+        let reference = |object: &str, live| {
+            let body =
+                format!(r#"{{"id":"evt_1","type":"invoice.created","livemode":false,"data":{{"object":{object}}}}}"#);
+            let headers = HeaderMap::new();
+            let delivery = Received { headers: &headers, body: body.as_bytes(), at: Timestamp::UNIX_EPOCH };
+            notice(&delivery, live).unwrap_or_else(|error| panic!("{error}")).reference
+        };
+        let (it, payer) = (Reference::of_driven("stripe", "sub_1"), Reference::of_payer("stripe", "cus_1"));
+        let subscription = r#"{"object":"subscription","id":"sub_1","customer":"cus_1","metadata":{}}"#;
+        let cases = [
+            (subscription, Some(&it)),
+            (
+                r#"{"object":"invoice","id":"in_1","parent":{"subscription_details":{"subscription":"sub_1"}}}"#,
+                Some(&it),
+            ),
+            (r#"{"object":"invoice","id":"in_1","customer":"cus_1","parent":null}"#, None),
+            (r#"{"object":"payment_method","id":"pm_1","customer":"cus_1"}"#, Some(&payer)),
+            (r#"{"object":"setup_intent","id":"seti_1","customer":{"id":"cus_1"}}"#, Some(&payer)),
+            (r#"{"object":"payment_method","id":"pm_1","customer":null}"#, None),
+            (r#"{"object":"customer","id":"cus_1","parent":7}"#, None),
+        ];
+        for (object, expected) in cases {
+            assert_eq!(reference(object, false).as_ref(), expected, "{object}");
+        }
+        assert_eq!(reference(subscription, true), None, "of the other mode");
+        let ours =
+            r#"{"object":"setup_intent","customer":"cus_1","metadata":{"reference":"rabcdefghijklmnopqrstuvwxy"}}"#;
+        assert_eq!(reference(ours, false).map(String::from).as_deref(), Some("rabcdefghijklmnopqrstuvwxy"));
+    }
+
+    #[test]
+    fn what_names_only_an_intent_leads_there_by_it() {
+        let intent = |object: &str, live| {
+            let body = format!(
+                r#"{{"id":"evt_1","type":"charge.dispute.created","livemode":false,"data":{{"object":{object}}}}}"#
+            );
+            let headers = HeaderMap::new();
+            let delivery = Received { headers: &headers, body: body.as_bytes(), at: Timestamp::UNIX_EPOCH };
+            notice(&delivery, live).unwrap_or_else(|error| panic!("{error}")).object
+        };
+        let dispute = r#"{"object":"dispute","metadata":{},"payment_intent":"pi_1"}"#;
+        assert_eq!(intent(dispute, false).as_deref(), Some("pi_1"));
+        assert_eq!(intent(dispute, true), None, "of the other mode");
+        let expanded = r#"{"object":"refund","payment_intent":{"id":"pi_2"}}"#;
+        assert_eq!(intent(expanded, false).as_deref(), Some("pi_2"));
+        for other in [
+            r#"{"object":"checkout.session","payment_intent":"pi_1"}"#,
+            r#"{"object":"dispute","payment_intent":null}"#,
+            r#"{"object":"charge","payment_intent":"pi_1/../../v1/customers"}"#,
+        ] {
+            assert_eq!(intent(other, false), None, "{other}");
+        }
     }
 }

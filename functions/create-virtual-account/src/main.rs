@@ -1,0 +1,70 @@
+//! `POST /virtual-accounts`: someone wants to buy and pay by bank transfer; to which account?
+
+use billing::calendar::Interval;
+use billing::id::PlanId;
+use billing::money::Currency;
+use billing::payment::{Address, CheckoutMethod, Gateway, Holder};
+use billing::workflow::Checkout;
+use lambda_http::{Error, Request, run, service_fn};
+use platform::http::{Problem, Reply, body, fingerprint, idempotency_key, respond};
+use platform::identity::Scope;
+use platform::{App, view};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::num::NonZeroU32;
+
+/// What is bought, and in whose name the account is. What it costs, the catalogue says.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct CreateVirtualAccount {
+    plan: PlanId,
+    interval: Interval,
+    currency: Currency,
+    quantity: NonZeroU32,
+    gateway: Gateway,
+    first_name: String,
+    last_name: String,
+    phone: String,
+    /// By the gateway's name for it; the gateway's usual one if none is given.
+    bank: Option<String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let caller = app.caller(&request, Scope::Write)?;
+    let key = idempotency_key(&request)?;
+    let wanted: CreateVirtualAccount = body(&request)?;
+    let fingerprint = fingerprint(&("create-virtual-account", &wanted))?;
+    let checkout = app.billing.checkout(Checkout {
+        customer: caller.customer,
+        email: caller.email,
+        plan: wanted.plan,
+        interval: wanted.interval,
+        currency: wanted.currency,
+        quantity: wanted.quantity.get(),
+        gateway: wanted.gateway,
+        method: CheckoutMethod::VirtualAccount,
+        return_url: None,
+        holder: Some(Holder {
+            first_name: wanted.first_name,
+            last_name: wanted.last_name,
+            phone: wanted.phone,
+            bank: wanted.bank,
+        }),
+        key,
+        fingerprint,
+    });
+    let payment = checkout.await?;
+    let account = payment.opened().and_then(|opened| match &opened.at {
+        Address::BankAccount(account) => Some(account),
+        Address::CheckoutUrl(_) | Address::ClientSecret(_) => None,
+    });
+    Ok(Reply::created(json!({
+        "account": account, "reference": payment.reference, "payment": view::payment(&payment),
+    })))
+}

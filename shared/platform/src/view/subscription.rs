@@ -1,0 +1,206 @@
+//! A subscription, and the whole lookup around it (PRODUCT 7).
+
+use super::standing;
+use super::wallet::{method, month};
+use billing::account::VirtualAccount;
+use billing::catalog::Plan;
+use billing::driven::Driven;
+use billing::dunning::{Dunning, Failure};
+use billing::entitlement::standings;
+use billing::ports::Tokens;
+use billing::subscription::{Status, Subscription};
+use billing::wallet::Method;
+use billing::workflow::Live;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+/// Where the customer pays what they owe, besides where a gateway wants them.
+const PAY_AT: &str = "/subscription/payments";
+
+/// What a subscription says of itself, without what is counted beside it.
+pub fn subscription(it: &Subscription) -> Value {
+    let period = it.period();
+    let plan = &it.order.plan;
+    let status = match &it.status {
+        Status::Incomplete => "incomplete",
+        Status::Active { .. } => "active",
+        Status::PastDue { .. } => "past_due",
+        Status::Canceled { .. } => "canceled",
+        Status::Expired { .. } => "expired",
+    };
+    let scheduled = match &it.status {
+        Status::Active { cancel_at_period_end: true, .. } => {
+            json!({ "action": "cancel", "at": period.map(|period| period.end) })
+        }
+        Status::Incomplete
+        | Status::Active { .. }
+        | Status::PastDue { .. }
+        | Status::Canceled { .. }
+        | Status::Expired { .. } => Value::Null,
+    };
+    // Who is not served has no feature, whatever the plan says.
+    let features: Map<String, Value> =
+        plan.features.iter().map(|(id, on)| (id.to_string(), json!(*on && it.is_live()))).collect();
+    json!({
+        "id": it.id, "status": status,
+        "plan": {
+            "id": plan.id, "family": plan.family, "version": plan.version, "name": plan.name,
+            "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
+        },
+        "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
+        "current_period": period,
+        "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
+        "features": features, "scheduled_change": scheduled, "dunning": dunning(it),
+        "disputed_payment": it.disputed.first(),
+        "driven": it.driven.as_ref().map(driven),
+    })
+}
+
+/// What does not apply is null.
+pub fn live(live: &Live) -> Value {
+    let mut view = subscription(&live.subscription);
+    let plan = &live.subscription.order.plan;
+    let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
+    view["usage"] = standings(plan, &live.usage).iter().map(standing).collect();
+    view["tokens"] = tokens(plan, live.tokens.as_ref());
+    view["alerts"] = default.filter(|it| expires_too_soon(&live.subscription, it)).map_or(Value::Null, card_expiring);
+    view["payment_method"] = default.map_or(Value::Null, |it| method(it, true));
+    view["account"] = live.account.as_ref().map_or(Value::Null, account);
+    view
+}
+
+fn pay(last: Option<&Failure>) -> Value {
+    json!({ "href": PAY_AT, "link": last.and_then(|failure| failure.link.as_ref()) })
+}
+
+fn dunning(it: &Subscription) -> Value {
+    match &it.status {
+        Status::PastDue { dunning, .. } => {
+            let (stage, next_retry_at, grace_ends_at) = match dunning {
+                Dunning::Retry { at } => ("retry", Some(at), None),
+                Dunning::Grace { ends_at } => ("grace", None, Some(ends_at)),
+            };
+            let last = it.failures.last();
+            json!({
+                "stage": stage, "attempts": it.attempts,
+                "next_retry_at": next_retry_at, "grace_ends_at": grace_ends_at,
+                "failure": last.map(|failure| json!({ "code": failure.code, "remedy": failure.remedy })),
+                "pay": (!it.is_driven()).then(|| pay(last)),
+            })
+        }
+        Status::Incomplete | Status::Active { .. } | Status::Canceled { .. } | Status::Expired { .. } => Value::Null,
+    }
+}
+
+/// Where it is charged, changed and canceled instead of here.
+fn driven(it: &Driven) -> Value {
+    json!({ "gateway": it.gateway, "subscription": it.id, "unknown_price": it.unknown_price })
+}
+
+fn tokens(plan: &Plan, tokens: Option<&Tokens>) -> Value {
+    match plan.tokens_included {
+        Some(included) => json!({ "balance": tokens.map_or(0, |it| it.balance), "included": included }),
+        None => Value::Null,
+    }
+}
+
+/// Where the customer may transfer money at any time, and what of it is on no payment.
+fn account(it: &VirtualAccount) -> Value {
+    json!({ "gateway": it.gateway, "bank_account": it.account, "credit": it.credit() })
+}
+
+fn card_expiring(it: &Method) -> Value {
+    json!([{ "kind": "card_expiring", "payment_method": it.id(),
+        "expires": it.card().and_then(|card| card.expires).map(month) }])
+}
+
+/// Whether `method` stops working before it is to pay for the next period.
+fn expires_too_soon(subscription: &Subscription, method: &Method) -> bool {
+    let renews = match &subscription.status {
+        Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end && subscription.disputed.is_empty(),
+        Status::PastDue { .. } => true,
+        Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+    };
+    let price = &subscription.order.price;
+    let charged_at = subscription.period().filter(|_| renews && price.recurring).map(|period| period.end);
+    charged_at.is_some_and(|at| method.expires_before(at.to_zoned(TimeZone::UTC).date()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::outcome::{Decline, Remedy};
+    use billing::subscription::{Event, Fact};
+    use billing::testing::{active, customer, instant, meter, method as card};
+    use billing::wallet::{Card, Expiry, Instrument, Wallet};
+
+    fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
+        live(&Live { subscription, usage: [(meter("estates"), 5)].into(), wallet, tokens: None, account: None })
+    }
+
+    #[test]
+    fn the_lookup_has_every_part_and_null_for_what_does_not_apply() {
+        let view = shown(active(), None);
+        for part in [
+            "tokens",
+            "scheduled_change",
+            "dunning",
+            "alerts",
+            "payment_method",
+            "disputed_payment",
+            "account",
+            "driven",
+        ] {
+            assert_eq!(view.get(part), Some(&Value::Null), "{part}");
+        }
+        assert_eq!(view["status"], "active");
+        assert_eq!(view["plan"]["id"], "estates-professional");
+        assert_eq!(view["current_period"]["end"], "2025-02-28T10:00:00Z");
+        assert_eq!(view["end_date"], "2025-02-28");
+        let estates = &view["usage"].as_array().and_then(|usage| usage.iter().find(|it| it["meter"] == "estates"));
+        assert_eq!(
+            estates.map(|it| it.to_string()).as_deref(),
+            Some(r#"{"meter":"estates","used":5,"limit":100,"remaining":95,"percentage":5.0}"#)
+        );
+    }
+
+    fn expiring(year: u16, month: u8) -> Method {
+        let plain = card("AUTH_1");
+        let Instrument::Card(known) = plain.instrument.clone() else { panic!("a card") };
+        Method { instrument: Instrument::Card(Card { expires: Expiry::new(year, month), ..known }), ..plain }
+    }
+
+    #[test]
+    fn a_card_that_ends_before_it_is_charged_next_is_an_alert() {
+        // Paid until 28 February, when it is charged next.
+        let soon = |year, month| expires_too_soon(&active(), &expiring(year, month));
+        assert_eq!([soon(2025, 1), soon(2025, 2), soon(2025, 3), soon(2026, 1)], [true, false, false, false]);
+        let wallet = Wallet::empty(customer()).remembering(expiring(2025, 1));
+        let alerts = &shown(active(), wallet)["alerts"];
+        assert_eq!((&alerts[0]["kind"], &alerts[0]["expires"]), (&json!("card_expiring"), &json!("2025-01")));
+        assert_eq!(shown(active(), Wallet::empty(customer()).remembering(card("AUTH_1")))["alerts"], Value::Null);
+    }
+
+    #[test]
+    fn nobody_is_warned_of_a_card_that_is_not_to_be_charged_again() {
+        let leaving = active().apply(&Event::CancellationScheduled);
+        let mut once = active();
+        once.order.price.recurring = false;
+        assert!(!expires_too_soon(&leaving, &expiring(2025, 1)) && !expires_too_soon(&once, &expiring(2025, 1)));
+    }
+
+    #[test]
+    fn dunning_says_what_went_wrong_when_it_is_tried_again_and_where_to_pay() {
+        let now = instant("2025-02-28T10:00:00Z");
+        let (charged, payment) = active().charging(card("AUTH_1"), now).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let link = Some("https://checkout.paystack.com/1".to_owned());
+        let decline = Decline { link, ..Decline::new("paused", Remedy::AskCustomer) };
+        let method = Some(card("AUTH_1").id());
+        let events = charged.record(Fact::Declined { payment: payment.id, method, decline }, &[], now);
+        let past_due = events.iter().fold(charged, |state, event| state.apply(event));
+        let view = &subscription(&past_due)["dunning"];
+        assert_eq!((&view["stage"], &view["grace_ends_at"]), (&json!("grace"), &json!("2025-03-03T10:00:00Z")));
+        assert_eq!(view["failure"], json!({"code": "paused", "remedy": "ask_customer"}));
+        assert_eq!(view["pay"], json!({"href": PAY_AT, "link": "https://checkout.paystack.com/1"}));
+    }
+}

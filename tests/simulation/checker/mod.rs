@@ -1,0 +1,306 @@
+//! The contract: what must hold after every step, and what must hold at rest.
+//!
+//! Each check compares what the workflows stored with what the gateways' own
+//! books say. Only what a step changed is looked at: the rest was right before.
+//! `I-n` is an invariant of RELIABILITY; `P-n` is an item of PRODUCT.
+
+mod payments;
+mod rest;
+mod subscriptions;
+
+use crate::errand::Heard;
+use crate::world::{Notes, State};
+use billing::delivery::DeliveryStatus;
+use billing::dunning::Dunning;
+use billing::id::{CustomerId, PaymentId, SubscriptionId};
+use billing::payment::{Gateway, Payment, PaymentStatus};
+use billing::ports::{Claim, Key, Record, Tokens};
+use billing::subscription::{Event, Status, Subscription};
+use billing::wallet::{Method, Wallet};
+
+/// Which invariant is broken, how, and at which step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) invariant: &'static str,
+    pub(crate) what: String,
+    pub(crate) step: u64,
+}
+
+type Checked = Result<(), (&'static str, String)>;
+
+fn check(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err((invariant, what())) }
+}
+
+/// More requests for one charge are one too many.
+const MOST_SENDS: u32 = 20;
+
+/// What one commit changed: each record as it was, and as it is.
+struct Changes<'a> {
+    task: &'a Notes,
+    list: Vec<(Option<&'a Record>, &'a Record)>,
+}
+
+impl<'a> Changes<'a> {
+    fn events(&self) -> impl Iterator<Item = &'a Event> {
+        self.list.iter().filter_map(|(_, new)| match new {
+            Record::History { event, .. } => Some(event),
+            _ => None,
+        })
+    }
+
+    fn payments(&self) -> impl Iterator<Item = &'a Payment> {
+        self.list.iter().filter_map(|(_, new)| match new {
+            Record::Payment(it) => Some(it),
+            _ => None,
+        })
+    }
+
+    fn claims(&self, id: &PaymentId) -> bool {
+        self.list.iter().any(|(_, new)| matches!(new, Record::Claim(Claim { payment, .. }) if payment == id))
+    }
+
+    /// The payment whose period was granted, if one was.
+    fn granted(&self) -> Option<&'a PaymentId> {
+        self.events().find_map(granted)
+    }
+
+    fn heard(&self, about: &str, is: impl Fn(&Heard) -> bool) -> bool {
+        self.task.heard.iter().any(|(of, heard)| of == about && is(heard))
+    }
+}
+
+fn granted(event: &Event) -> Option<&PaymentId> {
+    match event {
+        Event::Activated { payment, .. } | Event::Renewed { payment } => Some(payment),
+        Event::PaymentMissed { .. }
+        | Event::RetryScheduled { .. }
+        | Event::AttemptEnded { .. }
+        | Event::Followed { .. }
+        | Event::Disputed { .. }
+        | Event::DisputeSettled { .. }
+        | Event::RefundOwed { .. }
+        | Event::CancellationScheduled
+        | Event::CancellationRevoked
+        | Event::Canceled { .. }
+        | Event::Expired { .. } => None,
+    }
+}
+
+impl State {
+    /// Checks what a commit did, and notes what later checks compare with.
+    pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
+        for (key, old) in changed {
+            self.remember(key, old.as_ref());
+        }
+        let Some(task) = self.tasks.get(&task) else { return Ok(()) };
+        let list = changed.iter().filter_map(|(key, old)| Some((old.as_ref(), self.records.get(key)?)));
+        let changes = Changes { task, list: list.collect() };
+        for (old, new) in &changes.list {
+            match (old, new) {
+                (None, Record::Payment(new)) => self.created(&changes, new)?,
+                (Some(Record::Payment(old)), Record::Payment(new)) => self.settled(&changes, old, new)?,
+                (None, Record::Subscription(new)) => {
+                    let first = matches!(new.status, Status::Incomplete);
+                    check(first, "I-13", || format!("{} begins as {:?}", new.id, new.status))?;
+                }
+                (Some(Record::Subscription(old)), Record::Subscription(new)) => self.moved(&changes, old, new)?,
+                (old, Record::Tokens(new)) => tokens(&changes, *old, new, self)?,
+                (old, Record::Wallet(new)) => self.rearranged(&changes, *old, new)?,
+                (_, Record::History { event, .. }) => self.happened(&changes, event)?,
+                (Some(Record::Delivery(old)), Record::Delivery(new)) => {
+                    let back = old.status == DeliveryStatus::Done && new.status != DeliveryStatus::Done;
+                    check(!back, "I-13", || format!("{:?} was done and is not any more", new.id))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, key: &Key, old: Option<&Record>) {
+        match self.records.get(key) {
+            Some(Record::History { event, customer, .. }) => match event {
+                Event::PaymentMissed { .. } => {
+                    let customer = customer.clone();
+                    self.owes(&customer);
+                }
+                Event::RetryScheduled { mended: Some(method), .. } => {
+                    self.mended.insert((customer.clone(), method.clone()), self.now);
+                }
+                other => {
+                    if let Some(payment) = granted(other).cloned() {
+                        let period = (payment.subscription.clone(), payment.period);
+                        self.grants.entry(period).or_default().push(payment);
+                    }
+                }
+            },
+            Some(Record::Subscription(it)) => match &it.status {
+                Status::Canceled { .. } => {
+                    self.canceled.entry(it.id.clone()).or_insert(self.step);
+                }
+                Status::PastDue { term, dunning: Dunning::Grace { ends_at } } => {
+                    self.grace.entry((it.id.clone(), term.index)).or_insert(*ends_at);
+                }
+                _ => {}
+            },
+            Some(Record::Payment(it)) if matches!(it.status, PaymentStatus::Failed { .. }) => {
+                self.declined_at.entry(it.id.clone()).or_insert(self.now);
+            }
+            Some(Record::Wallet(new)) => {
+                let before = match old {
+                    Some(Record::Wallet(old)) => old.methods.as_slice(),
+                    _ => &[],
+                };
+                let gone = before.iter().filter(|method| new.method(&method.id()).is_none());
+                self.removed.extend(gone.map(|method| ((new.customer.clone(), method.id()), self.step)));
+                for method in &new.methods {
+                    self.removed.remove(&(new.customer.clone(), method.id()));
+                }
+                let token = |method: &Method| (method.gateway, method.token.clone());
+                let kept: Vec<_> = new.methods.iter().map(token).collect();
+                for it in before.iter().map(token).filter(|it| !kept.contains(it)) {
+                    self.held.remove(&it);
+                }
+                for it in kept {
+                    self.held.entry(it).or_insert(self.step);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn siblings(&self, payment: &PaymentId, customer: &CustomerId) -> impl Iterator<Item = &Payment> {
+        let key = |attempt| Key::Payment(customer.clone(), PaymentId { attempt, ..payment.clone() });
+        self.records.range(key(0)..=key(u32::MAX)).filter_map(|(_, record)| match record {
+            Record::Payment(it) => Some(it),
+            _ => None,
+        })
+    }
+
+    fn payments_of(&self, customer: &CustomerId, id: &SubscriptionId) -> impl Iterator<Item = &Payment> {
+        let key = |n| Key::Payment(customer.clone(), PaymentId { subscription: id.clone(), period: n, attempt: n });
+        self.records.range(key(0)..=key(u32::MAX)).filter_map(|(_, record)| match record {
+            Record::Payment(it) => Some(it),
+            _ => None,
+        })
+    }
+
+    fn subscription(&self, customer: &CustomerId) -> Option<&Subscription> {
+        match self.records.get(&Key::Subscription(customer.clone())) {
+            Some(Record::Subscription(it)) => Some(it),
+            _ => None,
+        }
+    }
+
+    fn wallet(&self, customer: &CustomerId) -> Option<&Wallet> {
+        match self.records.get(&Key::Wallet(customer.clone())) {
+            Some(Record::Wallet(it)) => Some(it),
+            _ => None,
+        }
+    }
+
+    fn is_granted(&self, id: &PaymentId) -> bool {
+        self.grants.get(&(id.subscription.clone(), id.period)).is_some_and(|grants| grants.contains(id))
+    }
+
+    fn happened(&self, changes: &Changes, event: &Event) -> Checked {
+        if let Event::RetryScheduled { mended: Some(method), .. } = event {
+            let left = changes.payments().any(|it| it.is_setup() && it.is_settled());
+            check(left, "P-17", || format!("{method} counts as left anew, and nobody left it"))?;
+        }
+        let Some(payment) = granted(event) else { return Ok(()) };
+        let grants = self.grants.get(&(payment.subscription.clone(), payment.period)).map_or(0, Vec::len);
+        check(grants <= 1, "I-20", || format!("the period of {payment} is granted {grants} times"))
+    }
+
+    /// A method comes with a payment that was wanted, and goes when its gateway was told.
+    fn rearranged(&self, changes: &Changes, old: Option<&Record>, new: &Wallet) -> Checked {
+        let (before, leaving) = match old {
+            Some(Record::Wallet(old)) => (old.methods.as_slice(), old.leaving.as_slice()),
+            _ => (&[][..], &[][..]),
+        };
+        for method in new.methods.iter().filter(|method| !before.iter().any(|it| it.id() == method.id())) {
+            let wanted = changes.payments().any(|it| it.is_settled() && (it.is_setup() || self.is_granted(&it.id)));
+            check(wanted, "P-17", || format!("{} comes with nothing that was wanted", method.token))?;
+        }
+        for method in leaving.iter().map(|it| &it.method) {
+            let still = new.leaving.iter().any(|it| it.method == *method);
+            let back = new.methods.iter().any(|it| it.token == method.token);
+            let told = changes.heard(&method.token, |heard| *heard == Heard::Forgotten);
+            check(still || back || told, "P-17", || {
+                format!("{} counts as forgotten, and its gateway was not told", method.token)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A workflow is about to ask a gateway for money.
+    pub(crate) fn sends(&mut self, task: u64, payment: &Payment) {
+        let stored = self.records.get(&Key::Payment(payment.customer.clone(), payment.id.clone()));
+        let recorded = matches!(stored, Some(Record::Payment(it)) if it.reference == payment.reference);
+        if !recorded {
+            self.breach("I-5", format!("{} is sent as {}, and that is not recorded", payment.id, payment.reference));
+        }
+        let began = self.tasks.get(&task).map_or(0, |notes| notes.began_at_step);
+        if self.canceled.get(&payment.id.subscription).is_some_and(|step| *step < began) {
+            self.breach("I-11", format!("{} is sent and its subscription was canceled before", payment.id));
+        }
+        if let Some(method) = payment.charged_method().map(Method::id) {
+            let removed = self.removed.get(&(payment.customer.clone(), method.clone()));
+            if removed.is_some_and(|step| *step < began) {
+                self.breach("P-17", format!("{} is sent and {method} was removed before", payment.id));
+            }
+        }
+        let (times, last) = self.sent.entry(payment.reference.clone()).or_default();
+        (*times, *last) = (*times + 1, self.now);
+        if *times > MOST_SENDS {
+            self.breach("I-23", format!("{} is sent again and again", payment.id));
+        }
+    }
+
+    /// A workflow is about to have a gateway forget a method.
+    pub(crate) fn forgets(&mut self, task: u64, method: &Method) {
+        let began = self.tasks.get(&task).map_or(0, |notes| notes.began_at_step);
+        let held = self.held.get(&(method.gateway, method.token.clone()));
+        if held.is_some_and(|step| *step < began) {
+            self.breach("P-17", format!("{} is to be forgotten and is in use", method.token));
+        }
+    }
+
+    /// A request is at a gateway: every one for a payment must be the same (I-5).
+    pub(crate) fn compare(&mut self, payment: &Payment) {
+        let Some(charge) = self.books.get(&payment.reference) else { return };
+        let first = &charge.payment;
+        let same = (&first.id, first.amount, first.gateway, &first.customer, first.charged_method())
+            == (&payment.id, payment.amount, payment.gateway, &payment.customer, payment.charged_method());
+        if !same {
+            self.breach("I-5", format!("{} was sent before, and otherwise", payment.reference));
+        }
+    }
+
+    /// Methods that were the customer's before step `since`, that could be charged, and were not for this period.
+    fn untried<'a>(&'a self, subscription: &'a Subscription, since: u64) -> impl Iterator<Item = &'a Method> {
+        let period = subscription.term().map_or(0, |term| term.index + 1);
+        let next = PaymentId { subscription: subscription.id.clone(), period, attempt: 0 };
+        let naira = subscription.order.price.amount.currency.code() == "NGN";
+        let methods = self.wallet(&subscription.customer).map_or(&[][..], |wallet| &wallet.methods);
+        methods.iter().filter(move |method| {
+            let held = self.held.get(&(method.gateway, method.token.clone())).is_some_and(|step| *step < since);
+            let mut tried = self.siblings(&next, &subscription.customer).filter_map(Payment::charged_method);
+            let taken = method.gateway != Gateway::Flitt || !naira;
+            held && taken && !tried.any(|it| it.id() == method.id())
+        })
+    }
+}
+
+/// Tokens come with a paid period, and no other way (I-16).
+fn tokens(changes: &Changes, old: Option<&Record>, new: &Tokens, state: &State) -> Checked {
+    let before = match old {
+        Some(Record::Tokens(it)) => it.balance,
+        _ => 0,
+    };
+    let included = state.subscription(&new.customer).and_then(|it| it.order.plan.tokens_included).unwrap_or(0);
+    let right = changes.granted().is_some() && new.balance == before + included;
+    check(right, "I-16", || format!("{} had {before} tokens and has {}", new.customer, new.balance))
+}

@@ -1,0 +1,113 @@
+//! The table of a subscription's transitions, and what each needs.
+
+use super::payments::is_disputed;
+use super::{Changes, Checked, check, granted};
+use crate::world::State;
+use billing::dunning::Dunning;
+use billing::outcome::{DisputeStanding, Remedy};
+use billing::payment::{Payment, PaymentStatus};
+use billing::ports::Record;
+use billing::subscription::{CancelReason, Event, Status, Subscription};
+
+impl State {
+    pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
+        use Status::{Active, Canceled, Expired, Incomplete, PastDue};
+        let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
+        if old.id != new.id {
+            let ended = matches!(old.status, Canceled { .. } | Expired { .. });
+            let follows = ended && new.id == old.id.next() && matches!(new.status, Incomplete);
+            return check(follows, "I-13", told);
+        }
+        let legal = match (&old.status, &new.status) {
+            (Incomplete | Expired { term: None, .. }, Incomplete | Active { .. })
+            | (Incomplete, Canceled { .. } | Expired { term: None, .. })
+            | (Active { .. } | PastDue { .. }, Active { .. } | PastDue { .. } | Canceled { .. })
+            | (Active { .. }, Expired { term: Some(_), .. }) => true,
+            (Canceled { .. } | Expired { .. }, _) => old.status == new.status,
+            (Incomplete | Active { .. } | PastDue { .. }, _) => false,
+        };
+        let absorbing = if matches!(old.status, Canceled { .. }) { "I-11" } else { "I-13" };
+        check(legal && (!matches!(old.status, Canceled { .. }) || old.status == new.status), absorbing, told)?;
+
+        let (before, after) = (old.term(), new.term());
+        let grants = changes.events().filter(|event| granted(event).is_some()).count();
+        let expected = match (before, after) {
+            (None, None) => 0,
+            (None, Some(_)) => 1,
+            (Some(before), Some(after)) => usize::from(before != after),
+            (Some(_), None) => usize::MAX,
+        };
+        check(grants == expected, "I-10", told)?;
+        if let Some(payment) = changes.granted() {
+            let next = before.map_or(0, |term| term.index + 1);
+            let same_anchor = before.is_none_or(|before| after.is_some_and(|after| after.anchor == before.anchor));
+            let by_one = after.is_some_and(|term| term.index == next) && payment.period == next && same_anchor;
+            check(by_one, "I-10", || format!("{payment} leads from {before:?} to {after:?}"))?;
+            let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
+            check(paid, "I-2", || format!("{payment} is granted and not paid in the same commit"))?;
+            let included = new.order.plan.tokens_included.unwrap_or(0);
+            let with_tokens = changes.list.iter().any(|(_, new)| matches!(new, Record::Tokens(_)));
+            check(with_tokens == (included > 0), "I-16", || format!("{payment} is granted without its tokens"))?;
+        }
+        if let (Active { cancel_at_period_end: true, .. }, Active { cancel_at_period_end: false, .. }) =
+            (&old.status, &new.status)
+        {
+            let revoked = changes.events().any(|event| *event == Event::CancellationRevoked);
+            check(revoked, "I-13", || format!("{} forgets that it is to end", new.id))?;
+        }
+        if old.is_live() && !new.is_live() {
+            self.ended(changes, old, new)?;
+        }
+        self.unpaid(new)
+    }
+
+    /// Who was served is so until there is a reason to end it.
+    fn ended(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
+        let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
+        match (&old.status, &new.status) {
+            (_, Status::Canceled { reason: CancelReason::Disputed, .. }) => {
+                let disputed = self.payments_of(&new.customer, &new.id).any(|it| is_disputed(it) || is_lost(it));
+                check(disputed, "P-18", told)
+            }
+            // Served until every attempt failed, then through grace (I-12).
+            (
+                Status::PastDue { dunning: Dunning::Grace { ends_at }, .. },
+                Status::Canceled { reason: CancelReason::Unpaid, .. },
+            ) => {
+                let over = !self.faults.clocks_right || self.now >= ends_at.as_millisecond();
+                check(over, "I-12", told)?;
+                let mut untried = self.untried(new, changes.task.began_at_step);
+                let asked = new.failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer);
+                let method = untried.next().filter(|_| new.failures.len() < 4 && !asked);
+                check(method.is_none(), "I-12", || {
+                    format!("{}, and {:?} was never charged", told(), method.map(|it| &it.token))
+                })
+            }
+            (_, Status::Canceled { reason: CancelReason::Unpaid, .. }) => check(false, "I-12", told),
+            _ => Ok(()),
+        }
+    }
+
+    /// Four attempts and no more; then grace, which begins once, and whose end nothing puts off (I-12).
+    fn unpaid(&self, new: &Subscription) -> Checked {
+        let told = || format!("{} is {:?}, due {:?}", new.id, new.status, new.due_at());
+        match &new.status {
+            Status::PastDue { dunning: Dunning::Retry { .. }, .. } => {
+                check(new.failures.len() < 4 || new.open.is_some(), "I-12", told)
+            }
+            Status::PastDue { term, dunning: Dunning::Grace { ends_at } } => {
+                let first = self.grace.get(&(new.id.clone(), term.index));
+                let due_at = new.held_until.map_or(*ends_at, |held_until| held_until.max(*ends_at));
+                check(first == Some(ends_at) && new.due_at() == Some(due_at), "I-12", told)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_lost(payment: &Payment) -> bool {
+    match &payment.status {
+        PaymentStatus::Paid(paid) => paid.dispute().is_some_and(|it| it.standing == DisputeStanding::Lost),
+        _ => false,
+    }
+}

@@ -1,0 +1,278 @@
+//! What people do: customers buy, pay, leave and come back, rearrange their
+//! payment methods; somebody of the SaaS gives money back; and all of it in the
+//! moments in which it is least convenient.
+
+use crate::aftermath::Afterwards;
+use crate::errand::Errand;
+use crate::faults::{DAY, HOUR, MINUTE, SECOND};
+use crate::jobs::{Job, Page};
+use crate::world::{Happening, State};
+use billing::calendar::Interval;
+use billing::id::{CustomerId, IdempotencyKey, PlanId, Reference};
+use billing::money::{Currency, Money};
+use billing::payment::{CheckoutMethod, Gateway, Payment, PaymentStatus, RefundReason};
+use billing::ports::{Key, Record, Wanted};
+use billing::subscription::Command;
+use billing::workflow::{Checkout, Recovery, RefundRequest, Setup};
+
+impl State {
+    /// Gives each customer something to do between `start` and `end`.
+    pub(crate) fn cast(&mut self, start: i64, end: i64) {
+        let names = ["acme", "globex"];
+        for name in &names[..self.rng.one_of(&[1, 1, 2])] {
+            let Ok(customer) = CustomerId::try_from((*name).to_owned()) else { continue };
+            let mut time = start + self.rng.within(0, 2 * HOUR);
+            for order in 0..self.rng.within(1, 4) {
+                self.order(&customer, order, time);
+                let any_time = self.rng.within(time, end.max(time));
+                time = self.rng.one_of(&[time + MINUTE, time + 5 * HOUR, time + 2 * DAY, any_time]);
+            }
+            for _ in 0..self.faults.customers.commands {
+                let command = self.rng.one_of(&[Command::CancelNow, Command::CancelAtPeriodEnd, Command::Resume]);
+                let time = self.rng.within(start, end);
+                self.at(time, Happening::Start(Job::Request { customer: customer.clone(), command }));
+            }
+            for _ in 0..self.faults.customers.rearrangements {
+                let time = self.rng.within(start, end);
+                self.at(time, Happening::Rearrange(customer.clone()));
+            }
+        }
+    }
+
+    fn order(&mut self, customer: &CustomerId, number: i64, time: i64) {
+        let (plan, interval, currency) = self.rng.one_of(&[
+            ("estates-starter", Interval::Month, "NGN"),
+            ("estates-professional", Interval::Month, "NGN"),
+            ("estates-professional", Interval::Days(7), "NGN"),
+            ("estates-professional", Interval::Days(7), "NGN"),
+            ("tokens-basic", Interval::Days(30), "USD"),
+            ("tokens-once", Interval::Days(10), "USD"),
+        ]);
+        let gateway = self.some_gateway();
+        let request = |key: String, plan: &str, quantity| -> Option<Checkout> {
+            Some(Checkout {
+                customer: customer.clone(),
+                email: None,
+                plan: PlanId::try_from(plan.to_owned()).ok()?,
+                interval,
+                currency: Currency::from_code(currency)?,
+                quantity,
+                gateway,
+                method: CheckoutMethod::Checkout,
+                return_url: None,
+                holder: None,
+                key: IdempotencyKey::try_from(key).ok()?,
+                fingerprint: format!("{plan} {interval} {gateway:?}"),
+            })
+        };
+        let times = if self.rng.chance(self.faults.customers.impatience) { 3 } else { 1 };
+        for n in 0..times {
+            let key = if self.rng.chance(500) { format!("{number}") } else { format!("{number}.{n}") };
+            let Some(request) = request(key, plan, 1) else { continue };
+            let time = time + self.rng.within(0, 2 * SECOND);
+            self.at(time, Happening::Start(Job::Open { page: Box::new(Page::Checkout(request)), tries: 0 }));
+        }
+    }
+
+    fn some_gateway(&mut self) -> Gateway {
+        let at = self.rng.below(self.faults.in_use.len());
+        self.faults.in_use.get(at).copied().unwrap_or(Gateway::Stripe)
+    }
+
+    /// A key that nobody used before.
+    fn new_key(&mut self, of: &str) -> Option<IdempotencyKey> {
+        self.events += 1;
+        IdempotencyKey::try_from(format!("{of}.{}", self.events)).ok()
+    }
+
+    /// A method is added, preferred or removed.
+    pub(crate) fn rearrange(&mut self, customer: &CustomerId) {
+        let methods = match self.records.get(&Key::Wallet(customer.clone())) {
+            Some(Record::Wallet(wallet)) => wallet.methods.iter().map(billing::wallet::Method::id).collect(),
+            _ => vec![],
+        };
+        let one = (!methods.is_empty()).then(|| methods[self.rng.below(methods.len())].clone());
+        match (self.rng.below(3), one) {
+            (1, Some(method)) => self.soon(Job::Prefer { customer: customer.clone(), method }),
+            (2, Some(method)) => self.soon(Job::Remove { customer: customer.clone(), method }),
+            _ => self.set_up(customer),
+        }
+    }
+
+    fn set_up(&mut self, customer: &CustomerId) {
+        let gateway = self.some_gateway();
+        let currency = if gateway == Gateway::Paystack { "NGN" } else { "USD" };
+        let (Some(currency), Some(key)) = (Currency::from_code(currency), self.new_key("setup")) else { return };
+        let setup = Setup {
+            customer: customer.clone(),
+            email: None,
+            gateway,
+            currency,
+            return_url: None,
+            key,
+            fingerprint: format!("{gateway:?}"),
+        };
+        self.soon(Job::Open { page: Box::new(Page::Setup(setup)), tries: 0 });
+    }
+
+    fn soon(&mut self, job: Job) {
+        self.after(0, 2 * SECOND, Happening::Start(job));
+    }
+
+    /// The customer was told that a payment was declined.
+    pub(crate) fn owes(&mut self, customer: &CustomerId) {
+        if !self.rng.chance(self.faults.customers.comes_back) {
+            return;
+        }
+        let latest = self.rng.one_of(&[MINUTE, 5 * HOUR, 4 * DAY]);
+        for _ in 0..self.rng.within(1, 3) {
+            let gateway = self.some_gateway();
+            let Some(key) = self.new_key("recovery") else { return };
+            let recovery = Recovery {
+                customer: customer.clone(),
+                email: None,
+                gateway,
+                method: CheckoutMethod::Checkout,
+                return_url: None,
+                key,
+                fingerprint: format!("{gateway:?}"),
+            };
+            let job = Job::Open { page: Box::new(Page::Recovery(recovery)), tries: 0 };
+            self.after(0, latest, Happening::Start(job));
+        }
+        if self.rng.chance(200) {
+            self.after(0, latest, Happening::Rearrange(customer.clone()));
+        }
+    }
+
+    /// A page was opened for the customer: they pay, or not.
+    pub(crate) fn opened(&mut self, page: &Page, payment: Payment) {
+        if let Some(asked) = page.asked() {
+            let key = asked.1.as_str().to_owned();
+            let first = self.ordered.entry(asked).or_insert_with(|| payment.id.clone()).clone();
+            if first != payment.id {
+                self.breach("I-19", format!("{key} made {first} and {}", payment.id));
+            }
+        }
+        let Some(charge) = self.books.get_mut(&payment.reference).filter(|_| payment.opened().is_some()) else {
+            return;
+        };
+        let known = std::mem::replace(&mut charge.told_where, true);
+        if known || !matches!(payment.status, PaymentStatus::Pending { .. }) {
+            return;
+        }
+        let reference = payment.reference.clone();
+        let paying = self.rng.one_of(&[MINUTE, 20 * MINUTE, 23 * HOUR, 30 * HOUR]);
+        let paying = self.rng.within(MINUTE / 2, paying);
+        if self.rng.chance(200) {
+            let visit = Happening::Visit { reference: reference.clone(), pays: false };
+            self.after(MINUTE / 4, paying, visit);
+        }
+        if !self.rng.chance(self.faults.customers.walks_away) {
+            self.after(paying, paying, Happening::Visit { reference, pays: true });
+        }
+    }
+
+    /// Somebody asks for some or all of the `left` minor units back, perhaps twice at once.
+    pub(crate) fn ask_for_refund(&mut self, reference: &Reference, left: i64) {
+        let Some(payment) = self.books.get(reference).map(|charge| charge.payment.clone()) else { return };
+        let minor = self.rng.one_of(&[None, Some(1), Some(left / 2 + 1), Some(left)]);
+        let times = if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 };
+        let same_key = self.rng.chance(500);
+        let Some(mut key) = self.new_key("refund") else { return };
+        for _ in 0..times {
+            let request = RefundRequest {
+                customer: payment.customer.clone(),
+                payment: payment.id.clone(),
+                amount: minor.map(|minor| Money { minor, ..payment.amount }),
+                reason: RefundReason::RequestedByCustomer,
+                key: key.clone(),
+                fingerprint: format!("{minor:?}"),
+            };
+            self.soon(Job::Refund { request: Box::new(request), tries: 0 });
+            if !same_key {
+                let Some(other) = self.new_key("refund") else { return };
+                key = other;
+            }
+        }
+    }
+
+    /// The moments in which paths cross: what else happens as a charge is made.
+    pub(crate) fn race(&mut self, payment: &Payment) {
+        if !self.rng.chance(self.faults.races) {
+            return;
+        }
+        let (customer, id) = (payment.customer.clone(), payment.id.clone());
+        let job = match self.rng.below(7) {
+            0 => {
+                // Gone, and perhaps back before the last charge is told of.
+                if self.rng.chance(500) {
+                    let wait = self.rng.one_of(&[MINUTE, HOUR]);
+                    self.order(&customer, 100 + i64::from(payment.id.period), self.now + wait);
+                }
+                Job::Request { customer, command: Command::CancelNow }
+            }
+            1 => Job::Request { customer, command: Command::CancelAtPeriodEnd },
+            2 => Job::Verify { customer, payment: id },
+            3 => Job::Wake { wanted: Wanted::Payment { customer, payment: id }, received: 0 },
+            4 => return self.dispute_meanwhile(payment),
+            5 => return self.rearrange(&customer),
+            _ => match payment.charged_method() {
+                Some(method) => Job::Remove { customer, method: method.id() },
+                None => return,
+            },
+        };
+        self.soon(job);
+    }
+
+    /// The bank hears of what was paid before.
+    fn dispute_meanwhile(&mut self, payment: &Payment) {
+        let paid = |other: &&crate::books::Charge| {
+            other.taken > 0 && other.payment.id.subscription == payment.id.subscription && !other.payment.is_setup()
+        };
+        let paid: Vec<Reference> = self.books.values().filter(paid).map(|it| it.payment.reference.clone()).collect();
+        for reference in paid {
+            self.after(0, 2 * SECOND, Happening::Afterwards(reference, Afterwards::Disputed));
+        }
+    }
+
+    /// While a charge is on its way, or lost on it, the customer leaves or takes
+    /// the method away, and where clocks jump, they jump now.
+    pub(crate) fn race_on_the_way(&mut self, errand: &Errand) {
+        let Errand::Charge(payment) = errand else { return };
+        if !self.rng.chance(self.faults.races) {
+            return;
+        }
+        let customer = payment.customer.clone();
+        let job = match payment.charged_method().filter(|_| self.rng.chance(500)) {
+            Some(method) => Job::Remove { customer, method: method.id() },
+            None => Job::Request { customer, command: Command::CancelNow },
+        };
+        self.after(0, 2 * MINUTE, Happening::Start(job));
+        if let Some((_, _, by)) = self.faults.jumps.first().copied() {
+            let by = self.rng.one_of(&[by, 2 * DAY]);
+            self.faults.jumps.push((self.now + MINUTE, self.now + 3 * HOUR, by));
+        }
+    }
+
+    /// As a refund is made, another worker is at it, and somebody asks for one more.
+    pub(crate) fn race_refund(&mut self, payment: &Payment) {
+        if !self.rng.chance(self.faults.races) {
+            return;
+        }
+        let (customer, id) = (payment.customer.clone(), payment.id.clone());
+        match self.rng.below(3) {
+            0 => self.soon(Job::Wake { wanted: Wanted::Payment { customer, payment: id }, received: 0 }),
+            1 => self.soon(Job::Verify { customer, payment: id }),
+            _ => self.ask_for_refund(&payment.reference, 1),
+        }
+    }
+
+    /// Back from the page, the browser asks, once or twice at once.
+    pub(crate) fn come_back(&mut self, payment: &Payment) {
+        for _ in 0..self.rng.below(3) {
+            let job = Job::Verify { customer: payment.customer.clone(), payment: payment.id.clone() };
+            self.soon(job);
+        }
+    }
+}

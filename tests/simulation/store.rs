@@ -1,0 +1,167 @@
+//! The store in memory: all or nothing, and told to fail. Every commit is held
+//! against the contract.
+
+use crate::faults::is_out;
+use crate::ports::Port;
+use crate::world::{State, lock};
+use billing::id::{CustomerId, PaymentId};
+use billing::payment::Payment;
+use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::subscription::Event;
+use billing::wallet::Method;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+impl Store for Port {
+    async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        self.turn(30).await;
+        let mut state = lock(&self.shared);
+        state.reads()?;
+        Ok(Found::new(keys.iter().filter_map(|key| state.records.get(key).cloned()).collect()))
+    }
+
+    async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        self.get(vec![Key::Subscription(customer.clone())]).await
+    }
+
+    async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated lists payments".into()))
+    }
+
+    async fn catalogue(&self) -> Result<Found, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated lists plans".into()))
+    }
+
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        self.turn(30).await;
+        let mut state = lock(&self.shared);
+        state.reads()?;
+        Ok(state.due_by(lane, now, usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.turn(60).await;
+        lock(&self.shared).commit(self.task, writes)
+    }
+}
+
+fn down() -> StoreError {
+    StoreError::Unavailable("told to fail".into())
+}
+
+const fn slot(lane: Lane) -> usize {
+    match lane {
+        Lane::Renewals => 0,
+        Lane::PaymentRetries => 1,
+    }
+}
+
+impl State {
+    fn reads(&mut self) -> Result<(), StoreError> {
+        let failing = self.rng.chance(self.faults.store.read_fails) || is_out(&self.faults.store.outages, self.now);
+        if failing { Err(down()) } else { Ok(()) }
+    }
+
+    fn due_by(&mut self, lane: Lane, now: Timestamp, limit: usize) -> Vec<Wanted> {
+        let stale = self.faults.store.stale_index;
+        let index = self.due[slot(lane)].iter().take_while(|(at, _)| *at <= now).take(limit);
+        let rng = &mut self.rng;
+        let mut wanted: Vec<Wanted> = index.filter(|_| !rng.chance(stale)).map(|(_, wanted)| wanted.clone()).collect();
+        wanted.extend(self.no_longer_due[slot(lane)].iter().filter(|_| rng.chance(stale)).cloned());
+        wanted
+    }
+
+    fn commit(&mut self, task: u64, writes: Vec<Write>) -> Result<(), StoreError> {
+        let faults = &self.faults.store;
+        if self.rng.chance(faults.commit_refused) || is_out(&faults.outages, self.now) {
+            return Err(down());
+        }
+        if self.rng.chance(faults.spurious_conflict) {
+            return Err(StoreError::Conflict);
+        }
+        let lost = self.rng.chance(faults.answer_lost);
+        if let Some(refusal) = self.refusal(&writes) {
+            self.note(|| format!("task {task} commits in vain: {refusal}"));
+            return Err(refusal);
+        }
+        if let Some(notes) = self.tasks.get_mut(&task) {
+            notes.commits += 1;
+            notes.misled |= lost;
+        }
+        let keys: BTreeSet<Key> =
+            writes.iter().map(|(Write::Create(it) | Write::Replace { record: it, .. })| it.key()).collect();
+        if keys.len() < writes.len() || writes.len() > 100 {
+            self.breach("R1", format!("task {task} commits what no transaction takes: {keys:?}"));
+        }
+        let records = writes.into_iter().map(|(Write::Create(record) | Write::Replace { record, .. })| record);
+        let changes: Vec<(Key, Option<Record>)> = records.map(|record| self.insert(task, record)).collect();
+        if let Err((invariant, what)) = self.inspect(task, &changes) {
+            self.breach(invariant, what);
+        }
+        if lost { Err(down()) } else { Ok(()) }
+    }
+
+    fn insert(&mut self, task: u64, record: Record) -> (Key, Option<Record>) {
+        if self.trace.is_some() {
+            let told = told(&record);
+            self.note(|| format!("task {task} commits {told}"));
+        }
+        let key = record.key();
+        let due = record.due();
+        let old = self.records.insert(key.clone(), record);
+        if let Some((lane, at, wanted)) = old.as_ref().and_then(Record::due) {
+            let named = (at, wanted);
+            self.due[slot(lane)].remove(&named);
+            let past = &mut self.no_longer_due[slot(lane)];
+            past.push_back(named.1);
+            if past.len() > 4 {
+                past.pop_front();
+            }
+        }
+        if let Some((lane, at, wanted)) = due {
+            self.sweep_by(at.as_millisecond());
+            self.due[slot(lane)].insert((at, wanted));
+        }
+        (key, old)
+    }
+
+    /// Why `writes` cannot all be applied, if they cannot. A conflict outranks a duplicate.
+    fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
+        let stored = |record: &Record| self.records.get(&record.key());
+        let conflict = |write: &Write| match write {
+            Write::Create(_) => false,
+            Write::Replace { record, seen } => stored(record).and_then(Record::version) != Some(*seen),
+        };
+        let duplicate = |write: &Write| match write {
+            Write::Create(record) => stored(record).is_some(),
+            Write::Replace { .. } => false,
+        };
+        match (writes.iter().any(conflict), writes.iter().any(duplicate)) {
+            (true, _) => Some(StoreError::Conflict),
+            (false, true) => Some(StoreError::Duplicate),
+            (false, false) => None,
+        }
+    }
+}
+
+/// A record in a line, for the trace.
+fn told(record: &Record) -> String {
+    match record {
+        Record::Subscription(it) => {
+            let open = it.open.as_ref().map(ToString::to_string);
+            format!("{} v{} {:?} open {open:?} attempts {}", it.id, it.version, it.status, it.attempts)
+        }
+        Record::Payment(it) => format!("{} v{} {:?} {:?}", it.id, it.version, it.gateway, it.status),
+        Record::History { event, .. } => match event {
+            Event::Activated { payment, at, .. } => format!("Activated by {payment} at {at}"),
+            other => format!("{other:?}"),
+        },
+        Record::Delivery(it) => format!("{:?} {} {:?}", it.id, it.kind, it.status),
+        Record::Wallet(it) => {
+            let tokens = |it: &[Method]| it.iter().map(|it| it.token.clone()).collect::<Vec<_>>();
+            let leaving: Vec<Method> = it.leaving.iter().map(|it| it.method.clone()).collect();
+            format!("wallet of {}: {:?}, leaving {:?}", it.customer, tokens(&it.methods), tokens(&leaving))
+        }
+        other => format!("{:?}", other.key()),
+    }
+}
