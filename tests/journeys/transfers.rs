@@ -6,9 +6,11 @@ use crate::stage::{
     DAY, HOUR, Is, Paid, ask, attempt, by_transfer, check, command, credit, index, is, live, naira, opened_as, paid,
     pass, recovery, to_period_end, verify,
 };
-use billing::id::PaymentId;
+use billing::delivery::{DeliveryId, DeliveryStatus, Notice};
+use billing::id::{PaymentId, Reference};
 use billing::money::{Currency, Money};
-use billing::payment::{Address, Payment, RefundReason, RefundRefusal, RefundStatus};
+use billing::payment::{Address, Gateway, Payment, RefundReason, RefundRefusal, RefundStatus};
+use billing::ports::Key;
 use billing::subscription::{Command, Refusal};
 use billing::testing::{World, customer, request, world};
 use billing::workflow::{CheckoutError, RefundError, RefundRequest};
@@ -247,4 +249,22 @@ fn what_staff_gave_back_by_hand_is_not_credit_because_our_own_refund_was_refused
     pass(&world, HOUR);
     drop(block_on(world.wake(check(&odd))));
     assert_eq!((paid(&world.payment_of(&odd)), credit(&world)), (Paid::Refunded, Some(0)));
+}
+
+#[test]
+fn a_delivery_about_a_transfer_that_the_gateway_does_not_list_yet_is_not_done() {
+    let (world, _) = after(&[]);
+    let notice = Notice {
+        id: DeliveryId { gateway: Gateway::Paystack, event: "evt".to_owned() },
+        kind: "charge.success".to_owned(),
+        reference: Some(Reference::of_account("paystack", "1230001644")),
+        object: Some("T_slow".to_owned()),
+        body: "{}".to_owned(),
+    };
+    assert!(block_on(world.receive(notice.clone())).is_ok());
+    let status = |world: &World| world.key(Key::Delivery(notice.id.clone())).delivery().map(|it| it.status);
+    assert!(matches!(status(&world), Some(DeliveryStatus::Waiting { .. })));
+    transfer(&world, "T_slow", price());
+    live(&world, HOUR);
+    assert_eq!((status(&world), is(&world.subscription())), (Some(DeliveryStatus::Done), Is::Active));
 }

@@ -2,6 +2,7 @@
 
 use super::{Billing, MOST_RACES, WakeError};
 use crate::delivery::{Delivery, DeliveryId, DeliveryStatus, Notice};
+use crate::id::Reference;
 use crate::outcome::Sighting;
 use crate::payment::Paid;
 use crate::ports::{Clock, Gateways, Key, Record, Referred, Store, StoreError, Write};
@@ -43,6 +44,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Reads the payment at the gateway, whatever the delivery said of it (I-18).
     async fn act(&self, delivery: Delivery, referred: Option<Referred>, now: Timestamp) -> Result<(), StoreError> {
         let about = referred.as_ref().map(|referred| (&referred.customer, &referred.payment));
+        let of_account = about.is_some_and(|(_, payment)| payment.is_account());
         let looked = match about {
             Some((customer, payment)) if payment.is_account() => Some(self.look_for_transfers(customer, now).await),
             Some((customer, payment)) if payment.is_driven() => Some(self.look(customer, now).await),
@@ -51,7 +53,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(looked) = looked {
             return match looked {
                 // Of an unknown price whoever does what is due tells: it is due at once.
-                Ok(()) | Err(WakeError::UnknownPrice(..)) => self.keep(delivery.finished()).await,
+                Ok(()) | Err(WakeError::UnknownPrice(..)) => match !of_account || self.has_come(&delivery).await? {
+                    true => self.keep(delivery.finished()).await,
+                    false => self.keep(delivery.waiting(now)).await,
+                },
                 Err(WakeError::Store(error)) => Err(error),
                 Err(_) => self.keep(delivery.waiting(now)).await,
             };
@@ -74,6 +79,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Ok(_) if scene.payment.is_unopened() => self.keep(delivery.finished()).await,
             Ok(Sighting::NeverHeard | Sighting::CannotTell) | Err(_) => self.keep(delivery.waiting(now)).await,
         }
+    }
+
+    /// Whether the transfer that the delivery tells of was seen. A gateway's list may not have it yet.
+    async fn has_come(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        let Some(transfer) = &delivery.object else { return Ok(true) };
+        let gateway = delivery.id.gateway;
+        let key = Key::Reference(gateway, Reference::of_transfer(gateway.as_str(), transfer));
+        Ok(self.store.get(vec![key]).await?.referred().is_some())
     }
 
     async fn keep(&self, delivery: Delivery) -> Result<(), StoreError> {

@@ -41,14 +41,21 @@ pub(in crate::gateways) fn notice(delivery: &Received<'_>) -> Result<Notice, Web
         // Refunds come without an id: then only the same bytes are the same event.
         None => String::from_utf8_lossy(delivery.body).into_owned(),
     };
-    let reference = reference(&event.event, &data);
     Ok(Notice {
         id: DeliveryId { gateway: Gateway::Paystack, event: HEXLOWER.encode(&Sha256::digest(identity)) },
+        reference: reference(&event.event, &data),
+        object: incoming(&event.event, &data).map(|(_, transfer)| transfer.to_owned()),
         kind: event.event,
-        reference,
-        object: None,
         body: String::from_utf8_lossy(delivery.body).into_owned(),
     })
+}
+
+/// The account that a transfer came in on, and Paystack's own reference of it.
+fn incoming<'a>(event: &str, data: &'a Value) -> Option<(&'a str, &'a str)> {
+    let text = |path: &str| data.pointer(path).and_then(Value::as_str);
+    let came_in = event == "charge.success" && text("/channel") == Some(CHANNEL);
+    let account = text("/authorization/receiver_bank_account_number").filter(|_| came_in)?;
+    Some((account, text("/reference")?))
 }
 
 /// The payment that `data` is about, or the account that money came in on.
@@ -56,7 +63,7 @@ fn reference(event: &str, data: &Value) -> Option<Reference> {
     let text = |path: &str| data.pointer(path).and_then(Value::as_str);
     let account = match event {
         // Paystack's own reference, which nobody has heard of before: whose it is, the account says.
-        "charge.success" if text("/channel") == Some(CHANNEL) => text("/authorization/receiver_bank_account_number"),
+        "charge.success" => incoming(event, data).map(|(account, _)| account),
         "dedicatedaccount.assign.success" => text("/dedicated_account/account_number"),
         _ => None,
     };
