@@ -43,6 +43,8 @@ pub(crate) struct Charge {
     /// Which of the customer's cards paid on the page.
     card: usize,
     method_named_from: i64,
+    /// When the gateway was last asked how it stands.
+    pub(crate) asked_at: i64,
     /// When the request arrived that the gateway remembers the key of.
     key_since: i64,
     listed_from: i64,
@@ -100,6 +102,7 @@ impl State {
             wait_h: None,
             card: 0,
             method_named_from: 0,
+            asked_at: now,
             key_since: now,
             listed_from,
             answers_500: false,
@@ -140,9 +143,11 @@ impl State {
         if payment.gateway == Gateway::PayPal && !named {
             return Sighting::CannotTell;
         }
-        match self.books.get(&payment.reference) {
-            Some(charge) if checkout || named || self.now >= charge.listed_from => {
-                Sighting::Known(charge.outcome(payment, self.now))
+        let now = self.now;
+        match self.books.get_mut(&payment.reference) {
+            Some(charge) if checkout || named || now >= charge.listed_from => {
+                charge.asked_at = now;
+                Sighting::Known(charge.outcome(payment, now))
             }
             Some(_) | None => Sighting::NeverHeard,
         }

@@ -50,9 +50,11 @@ impl State {
         let all_told = self.faults.webhooks.lost == 0;
         let Some(charge) = self.books.get(reference) else { return };
         let payment = charge.payment.clone();
-        // A page that cannot be closed outlives our interest in it. Only its webhook tells of that.
+        // A page that cannot be closed outlives our interest in it, which may end with the last question that was
+        // asked. Only its webhook tells of that.
         let key = Key::Payment(payment.customer.clone(), payment.id.clone());
-        let watched = self.records.get(&key).is_some_and(|record| record.due().is_some());
+        let asked = self.now - charge.asked_at < MINUTE;
+        let watched = !asked && self.records.get(&key).is_some_and(|record| record.due().is_some());
         let payable = match charge.phase {
             Phase::Open | Phase::Declined(_) => closes_pages(payment.gateway) || watched || all_told,
             Phase::Closed | Phase::Processing | Phase::Succeeded => false,

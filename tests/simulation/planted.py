@@ -293,12 +293,19 @@ BUGS = [
         "        if self.open.is_some() && !matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }) {",
         "        if self.open.is_some() {",
     )]),
-    ("grace begins again when a page ends", [(
+    ("grace of an earlier period counts for the next", [(
         "subscription.rs",
-        "            (Active { .. } | PastDue { .. }, Abandoned { payment }) if self.waits_for(&payment) => {\n"
-        "                vec![Event::AttemptEnded { payment }]",
-        "            (Active { .. } | PastDue { .. }, Abandoned { payment }) if self.waits_for(&payment) => {\n"
-        "                vec![self.missed(None, methods, now)]",
+        "        (self.grace_ends_at, self.held_until) = (None, None);",
+        "        self.held_until = None;",
+    )]),
+    ("a page that ends puts grace off", [(
+        "subscription.rs",
+        "            Event::AttemptEnded { .. } => self.open = None,",
+        "            Event::AttemptEnded { .. } => {\n"
+        "                self.open = None;\n"
+        "                if let Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } = &mut self.status {\n"
+        "                    *ends_at = after(*ends_at, SignedDuration::from_hours(1));\n"
+        "                }\n            }",
     )]),
     # Methods.
     ("a removed method is charged again", [(

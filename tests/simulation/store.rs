@@ -41,7 +41,12 @@ impl Store for Port {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.turn(60).await;
-        lock(&self.shared).commit(self.task, writes)
+        let mut state = lock(&self.shared);
+        let done = state.commit(self.task, writes);
+        if let (Err(_), Some(notes)) = (&done, state.tasks.get_mut(&self.task)) {
+            notes.refused = true;
+        }
+        done
     }
 }
 

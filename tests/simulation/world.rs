@@ -69,10 +69,10 @@ pub(crate) struct State {
     /// When we heard that a charge was declined, and when a customer last left a method anew.
     pub(crate) declined_at: BTreeMap<PaymentId, i64>,
     pub(crate) mended: BTreeMap<(CustomerId, MethodId), i64>,
-    /// When grace ends for what is owed: it begins once.
-    pub(crate) grace: BTreeMap<(SubscriptionId, u32), Timestamp>,
-    /// How often each attempt was sent, and when last.
-    pub(crate) sent: BTreeMap<Reference, (u32, i64)>,
+    /// When grace ends for what is owed, and when it began: it begins once.
+    pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
+    /// When each attempt was first sent.
+    pub(crate) sent: BTreeMap<Reference, i64>,
     pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
     pub(crate) events: u64,
     pub(crate) breach: Option<Breach>,
@@ -88,10 +88,13 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) began_at_step: u64,
+    pub(crate) began_at: i64,
     pub(crate) worker: usize,
     /// What the gateways answered it, and about what: a reference, a refund's name, a token.
     pub(crate) heard: Vec<(String, Heard)>,
     pub(crate) commits: u32,
+    /// A commit of it was not made.
+    pub(crate) refused: bool,
     /// A commit of it was made and it was told otherwise.
     pub(crate) misled: bool,
 }
@@ -229,7 +232,7 @@ fn begin(shared: &Shared, state: &mut State, job: Job) -> (u64, Task) {
     let crashes_at = state.rng.chance(state.faults.crash);
     let crashes_at = crashes_at.then(|| u32::try_from(state.rng.within(1, 10)).unwrap_or(1));
     state.note(|| format!("task {id} begins on worker {worker}: {job:?}"));
-    state.tasks.insert(id, Notes { began_at_step: state.step, worker, ..Notes::default() });
+    state.tasks.insert(id, Notes { began_at_step: state.step, began_at: state.now, worker, ..Notes::default() });
     let port = Port::new(Arc::clone(shared), id);
     let task = Task { future: job.clone().future(port), job, began_at: state.now, polls: 0, crashes_at };
     (id, task)
@@ -320,6 +323,9 @@ impl State {
             (Job::Sweep, _) => self.sweep_again(),
             (Job::Wake { wanted, received }, done) => {
                 let handled = matches!(done, Some(Done::Woken(Ok(()))));
+                if handled {
+                    self.asked_about(id, &wanted);
+                }
                 if !handled && received < 5 {
                     let job = Job::Wake { wanted, received: received + 1 };
                     self.after(3 * MINUTE, 4 * MINUTE, Happening::Start(job));

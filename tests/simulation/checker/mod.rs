@@ -14,7 +14,7 @@ use billing::delivery::DeliveryStatus;
 use billing::dunning::Dunning;
 use billing::id::{CustomerId, PaymentId, SubscriptionId};
 use billing::payment::{Gateway, Payment, PaymentStatus};
-use billing::ports::{Claim, Key, Record, Tokens};
+use billing::ports::{Claim, Key, Record, Tokens, Wanted};
 use billing::subscription::{Event, Status, Subscription};
 use billing::wallet::{Method, Wallet};
 
@@ -31,9 +31,6 @@ type Checked = Result<(), (&'static str, String)>;
 fn check(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err((invariant, what())) }
 }
-
-/// More requests for one charge are one too many.
-const MOST_SENDS: u32 = 20;
 
 /// What one commit changed: each record as it was, and as it is.
 struct Changes<'a> {
@@ -140,7 +137,7 @@ impl State {
                     self.canceled.entry(it.id.clone()).or_insert(self.step);
                 }
                 Status::PastDue { term, dunning: Dunning::Grace { ends_at } } => {
-                    self.grace.entry((it.id.clone(), term.index)).or_insert(*ends_at);
+                    self.grace.entry((it.id.clone(), term.index)).or_insert((*ends_at, self.now));
                 }
                 _ => {}
             },
@@ -252,10 +249,19 @@ impl State {
                 self.breach("P-17", format!("{} is sent and {method} was removed before", payment.id));
             }
         }
-        let (times, last) = self.sent.entry(payment.reference.clone()).or_default();
-        (*times, *last) = (*times + 1, self.now);
-        if *times > MOST_SENDS {
-            self.breach("I-23", format!("{} is sent again and again", payment.id));
+        self.sent.entry(payment.reference.clone()).or_insert(self.now);
+    }
+
+    /// A worker asked a gateway about a payment: whatever the answer was, it is not asked again at once.
+    pub(crate) fn asked_about(&mut self, task: u64, wanted: &Wanted) {
+        let (Some(notes), Wanted::Payment { customer, payment }) = (self.tasks.get(&task), wanted) else { return };
+        let Some(Record::Payment(it)) = self.records.get(&Key::Payment(customer.clone(), payment.clone())) else {
+            return;
+        };
+        let asked = notes.heard.iter().any(|(about, _)| about == it.reference.as_str()) && !notes.refused;
+        let due = it.due_at().is_some_and(|at| at.as_millisecond() <= notes.began_at) && !it.is_settled();
+        if asked && due && self.faults.clocks_right {
+            self.breach("I-23", format!("{payment} was asked about and is still due: {:?}", it.status));
         }
     }
 

@@ -156,7 +156,7 @@ impl State {
             Expired { at } => {
                 check(heard(&|it| ends(it, new, *at)), "I-3", || format!("{id} expired and no gateway said so"))?;
                 let sent = self.sent.get(&new.reference).filter(|_| !new.is_checkout());
-                let on_its_way = sent.is_some_and(|(_, at)| self.now < at + ON_ITS_WAY);
+                let on_its_way = sent.is_some_and(|at| self.now < at + ON_ITS_WAY);
                 check(!on_its_way, "I-22", || format!("{id} is given up, and its request may still arrive"))
             }
             Pending { .. } | Unresolved { .. } | Paid(_) => Ok(()),

@@ -2,12 +2,16 @@
 
 use super::payments::is_disputed;
 use super::{Changes, Checked, check, granted};
+use crate::faults::{DAY, MINUTE};
 use crate::world::State;
 use billing::dunning::Dunning;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::{Payment, PaymentStatus};
 use billing::ports::Record;
 use billing::subscription::{CancelReason, Event, Status, Subscription};
+
+/// PRODUCT 9: how long who owes is served after the last attempt failed.
+const GRACE: i64 = 3 * DAY;
 
 impl State {
     pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
@@ -96,9 +100,14 @@ impl State {
                 check(new.failures.len() < 4 || new.open.is_some(), "I-12", told)
             }
             Status::PastDue { term, dunning: Dunning::Grace { ends_at } } => {
-                let first = self.grace.get(&(new.id.clone(), term.index));
                 let due_at = new.held_until.map_or(*ends_at, |held_until| held_until.max(*ends_at));
-                check(first == Some(ends_at) && new.due_at() == Some(due_at), "I-12", told)
+                let first = self.grace.get(&(new.id.clone(), term.index));
+                let whole = first.is_some_and(|(first, began)| {
+                    let lasts = first.as_millisecond() - began;
+                    let right = (GRACE - 2 * MINUTE..=GRACE).contains(&lasts) || !self.faults.clocks_right;
+                    right && first == ends_at
+                });
+                check(whole && new.due_at() == Some(due_at), "I-12", told)
             }
             _ => Ok(()),
         }
