@@ -50,6 +50,8 @@ struct Fragile<'a> {
     world: &'a World,
     steps: &'a AtomicU32,
     at: Option<(u32, Cut)>,
+    /// What others do while the answer to the closing of a page is on its way.
+    meanwhile: Option<fn(&World)>,
 }
 
 impl Fragile<'_> {
@@ -104,7 +106,11 @@ impl Gateways for Fragile<'_> {
     }
 
     async fn close(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
-        self.step(self.world.gateways.close(payment), silent, silent).await
+        let answer = self.step(self.world.gateways.close(payment), silent, silent).await;
+        if let Some(meanwhile) = self.meanwhile {
+            meanwhile(self.world);
+        }
+        answer
     }
 
     async fn refund(&self, payment: &Payment, refund: &Refund) -> Result<RefundOutcome, GatewayError> {
@@ -212,7 +218,7 @@ fn rest(world: &World) -> Rest {
 fn run(case: &Case, at: Option<(u32, Cut)>) -> (u32, Rest) {
     let world = (case.begin)();
     let steps = AtomicU32::new(0);
-    let fragile = Fragile { world: &world, steps: &steps, at };
+    let fragile = Fragile { world: &world, steps: &steps, at, meanwhile: None };
     let billing = Billing::new(fragile, fragile, fragile);
     // Nothing here waits for anything but a crash: what is not done now never will be.
     let _crashed = (case.run)(&world, &billing).now_or_never().is_none();
@@ -499,11 +505,26 @@ fn a_webhook_that_is_acknowledged_is_stored_whatever_went_wrong() {
     for begin in [paid_on_the_page, subscribed] {
         for at in (0..4).flat_map(|step| CUTS.map(|cut| (step, cut))) {
             let (world, steps) = (begin(), AtomicU32::new(0));
-            let fragile = Fragile { world: &world, steps: &steps, at: Some(at) };
+            let fragile = Fragile { world: &world, steps: &steps, at: Some(at), meanwhile: None };
             let notice = notice(&attempt(&world, 0, 1), "evt");
             let answer = Billing::new(fragile, fragile, fragile).receive(notice.clone()).now_or_never();
             let stored = world.key(Key::Delivery(notice.id)).delivery().is_some();
             assert!(stored || !matches!(answer, Some(Ok(()))), "{at:?}: {answer:?}");
         }
     }
+}
+
+#[test]
+fn a_page_whose_address_is_just_being_told_is_not_given_up() {
+    let (world, steps) = (world(), AtomicU32::new(0));
+    world.gateways.fail_from(Some(0));
+    assert!(block_on(world.checkout(request(PLAN, "k"))).is_err());
+    world.gateways.fail_from(None);
+    pass(&world, DAY);
+    let payment = attempt(&world, 0, 1);
+    let meanwhile: fn(&World) = |world| drop(world.checkout(request(PLAN, "k")).now_or_never());
+    let fragile = Fragile { world: &world, steps: &steps, at: None, meanwhile: Some(meanwhile) };
+    assert!(block_on(Billing::new(fragile, fragile, fragile).wake(check(&payment))).is_ok());
+    let told = world.payment_of(&payment);
+    assert_eq!((told.opened().is_some(), paid(&told)), (true, Paid::Pending));
 }

@@ -271,13 +271,6 @@ BUGS = [
         "let outcome = if scene.payment.is_closing(now) { outcome.at_the_end() } else { outcome };",
         "let outcome = if closing { outcome.at_the_end() } else { outcome };",
     )]),
-    ("a page whose address is just being told is given up", [(
-        "workflow/advance.rs",
-        "                    let (_, writes) = self.settled(scene, Outcome::Expired, now);\n"
-        "                    return Ok(self.store.commit(writes).await?);\n",
-        "                    self.settle(scene, Outcome::Expired, None, now).await?;\n"
-        "                    return Ok(());\n",
-    )]),
     ("a page to pay what is owed does not hold back the charge", [(
         "subscription.rs",
         "        if self.open.is_some() && !matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }) {",
