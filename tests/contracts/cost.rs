@@ -4,7 +4,7 @@
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId};
 use billing::outcome::Remedy;
-use billing::payment::{CheckoutMethod, Gateway, Payment, RefundReason};
+use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
 use billing::workflow::{Billing, Checkout, RefundRequest, Setup};
@@ -252,8 +252,8 @@ async fn a_refund_is_a_read_and_three_writes_and_asked_again_a_read() {
     let wanted = RefundRequest {
         customer: customer(),
         payment: payment.id,
-        amount: None,
-        reason: RefundReason::RequestedByCustomer,
+        portion: Portion::All,
+        because: AskedBecause::RequestedByCustomer,
         key: IdempotencyKey::try_from("key-2".to_owned()).expect("a key"),
         fingerprint: "all".to_owned(),
     };

@@ -5,7 +5,7 @@ use crate::stage::{
     renewal, subscribed, to_period_end, told, verify, wake,
 };
 use billing::outcome::{DisputeStanding, Remedy};
-use billing::payment::{Payment, RefundRefusal};
+use billing::payment::{Payment, Portion, RefundRefusal};
 use billing::subscription::Command;
 use billing::testing::{Script, World, request};
 use billing::workflow::{Checkout, RefundError, RefundRequest};
@@ -89,7 +89,7 @@ fn what_someone_gave_back_on_the_gateway_s_pages_counts_whether_or_not_we_are_to
             false => live(&world, DAY + HOUR),
         }
         assert_eq!(paid(&attempt(&world, 0, 1)), Paid::PartiallyRefunded, "told: {tells}");
-        let rest = RefundRequest { amount: None, ..refund_of(&world, 0) };
+        let rest = RefundRequest { portion: Portion::All, ..refund_of(&world, 0) };
         assert!(give_back(&world, rest).is_ok());
         assert_eq!(returned(&world).iter().sum::<i64>(), payment.amount.minor);
     }

@@ -6,10 +6,10 @@ use billing::dunning::Dunning;
 use billing::id::PaymentId;
 use billing::money::Money;
 use billing::outcome::Remedy;
-use billing::payment::{CheckoutMethod, Gateway, Holder, Payment, PaymentStatus, RefundReason, Standing};
+use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion, Standing};
 use billing::ports::{Key, Wanted};
 use billing::subscription::{CancelReason, Command, Refusal, Status, Subscription};
-use billing::testing::{Script, World, customer, request, world};
+use billing::testing::{Script, World, customer, holder, request, world};
 use billing::workflow::{Checkout, CheckoutError, Recovery, RefundRequest, RequestError};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
@@ -220,9 +220,7 @@ pub(crate) fn naira() -> Money {
 
 /// A request of the sample customer to buy, and to pay by bank transfer.
 pub(crate) fn by_transfer(key: &str) -> Checkout {
-    let text = str::to_owned;
-    let holder = Holder { first_name: text("Ada"), last_name: text("Obi"), phone: text("+2348012345678"), bank: None };
-    Checkout { method: CheckoutMethod::VirtualAccount, holder: Some(holder), ..request(PLAN, key) }
+    Checkout { method: CheckoutMethod::VirtualAccount, holder: Some(holder()), ..request(PLAN, key) }
 }
 
 /// A request of the sample customer to pay what they owe.
@@ -245,8 +243,8 @@ pub(crate) fn refund_of(world: &World, minor: i64) -> RefundRequest {
     RefundRequest {
         customer: customer(),
         payment: payment.id,
-        amount: Some(Money { minor, ..payment.amount }),
-        reason: RefundReason::RequestedByCustomer,
+        portion: Portion::Part(Money { minor, ..payment.amount }),
+        because: AskedBecause::RequestedByCustomer,
         key: request(PLAN, "refund").key,
         fingerprint: minor.to_string(),
     }

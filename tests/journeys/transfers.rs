@@ -9,7 +9,7 @@ use crate::stage::{
 use billing::delivery::{DeliveryId, DeliveryStatus, Notice};
 use billing::id::{PaymentId, Reference};
 use billing::money::{Currency, Money};
-use billing::payment::{Address, Gateway, Payment, RefundReason, RefundRefusal, RefundStatus};
+use billing::payment::{Address, AskedBecause, Gateway, Payment, Portion, RefundRefusal, RefundStatus};
 use billing::ports::Key;
 use billing::subscription::{Command, Refusal};
 use billing::testing::{World, customer, request, world};
@@ -150,8 +150,8 @@ fn money_for_nothing_is_credit_and_can_go_back() {
     let wanted = |minor, key: &str| RefundRequest {
         customer: customer(),
         payment: payments(&world).into_iter().find(|it| it.amount.minor == 500).map_or_else(first, |it| it.id),
-        amount: Some(Money { minor, ..naira() }),
-        reason: RefundReason::RequestedByCustomer,
+        portion: Portion::Part(Money { minor, ..naira() }),
+        because: AskedBecause::RequestedByCustomer,
         key: request("estates-starter", key).key,
         fingerprint: minor.to_string(),
     };
@@ -174,8 +174,8 @@ fn what_was_paid_from_credit_goes_back_to_credit() {
     let refund = RefundRequest {
         customer: customer(),
         payment: expected.id.clone(),
-        amount: None,
-        reason: RefundReason::RequestedByCustomer,
+        portion: Portion::All,
+        because: AskedBecause::RequestedByCustomer,
         key: request("estates-starter", "r").key,
         fingerprint: "all".to_owned(),
     };
@@ -236,8 +236,8 @@ fn what_staff_gave_back_by_hand_is_not_credit_because_our_own_refund_was_refused
     let wanted = RefundRequest {
         customer: customer(),
         payment: odd.id.clone(),
-        amount: None,
-        reason: RefundReason::RequestedByCustomer,
+        portion: Portion::All,
+        because: AskedBecause::RequestedByCustomer,
         key: request("estates-starter", "r").key,
         fingerprint: "all".to_owned(),
     };

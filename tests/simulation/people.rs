@@ -10,7 +10,7 @@ use crate::world::{Happening, State};
 use billing::calendar::Interval;
 use billing::id::{CustomerId, IdempotencyKey, PlanId, Reference};
 use billing::money::{Currency, Money};
-use billing::payment::{CheckoutMethod, Gateway, Payment, PaymentStatus, RefundReason};
+use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
 use billing::ports::{Key, Record, Wanted};
 use billing::subscription::Command;
 use billing::workflow::{Checkout, Recovery, RefundRequest, Setup};
@@ -184,8 +184,8 @@ impl State {
             let request = RefundRequest {
                 customer: payment.customer.clone(),
                 payment: payment.id.clone(),
-                amount: minor.map(|minor| Money { minor, ..payment.amount }),
-                reason: RefundReason::RequestedByCustomer,
+                portion: minor.map_or(Portion::All, |minor| Portion::Part(Money { minor, ..payment.amount })),
+                because: AskedBecause::RequestedByCustomer,
                 key: key.clone(),
                 fingerprint: format!("{minor:?}"),
             };

@@ -86,7 +86,7 @@ BUGS = [
         "        self.store.commit(writes).await?;\n        scene.payment.version += 1;\n",
     )]),
     ("a jump of the clock abandons a charge", [(
-        "payment/mod.rs",
+        "payment/asking.rs",
         " && tries >= LOOKS_BEFORE_GIVING_UP =>",
         " && tries < u32::MAX - LOOKS_BEFORE_GIVING_UP =>",
     )]),
@@ -187,7 +187,7 @@ BUGS = [
         "",
     )]),
     ("what was never answered is asked about no more", [(
-        "payment/mod.rs",
+        "payment/asking.rs",
         "            PaymentStatus::Pending { stage, .. } => self.waiting(stage, now),\n            PaymentStatus::Failed",
         "            PaymentStatus::Pending { stage, tries, .. } => {\n"
         "                Self { status: PaymentStatus::Pending { stage, check_at: Timestamp::MAX, tries: tries + 1 }, ..self }\n"

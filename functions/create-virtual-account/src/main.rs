@@ -3,7 +3,7 @@
 use billing::calendar::Interval;
 use billing::id::PlanId;
 use billing::money::Currency;
-use billing::payment::{Address, CheckoutMethod, Gateway, Holder};
+use billing::payment::{BankSlug, CheckoutMethod, Gateway, Holder, PersonName, Phone};
 use billing::workflow::Checkout;
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, body, fingerprint, idempotency_key, respond};
@@ -22,11 +22,11 @@ struct CreateVirtualAccount {
     currency: Currency,
     quantity: NonZeroU32,
     gateway: Gateway,
-    first_name: String,
-    last_name: String,
-    phone: String,
-    /// By the gateway's name for it; the gateway's usual one if none is given.
-    bank: Option<String>,
+    first_name: PersonName,
+    last_name: PersonName,
+    phone: Phone,
+    /// The gateway's usual one if none is given.
+    bank: Option<BankSlug>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,6 +40,8 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let key = idempotency_key(&request)?;
     let wanted: CreateVirtualAccount = body(&request)?;
     let fingerprint = fingerprint(&("create-virtual-account", &wanted))?;
+    let CreateVirtualAccount { first_name, last_name, phone, bank, .. } = wanted;
+    let holder = Holder { first_name, last_name, phone, bank };
     let checkout = app.billing.checkout(Checkout {
         customer: caller.customer,
         email: caller.email,
@@ -50,21 +52,12 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         gateway: wanted.gateway,
         method: CheckoutMethod::VirtualAccount,
         return_url: None,
-        holder: Some(Holder {
-            first_name: wanted.first_name,
-            last_name: wanted.last_name,
-            phone: wanted.phone,
-            bank: wanted.bank,
-        }),
+        holder: Some(holder),
         key,
         fingerprint,
     });
     let payment = checkout.await?;
-    let account = payment.opened().and_then(|opened| match &opened.at {
-        Address::BankAccount(account) => Some(account),
-        Address::CheckoutUrl(_) | Address::ClientSecret(_) => None,
-    });
     Ok(Reply::created(json!({
-        "account": account, "reference": payment.reference, "payment": view::payment(&payment),
+        "account": payment.bank_account(), "reference": payment.reference, "payment": view::payment(&payment),
     })))
 }

@@ -1,7 +1,6 @@
 //! `POST /admin/customers/{customer}/payments/{payment}/refunds`: the SaaS gives money back.
 
-use billing::money::Money;
-use billing::payment::RefundReason;
+use billing::payment::{AskedBecause, Portion};
 use billing::workflow::RefundRequest;
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, body, fingerprint, idempotency_key, path, respond};
@@ -13,43 +12,8 @@ use serde_json::json;
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RefundPayment {
-    amount: Amount,
-    reason: Reason,
-}
-
-/// Why someone gives money back. That it was never owed, only the money itself can say.
-#[derive(Clone, Copy, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Reason {
-    RequestedByCustomer,
-    Duplicate,
-    Fraudulent,
-    Other,
-}
-
-impl From<Reason> for RefundReason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::RequestedByCustomer => Self::RequestedByCustomer,
-            Reason::Duplicate => Self::Duplicate,
-            Reason::Fraudulent => Self::Fraudulent,
-            Reason::Other => Self::Other,
-        }
-    }
-}
-
-/// `"all"`: whatever is left. `{"minor": 1500, "currency": "USD"}`: so much of it.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged)]
-enum Amount {
-    Part(Money),
-    Whole(Whole),
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Whole {
-    All,
+    amount: Portion,
+    reason: AskedBecause,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -67,11 +31,8 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let refunded = app.billing.refund(RefundRequest {
         customer: path(&request, "customer")?,
         payment,
-        amount: match wanted.amount {
-            Amount::Part(amount) => Some(amount),
-            Amount::Whole(Whole::All) => None,
-        },
-        reason: wanted.reason.into(),
+        portion: wanted.amount,
+        because: wanted.reason,
         key,
         fingerprint,
     });

@@ -49,6 +49,8 @@ macro_rules! text {
     };
 }
 
+pub(crate) use text;
+
 text!(
     /// The billed company or user, as the identity provider names it. Nothing
     /// that could end a key, match several or break a log line is accepted.

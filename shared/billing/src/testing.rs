@@ -8,8 +8,8 @@ mod store;
 use crate::calendar::{Interval, Period};
 use crate::catalog::{Catalogue, Family, Plan};
 use crate::driven::{Seen, Standing};
-use crate::id::{CustomerId, IdempotencyKey, MeterId};
-use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Page, Payer, Payment};
+use crate::id::{CustomerId, IdempotencyKey, Invalid, MeterId};
+use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment};
 use crate::ports::{Clock, Key, Queue, QueueError, Store, StoreError, Wanted};
 use crate::subscription::{Event, Order, Subscription};
 use crate::wallet::{Card, Expiry, Instrument, Method};
@@ -162,6 +162,14 @@ pub fn off_session_payment() -> Payment {
 fn checkout_of(subscription: Subscription) -> (Subscription, Payment) {
     let now = instant("2025-01-31T10:00:00Z");
     subscription.checkout(page(Gateway::Paystack), now).unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+/// In whose name a virtual account is opened.
+pub fn holder() -> Holder {
+    fn text<T: TryFrom<String, Error = Invalid>>(text: &str) -> T {
+        T::try_from(text.to_owned()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+    Holder { first_name: text("Ada"), last_name: text("Lovelace"), phone: text("+2348012345678"), bank: None }
 }
 
 pub fn page(gateway: Gateway) -> Page {

@@ -1,7 +1,7 @@
 //! The payments that are tried: of one plan for each gateway, in a currency that it takes.
 
 use crate::samples;
-use crate::samples::payments::{holder, paid};
+use crate::samples::payments::paid;
 use billing::id::PaymentId;
 use billing::money::Money;
 use billing::outcome::{Decline, Outcome, Receipt, Sighting};
@@ -10,7 +10,7 @@ use billing::payment::{
 };
 use billing::ports::Gateways;
 use billing::subscription::Subscription;
-use billing::testing::{order, page};
+use billing::testing::{holder, order, page};
 use billing::wallet::Method;
 use jiff::Timestamp;
 use platform::gateways::Clients;

@@ -5,11 +5,11 @@ use billing::id::{CustomerId, PaymentId, SubscriptionId};
 use billing::money::Money;
 use billing::outcome::{Aftermath, Decline, Dispute, DisputeStanding, Receipt, Remedy, Stage};
 use billing::payment::{
-    Address, BY_TRANSFER, BankAccount, CheckoutMethod, Collection, Gateway, Holder, Opened, Page, Paid, Payer, Payment,
+    Address, BY_TRANSFER, BankAccount, CheckoutMethod, Collection, Gateway, Opened, Page, Paid, Payer, Payment,
     PaymentStatus, Refund, RefundReason, RefundStatus, Transfer,
 };
 use billing::subscription::Subscription;
-use billing::testing::{off_session_payment, order, page};
+use billing::testing::{holder, off_session_payment, order, page};
 
 pub(crate) fn payment_id(of: &CustomerId, number: u32, period: u32, attempt: u32) -> PaymentId {
     PaymentId { subscription: SubscriptionId::nth(of, number), period, attempt }
@@ -92,11 +92,6 @@ fn checkout(of: &CustomerId, method: CheckoutMethod, at: Option<Address>) -> Pay
         *opened = at.map(|at| Opened { id: "cs_1".to_owned(), at });
     }
     Payment { version: 1, ..payment }
-}
-
-pub(crate) fn holder() -> Holder {
-    let [first_name, last_name, phone] = ["Ada", "Lovelace", "+2348012345678"].map(str::to_owned);
-    Holder { first_name, last_name, phone, bank: None }
 }
 
 pub(crate) fn bank_account() -> BankAccount {

@@ -118,14 +118,15 @@ struct Dispute {
     outcome: DisputeOutcome,
 }
 
+/// What an order says that needs no words.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// `stripe/subscription`: an order that only one gateway takes.
 fn own(command: &str) -> Option<(Gateway, &str)> {
     let (name, what) = command.split_once('/')?;
-    Some((Gateway::ALL.into_iter().find(|gateway| json!(gateway) == name)?, what))
+    Some((Gateway::named(name)?, what))
 }
 
 pub(crate) fn answer(shared: &Shared, part: &str, call: &Call) -> Answer {

@@ -3,6 +3,7 @@
 //! system under test) against each other.
 
 use crate::gateway::Gateway;
+use crate::table::{Row, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -71,6 +72,12 @@ pub(crate) struct Dispute {
     pub(crate) at: String,
 }
 
+impl Row for Dispute {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
@@ -99,6 +106,12 @@ pub(crate) struct Transfer {
     pub(crate) at: String,
 }
 
+impl Row for Transfer {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fate {
@@ -115,8 +128,9 @@ pub(crate) enum Fate {
 pub(crate) struct Books {
     pub(crate) charges: Vec<Charge>,
     pub(crate) refunds: Vec<Refund>,
-    pub(crate) disputes: Vec<Dispute>,
-    pub(crate) transfers: Vec<Transfer>,
+    /// These, unlike a movement of money, reach further stages: a line is replaced by what became of it.
+    pub(crate) disputes: Table<Dispute>,
+    pub(crate) transfers: Table<Transfer>,
 }
 
 /// Which lines of the books are asked for.
@@ -137,6 +151,10 @@ impl Filter {
 }
 
 impl Books {
+    pub(crate) fn rows(&self) -> usize {
+        self.charges.len() + self.refunds.len() + self.disputes.len() + self.transfers.len()
+    }
+
     /// Notes a refund against the charge it returns.
     pub(crate) fn refund(&mut self, refund: Refund) {
         self.shift(refund.gateway, &refund.charge, refund.amount.minor);
@@ -150,24 +168,6 @@ impl Books {
         if status.eq_ignore_ascii_case("failed") {
             let (charge, minor) = (refund.charge.clone(), refund.amount.minor);
             self.shift(gateway, &charge, -minor);
-        }
-    }
-
-    /// A dispute began, or reached another stage.
-    pub(crate) fn dispute(&mut self, dispute: Dispute) {
-        let same = self.disputes.iter_mut().find(|d| d.gateway == dispute.gateway && d.id == dispute.id);
-        match same {
-            Some(known) => *known = dispute,
-            None => self.disputes.push(dispute),
-        }
-    }
-
-    /// Money was sent, or reached its end.
-    pub(crate) fn transfer(&mut self, transfer: Transfer) {
-        let same = self.transfers.iter_mut().find(|t| t.gateway == transfer.gateway && t.id == transfer.id);
-        match same {
-            Some(known) => *known = transfer,
-            None => self.transfers.push(transfer),
         }
     }
 

@@ -135,7 +135,7 @@ impl Faults {
                 return Err(format!("fault.ms: must be at most {LONGEST_MS}"));
             }
             Fault::WrongAmount { minor } if *minor < 1 => return Err("fault.minor: must be at least 1".to_owned()),
-            Fault::Decline { code } if code.is_empty() || code.len() > 64 => {
+            Fault::Decline { code } | Fault::Pending { code: Some(code), .. } if code.is_empty() || code.len() > 64 => {
                 return Err("fault.code: must be 1 to 64 characters".to_owned());
             }
             Fault::Paused {} if order.gateway != Gateway::Paystack => {

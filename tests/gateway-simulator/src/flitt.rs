@@ -13,7 +13,7 @@ mod reversals;
 mod signature;
 mod wire;
 
-use crate::gateway::{Answer, Begun, Call, DisputeOutcome, Operation};
+use crate::gateway::{Answer, Begun, Call, Operation};
 use crate::state::State;
 use crate::table::Table;
 use refusal::Refusal;
@@ -22,6 +22,7 @@ use serde_json::Value;
 use wire::{Request, Shape, Success};
 
 pub(crate) use callbacks::{CallbackForm, sign};
+pub(crate) use reversals::charge_back as dispute;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Store {
@@ -59,7 +60,7 @@ pub(crate) fn begin(state: &mut State, call: &Call) -> Begun {
 }
 
 pub(crate) fn broken(call: &Call) -> Answer {
-    let answer = Refusal::application_error().answer(Shape::of(call), call);
+    let answer = Refusal::coded(1002).answer(Shape::of(call), call);
     Answer { status: 500, ..answer }
 }
 
@@ -67,11 +68,6 @@ pub(crate) fn tick(state: &mut State) {
     charges::settle_due(state);
     reversals::settle_due(state);
     orders::expire_due(state);
-}
-
-/// A chargeback: Flitt debits the merchant at once.
-pub(crate) fn dispute(state: &mut State, reference: &str, outcome: DisputeOutcome) -> Result<Value, String> {
-    reversals::charge_back(state, reference, outcome)
 }
 
 /// `POST /admin/flitt/…`
@@ -101,6 +97,6 @@ fn api(state: &mut State, segments: &[&str], request: &Request) -> refusal::Resu
         ["api", "transaction_list"] => orders::transactions(state, request),
         ["api", "recurring"] => charges::recurring(state, request),
         ["api", "reverse", "order_id"] => reversals::reverse(state, request),
-        _ => Err(Refusal::new(1100, "Operation not allowed")),
+        _ => Err(Refusal::coded(1100)),
     }
 }

@@ -4,7 +4,7 @@
 use crate::state::State;
 use crate::{flitt, paypal, paystack, stripe};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +17,11 @@ pub(crate) enum Gateway {
 
 impl Gateway {
     pub(crate) const ALL: [Self; 4] = [Self::Stripe, Self::Paystack, Self::Flitt, Self::Paypal];
+
+    /// The one that addresses call so.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gateway| json!(gateway) == name)
+    }
 }
 
 /// What a request wants: the handle that faults and counts take it by.
@@ -211,9 +216,8 @@ impl Gateway {
 
     /// What is sent of a webhook that was announced with this body, with what proves where it comes from.
     pub(crate) fn sign(self, state: &State, body: &str) -> Signed {
-        const JSON: (&str, &str) = ("content-type", "application/json");
         let json = |mut headers: Vec<(&'static str, String)>| {
-            headers.push((JSON.0, JSON.1.to_owned()));
+            headers.push(("content-type", "application/json".to_owned()));
             Signed { headers, body: body.to_owned() }
         };
         match self {

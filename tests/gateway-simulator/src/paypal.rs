@@ -15,8 +15,8 @@ mod setups;
 mod signing;
 mod vault;
 
-use crate::admin;
-use crate::gateway::{Answer, Begun, Body, Call, DisputeOutcome, Operation};
+use crate::admin::{self, Nothing};
+use crate::gateway::{Answer, Begun, Body, Call, Operation};
 use crate::state::State;
 use crate::table::Table;
 use data_encoding::HEXLOWER;
@@ -27,7 +27,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use signing::certificates;
+pub(crate) use disputes::order as dispute;
+pub(crate) use signing::{certificates, headers as sign};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -130,23 +131,11 @@ pub(crate) fn tick(state: &mut State) {
     vault::arrive_due(state);
 }
 
-pub(crate) fn dispute(
-    state: &mut State,
-    reference: &str,
-    outcome: DisputeOutcome,
-) -> std::result::Result<Value, String> {
-    disputes::order(state, reference, outcome)
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RemoveToken {
     token: String,
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// `POST /admin/paypal/…`
 pub(crate) fn order(state: &mut State, what: &str, body: &str) -> std::result::Result<Value, String> {
@@ -163,11 +152,6 @@ pub(crate) fn order(state: &mut State, what: &str, body: &str) -> std::result::R
         }
         _ => Err(format!("there is no /admin/paypal/{what}")),
     }
-}
-
-/// The headers that prove where a webhook comes from.
-pub(crate) fn sign(state: &State, body: &str) -> Vec<(&'static str, String)> {
-    signing::headers(state, body)
 }
 
 pub(crate) fn perform(state: &mut State, call: &Call) -> Answer {

@@ -14,7 +14,7 @@ mod transactions;
 mod transfers;
 
 use crate::admin;
-use crate::gateway::{Answer, Begun, Call, DisputeOutcome, Operation};
+use crate::gateway::{Answer, Begun, Call, Operation};
 use crate::pages;
 use crate::state::State;
 use crate::table::Table;
@@ -25,6 +25,8 @@ use refusal::{Refusal, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::Sha512;
+
+pub(crate) use disputes::order as dispute;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -101,14 +103,6 @@ pub(crate) fn tick(state: &mut State) {
     accounts::assign_due(state);
     transfers::expire_due(state);
     disputes::remind_due(state);
-}
-
-pub(crate) fn dispute(
-    state: &mut State,
-    reference: &str,
-    outcome: DisputeOutcome,
-) -> std::result::Result<Value, String> {
-    disputes::order(state, reference, outcome)
 }
 
 /// `POST /admin/paystack/…`

@@ -62,13 +62,10 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Option<Response> {
         body,
         id: shared.look_mut(|state| state.id("req_", 14)),
     };
-    let answer = match part {
-        "stripe" => simulate(&shared, Gateway::Stripe, &call).await?,
-        "paystack" => simulate(&shared, Gateway::Paystack, &call).await?,
-        "flitt" => simulate(&shared, Gateway::Flitt, &call).await?,
-        "paypal" => simulate(&shared, Gateway::Paypal, &call).await?,
-        "admin" | "health" => admin::answer(&shared, part, &call),
-        _ => {
+    let answer = match (Gateway::named(part), part) {
+        (Some(gateway), _) => simulate(&shared, gateway, &call).await?,
+        (None, "admin" | "health") => admin::answer(&shared, part, &call),
+        (None, _) => {
             let known = "there is /stripe, /paystack, /flitt, /paypal, /admin and /health";
             Answer::json(404, serde_json::json!({ "error": known }))
         }

@@ -180,7 +180,7 @@ impl State {
 
     pub(crate) fn full(&self) -> bool {
         let rows = self.stripe.rows() + self.paystack.rows() + self.flitt.rows() + self.paypal.rows();
-        rows + self.books.charges.len() + self.books.refunds.len() > MOST_ROWS
+        rows + self.books.rows() > MOST_ROWS
     }
 
     /// Something changed that must be saved.

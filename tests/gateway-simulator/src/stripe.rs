@@ -25,7 +25,7 @@ mod setups;
 mod subscriptions;
 
 use crate::admin;
-use crate::gateway::{Answer, Begun, Call, DisputeOutcome, Gateway, Operation};
+use crate::gateway::{Answer, Begun, Call, Gateway, Operation};
 use crate::state::State;
 use crate::table::{Row, Table};
 use data_encoding::HEXLOWER;
@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::BTreeMap;
+
+pub(crate) use disputes::order as dispute;
 
 const PIN: &str = "2026-10-28.endive";
 
@@ -166,14 +168,6 @@ pub(crate) fn tick(state: &mut State) {
     }
     checkout::expire_due(state);
     refunds::settle_due(state);
-}
-
-pub(crate) fn dispute(
-    state: &mut State,
-    reference: &str,
-    outcome: DisputeOutcome,
-) -> std::result::Result<Value, String> {
-    disputes::order(state, reference, outcome)
 }
 
 /// `POST /admin/stripe/…`

@@ -1,9 +1,11 @@
 //! Who makes a payment happen, and where.
 
+use crate::id::{Invalid, text};
 use crate::subscription::Order;
 use crate::wallet::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Who makes the payment happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +50,37 @@ pub struct Payer {
 /// What a bank wants to know before it opens an account in someone's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    pub first_name: String,
-    pub last_name: String,
-    pub phone: String,
-    /// The bank, by the gateway's name for it. None: the gateway's usual one.
-    pub bank: Option<String>,
+    pub first_name: PersonName,
+    pub last_name: PersonName,
+    pub phone: Phone,
+    /// None: the gateway's usual one.
+    pub bank: Option<BankSlug>,
 }
+
+text!(
+    /// A name as its bearer writes it.
+    PersonName,
+    "a name of 1 to 50 characters, at least one of them a letter",
+    |text| (1..=50).contains(&text.chars().count())
+        && text.chars().any(char::is_alphabetic)
+        && !text.chars().any(char::is_control)
+);
+text!(
+    /// A telephone number, with or without its country.
+    Phone,
+    "a phone number: 7 to 15 digits, with or without a + before them",
+    |text| {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    }
+);
+text!(
+    /// A bank by the gateway's name for it: `wema-bank`.
+    BankSlug,
+    "a bank's name at the gateway: 1 to 64 lower-case letters, digits and -",
+    |text| (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,4 +119,21 @@ pub struct BankAccount {
     pub bank_name: String,
     /// The gateway's id of the bank.
     pub bank_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bank_is_not_told_what_is_no_name_or_no_number() {
+        let name = |text: &str| PersonName::try_from(text.to_owned()).is_ok();
+        assert!(name("Ada") && name("O'Neill-Obi") && name("\u{10d7}\u{10d0}\u{10db}\u{10d0}\u{10e0}"));
+        assert!(!name("") && !name("  ") && !name("Ada\nObi") && !name(&"a".repeat(51)));
+        let phone = |text: &str| Phone::try_from(text.to_owned()).is_ok();
+        assert!(phone("+2348012345678") && phone("08012345678"));
+        assert!(!phone("") && !phone("+") && !phone("call me") && !phone("123456") && !phone(&"1".repeat(16)));
+        let bank = |text: &str| BankSlug::try_from(text.to_owned()).is_ok();
+        assert!(bank("wema-bank") && !bank("") && !bank("Wema Bank") && !bank("../bank"));
+    }
 }

@@ -48,6 +48,36 @@ pub enum RefundReason {
     Other,
 }
 
+/// Why someone asks to give money back. That it was never owed, only the money itself can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedBecause {
+    RequestedByCustomer,
+    Duplicate,
+    Fraudulent,
+    Other,
+}
+
+impl From<AskedBecause> for RefundReason {
+    fn from(because: AskedBecause) -> Self {
+        match because {
+            AskedBecause::RequestedByCustomer => Self::RequestedByCustomer,
+            AskedBecause::Duplicate => Self::Duplicate,
+            AskedBecause::Fraudulent => Self::Fraudulent,
+            AskedBecause::Other => Self::Other,
+        }
+    }
+}
+
+/// How much of a payment: `"all"` that is left of it, or so much: `{"minor": 1500, "currency": "USD"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Portion {
+    All,
+    #[serde(untagged)]
+    Part(Money),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum RefundStatus {
@@ -130,20 +160,20 @@ impl Paid {
         (self.receipt.amount.minor - self.gone() - promised).max(0)
     }
 
-    /// Promises to give `amount` back; all that is left if none is named.
+    /// Promises to give `portion` back.
     pub(super) fn refunding(
         mut self,
-        amount: Option<Money>,
-        reason: RefundReason,
+        portion: Portion,
+        because: AskedBecause,
         now: Timestamp,
     ) -> Result<Self, RefundRefusal> {
         let left = self.left();
-        let minor = match amount {
-            Some(amount) if amount.currency != self.receipt.amount.currency => {
+        let minor = match portion {
+            Portion::Part(amount) if amount.currency != self.receipt.amount.currency => {
                 return Err(RefundRefusal::OtherCurrency);
             }
-            Some(amount) => amount.minor,
-            None => left,
+            Portion::Part(amount) => amount.minor,
+            Portion::All => left,
         };
         if minor > left || left == 0 {
             return Err(RefundRefusal::MoreThanLeft(left));
@@ -155,7 +185,7 @@ impl Paid {
             return Err(RefundRefusal::Disputed);
         }
         let amount = Money { minor, ..self.receipt.amount };
-        self.push(amount, reason, now, now);
+        self.push(amount, because.into(), now, now);
         Ok(self)
     }
 
@@ -326,7 +356,8 @@ mod tests {
 
     fn promised(paid: Paid, amount: i64) -> Paid {
         let amount = minor(amount);
-        paid.refunding(Some(amount), RefundReason::RequestedByCustomer, now()).unwrap_or_else(|it| panic!("{it}"))
+        paid.refunding(Portion::Part(amount), AskedBecause::RequestedByCustomer, now())
+            .unwrap_or_else(|it| panic!("{it}"))
     }
 
     fn disputed(standing: DisputeStanding) -> Aftermath {
@@ -348,16 +379,16 @@ mod tests {
     fn no_more_is_promised_than_is_left() {
         let half = promised(paid(), 350_000);
         for (amount, refusal) in [
-            (Some(minor(350_001)), RefundRefusal::MoreThanLeft(350_000)),
-            (Some(minor(0)), RefundRefusal::Nothing),
-            (Some(minor(-1)), RefundRefusal::Nothing),
+            (minor(350_001), RefundRefusal::MoreThanLeft(350_000)),
+            (minor(0), RefundRefusal::Nothing),
+            (minor(-1), RefundRefusal::Nothing),
         ] {
-            let refused = half.clone().refunding(amount, RefundReason::Other, now());
+            let refused = half.clone().refunding(Portion::Part(amount), AskedBecause::Other, now());
             assert_eq!(refused, Err(refusal));
         }
         // What someone gave back by hand is gone too.
         let by_hand = paid().heard(Aftermath { returned: 700_000, dispute: None });
-        let refused = by_hand.map(|it| it.refunding(None, RefundReason::Other, now()));
+        let refused = by_hand.map(|it| it.refunding(Portion::All, AskedBecause::Other, now()));
         assert_eq!(refused, Some(Err(RefundRefusal::MoreThanLeft(0))));
     }
 
@@ -404,7 +435,7 @@ mod tests {
     fn disputed_money_is_not_given_back_besides() {
         let Some(open) = paid().heard(disputed(DisputeStanding::Open)) else { panic!("that is news") };
         assert_eq!(open.standing(), Standing::Disputed);
-        assert_eq!(open.clone().refunding(None, RefundReason::Other, now()), Err(RefundRefusal::Disputed));
+        assert_eq!(open.clone().refunding(Portion::All, AskedBecause::Other, now()), Err(RefundRefusal::Disputed));
         let won = open.heard(disputed(DisputeStanding::Won)).map(|it| (it.standing(), it.left()));
         assert_eq!(won, Some((Standing::Succeeded, 700_000)));
         let lost = open.heard(disputed(DisputeStanding::Lost)).map(|it| (it.standing(), it.left()));

@@ -7,7 +7,7 @@ use crate::account::{Incoming, VirtualAccount};
 use crate::id::{CustomerId, PaymentId, Reference};
 use crate::money::Money;
 use crate::outcome::Outcome;
-use crate::payment::{Address, CheckoutMethod, Gateway, Page, Payer, Payment, PaymentStatus, RECOVERY_STAYS_OPEN};
+use crate::payment::{CheckoutMethod, Gateway, Page, Payer, Payment, PaymentStatus, RECOVERY_STAYS_OPEN};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use crate::subscription::{Due, Status, Subscription};
 use jiff::Timestamp;
@@ -16,12 +16,8 @@ use std::collections::BTreeSet;
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// What is to be stored of the virtual account that the gateway has opened for `payment`.
     pub(super) async fn account_of(&self, payment: &Payment) -> Result<Vec<Write>, CheckoutError> {
-        let Some((payer, account)) = payment.opened().and_then(|opened| match &opened.at {
-            Address::BankAccount(account) => Some((opened.id.clone(), account.clone())),
-            Address::CheckoutUrl(_) | Address::ClientSecret(_) => None,
-        }) else {
-            return Ok(vec![]);
-        };
+        let (Some(opened), Some(account)) = (payment.opened(), payment.bank_account()) else { return Ok(vec![]) };
+        let (payer, account) = (opened.id.clone(), account.clone());
         let now = self.clock.now().await?;
         let named = Reference::of_account(payment.gateway.as_str(), &account.account_number);
         let keys = vec![Key::Account(payment.customer.clone()), Key::Reference(payment.gateway, named)];

@@ -4,8 +4,7 @@ use super::settle::credit_by;
 use super::{Billing, MOST_RACES, Opening, WakeError};
 use crate::account::VirtualAccount;
 use crate::id::{CustomerId, IdempotencyKey, PaymentId};
-use crate::money::Money;
-use crate::payment::{BY_TRANSFER, Payment, RefundReason, RefundRefusal};
+use crate::payment::{AskedBecause, BY_TRANSFER, Payment, Portion, RefundRefusal};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Store, StoreError, Write};
 use jiff::Timestamp;
 
@@ -14,9 +13,8 @@ use jiff::Timestamp;
 pub struct RefundRequest {
     pub customer: CustomerId,
     pub payment: PaymentId,
-    /// None: all that is left.
-    pub amount: Option<Money>,
-    pub reason: RefundReason,
+    pub portion: Portion,
+    pub because: AskedBecause,
     pub key: IdempotencyKey,
     pub fingerprint: String,
 }
@@ -110,7 +108,7 @@ fn promise(
     now: Timestamp,
 ) -> Result<(Payment, Option<VirtualAccount>), RefundRefusal> {
     let by_transfer = payment.is_paid_by_transfer();
-    let promised = payment.clone().refunding(wanted.amount, wanted.reason, now)?;
+    let promised = payment.clone().refunding(wanted.portion, wanted.because, now)?;
     let newest = promised.paid().and_then(|paid| paid.refunds.last());
     let Some((number, amount)) = newest.map(|refund| (refund.number, refund.amount)) else {
         return Ok((promised, None));

@@ -16,16 +16,16 @@ pub(super) fn recurring(state: &mut State, request: &Request) -> Result<Success>
     let order = orders::open(state, request)?;
     let rectoken = request.required("rectoken")?;
     if !state.settings.flitt.recurring {
-        return Err(Refusal::new(1060, codes::text("1060")));
+        return Err(Refusal::coded(1060));
     }
     let token = state.flitt.tokens.get(&rectoken).cloned();
-    let token = token.ok_or_else(|| Refusal::new(1035, codes::text("1035")))?;
-    let card = cards::by_number(&token.card).ok_or_else(|| Refusal::new(1035, codes::text("1035")))?;
+    let token = token.ok_or_else(|| Refusal::coded(1035))?;
+    let card = cards::by_number(&token.card).ok_or_else(|| Refusal::coded(1035))?;
     let fault = state.faults.on_charge(Gateway::Flitt, Operation::OffSession);
     if let Some(Fault::Decline { code }) = &fault
         && let Some(refused) = codes::refusal(code)
     {
-        return Err(Refusal::new(refused, codes::text(code)));
+        return Err(Refusal::coded(refused));
     }
     let id = order.id.clone();
     state.flitt.orders.add(order);

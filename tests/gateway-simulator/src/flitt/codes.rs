@@ -1,4 +1,4 @@
-//! What Flitt says of a decline, by its number.
+//! What Flitt says of a decline or a refusal, by its number.
 
 /// Numbers that mean that the request was refused, rather than that the bank declined.
 const REFUSALS: [u16; 31] = [
@@ -17,6 +17,7 @@ pub(super) fn text(code: &str) -> &'static str {
         "1003" => "Invalid CVV2 code",
         "1004" => "Do not honor",
         "1015" => "Invalid card number",
+        "1023" => "Invalid amount",
         "1024" => "3DSecure authentication failed",
         "1025" => "Invalid card expiry date",
         "1027" => "Preauth not allowed",

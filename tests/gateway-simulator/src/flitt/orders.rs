@@ -186,7 +186,7 @@ pub(super) fn open(state: &mut State, request: &Request) -> Result<Order> {
     let amount = request.amount()?;
     let currency = request.currency(state)?;
     if request.yes("preauth", false)? {
-        return Err(Refusal::new(1027, codes::text("1027")));
+        return Err(Refusal::coded(1027));
     }
     let callback_url = request.web_address("server_callback_url")?;
     let merchant_data = request.limited("merchant_data", 2048)?;
@@ -239,7 +239,7 @@ pub(super) fn checkout(state: &mut State, request: &Request, opens: Opens) -> Re
     let order = open(state, request)?;
     if request.yes("subscription", false)? || request.text("rectoken").is_some() {
         // Flitt's own schedules, and pages for a saved card, are not simulated.
-        return Err(Refusal::new(1100, codes::text("1100")));
+        return Err(Refusal::coded(1100));
     }
     if request.text("lang").is_some_and(|lang| !LANGUAGES.contains(&lang.as_str())) {
         return Err(Refusal::incorrect("lang"));

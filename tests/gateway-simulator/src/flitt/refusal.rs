@@ -1,5 +1,6 @@
 //! Flitt's failures: the request was not accepted. They carry no signature.
 
+use super::codes;
 use super::wire::{self, Shape};
 use crate::gateway::{Answer, Call};
 use serde_json::{Map, json};
@@ -17,8 +18,9 @@ impl Refusal {
         Self { code, message: message.to_owned() }
     }
 
-    pub(super) fn application_error() -> Self {
-        Self::new(1002, "Application error")
+    /// In the words that always go with the number.
+    pub(super) fn coded(code: u16) -> Self {
+        Self::new(code, codes::text(&code.to_string()))
     }
 
     pub(super) fn missing(name: &str) -> Self {

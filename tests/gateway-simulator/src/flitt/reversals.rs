@@ -81,22 +81,22 @@ pub(super) fn reverse(state: &mut State, request: &Request) -> Result<Success> {
     }
     match order.status {
         Status::Approved if !order.verifies => {}
-        Status::Reversed => return Err(Refusal::new(1086, codes::text("1086"))),
+        Status::Reversed => return Err(Refusal::coded(1086)),
         Status::Approved | Status::Created | Status::Processing | Status::Declined | Status::Expired => {
-            return Err(Refusal::new(1100, codes::text("1100")));
+            return Err(Refusal::coded(1100));
         }
     }
     if currency != order.currency {
         return Err(Refusal::incorrect("currency"));
     }
     if amount > order.left() {
-        return Err(Refusal::new(1023, "Invalid amount"));
+        return Err(Refusal::coded(1023));
     }
     let fault = state.faults.on_refund(Gateway::Flitt);
     let (fate, code, becomes) = match fault {
         Some(Fault::Decline { code }) => {
             if let Some(refused) = codes::refusal(&code) {
-                return Err(Refusal::new(refused, codes::text(&code)));
+                return Err(Refusal::coded(refused));
             }
             (Fate::Declined, Some(code), None)
         }
@@ -157,13 +157,17 @@ pub(super) fn settle_due(state: &mut State) {
             }
         }
     }
+    if !due.is_empty() {
+        // Flitt may say nothing of it, but it is to be saved.
+        state.touch();
+    }
     for (id, number) in due {
         conclude(state, &id, number);
     }
 }
 
-/// The customer's bank takes all of the money that is left, and may give it back.
-pub(super) fn charge_back(state: &mut State, id: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
+/// `POST /admin/dispute`: the customer's bank takes all of the money that is left at once, and may give it back.
+pub(crate) fn charge_back(state: &mut State, id: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
     let at = state.stamp();
     let order = state.flitt.orders.get_mut(id).ok_or_else(|| format!("reference: there is no order {id}"))?;
     let left = order.actual.unwrap_or_default() - order.refunded();
@@ -193,7 +197,7 @@ pub(super) fn charge_back(state: &mut State, id: &str, outcome: DisputeOutcome) 
         at,
     };
     let shown = json!({"dispute": dispute.id, "reference": id, "stage": stage});
-    state.books.dispute(dispute);
+    state.books.disputes.add(dispute);
     // That it is lost changes nothing more: the money went when the dispute began.
     if stage != Stage::Lost {
         callbacks::tell(state, id, About::Chargeback);

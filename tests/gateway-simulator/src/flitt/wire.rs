@@ -91,7 +91,7 @@ impl Request {
         let amount = self.required("amount")?;
         let amount = Some(amount).filter(|text| text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit()));
         let amount = amount.and_then(|text| text.parse().ok()).filter(|amount| *amount > 0);
-        amount.ok_or_else(|| Refusal::new(1023, "Invalid amount"))
+        amount.ok_or_else(|| Refusal::coded(1023))
     }
 
     /// One that the merchant is set up for.

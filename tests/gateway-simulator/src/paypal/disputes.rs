@@ -99,7 +99,7 @@ pub(super) fn list(state: &State, query: &str) -> Value {
 }
 
 /// `POST /admin/dispute`
-pub(super) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
+pub(crate) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
     let named = |row: &&Capture| row.reference == reference || row.invoice_id.as_deref() == Some(reference);
     let paid = |row: &&Capture| matches!(row.status, Status::Completed | Status::PartiallyRefunded);
     let capture = state.paypal.captures.iter().rev().find(|row| named(row) && paid(row)).cloned();
@@ -153,7 +153,7 @@ fn write(state: &mut State, dispute: Dispute, capture: &Capture, event: &str) {
         stage: dispute.stage,
         at: state.stamp(),
     };
-    state.books.dispute(line);
+    state.books.disputes.add(line);
     let resource = dispute.json(state);
     state.paypal.disputes.add(dispute);
     emit(state, event, &capture.reference, resource);

@@ -35,8 +35,8 @@ fn message(id: &str, time: &str, webhook: &str, body: &str) -> String {
     format!("{id}|{time}|{webhook}|{}", crc32(body.as_bytes()))
 }
 
-/// The headers of a transmission. Its id stays an event's own, however often it is sent.
-pub(super) fn headers(state: &State, body: &str) -> Vec<(&'static str, String)> {
+/// The headers that prove where a webhook comes from. Its transmission's id stays an event's own, however often it is sent.
+pub(crate) fn headers(state: &State, body: &str) -> Vec<(&'static str, String)> {
     let digest = HEXLOWER.encode(&Sha256::digest(body));
     let part = |from: usize, to: usize| digest.get(from..to).unwrap_or_default();
     let id = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");

@@ -98,7 +98,7 @@ fn note(state: &mut State, dispute: &Dispute, event: &str) -> Value {
         stage,
         at: state.stamp(),
     };
-    state.books.dispute(line);
+    state.books.disputes.add(line);
     let data = dispute.json(state);
     let body = json!({"event": event, "data": data}).to_string();
     state.announce(Gateway::Paystack, event, &dispute.reference, &body);
@@ -111,7 +111,7 @@ fn resolve(state: &mut State, mut dispute: Dispute, resolution: Resolution) -> V
 }
 
 /// `POST /admin/dispute`
-pub(super) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
+pub(crate) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
     let open = {
         let mut open = state.paystack.disputes.iter().filter(|row| row.resolution.is_none());
         open.find(|row| row.reference == reference).cloned()

@@ -169,7 +169,7 @@ pub(super) fn send(state: &mut State, order: Order) -> std::result::Result<books
     };
     if unnoticed {
         state.paystack.unnoticed.push(wire);
-        state.books.transfer(line.clone());
+        state.books.transfers.add(line.clone());
         return Ok(line);
     }
     Ok(arrive(state, wire, line))
@@ -203,10 +203,10 @@ fn arrive(state: &mut State, wire: Wire, mut line: books::Transfer) -> books::Tr
             transaction.wire = Some(wire);
         }
         line.reference.clone_from(&reference);
-        state.books.transfer(line.clone());
+        state.books.transfers.add(line.clone());
         transactions::finish(state, &reference, None, customer, amount, None);
     } else {
-        state.books.transfer(line.clone());
+        state.books.transfers.add(line.clone());
     }
     line
 }

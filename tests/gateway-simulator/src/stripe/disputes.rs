@@ -143,7 +143,7 @@ fn note(state: &mut State, dispute: &Dispute) -> Value {
         stage: dispute.status.stage(),
         at: state.stamp(),
     };
-    state.books.dispute(line);
+    state.books.disputes.add(line);
     dispute.json()
 }
 
@@ -159,7 +159,7 @@ fn reach(state: &mut State, dispute: &mut Dispute, status: Status, kinds: &[&str
 }
 
 /// `POST /admin/dispute`
-pub(super) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
+pub(crate) fn order(state: &mut State, reference: &str, outcome: DisputeOutcome) -> std::result::Result<Value, String> {
     const WITHDRAWN: [&str; 2] = ["charge.dispute.updated", "charge.dispute.funds_withdrawn"];
     let under_way = state.stripe.disputes.iter().rev().find(|dispute| {
         dispute.reference == reference && matches!(dispute.status.stage(), Stage::Inquiry | Stage::Open)

@@ -6,7 +6,7 @@ use super::wire::{self, Customer, Dedicated, NumberOrText, Refused, Transaction}
 use super::{PAGE, Paystack, data, email};
 use billing::account::{Incoming, VirtualAccount};
 use billing::outcome::Receipt;
-use billing::payment::{Address, Opened, Payer};
+use billing::payment::{Address, BankSlug, Opened, Payer};
 use billing::ports::GatewayError;
 use reqwest::Method as Verb;
 use serde::Serialize;
@@ -52,7 +52,7 @@ impl Paystack {
         let code = code.ok_or_else(|| GatewayError::NoAnswer("a customer without a code".into()))?;
         let keys = self.access.keys.get().await?;
         let usual = if keys.secret_key.expose().contains("_live_") { USUAL_BANK } else { TEST_BANK };
-        let preferred_bank = holder.bank.as_deref().unwrap_or(usual);
+        let preferred_bank = holder.bank.as_ref().map_or(usual, BankSlug::as_str);
         let body = wire::NewAccount { customer: &code, preferred_bank };
         let account: wire::Account = self.change(Verb::POST, "/dedicated_account", &body).await?;
         Ok(Opened { id: code, at: Address::BankAccount(account.shown()) })

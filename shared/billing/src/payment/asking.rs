@@ -1,0 +1,200 @@
+//! Asking what became of a payment that has no outcome: when next, how often,
+//! and when a person must.
+//!
+//! Silence is never failure. What is counted is how often it was asked, not only
+//! how much time has passed: a clock may jump.
+
+use super::{Collection, Fact, Payment, PaymentStatus};
+use crate::dunning::{after, days};
+use crate::outcome::Stage;
+use jiff::{SignedDuration, Timestamp};
+
+/// How long we keep asking before a person must look.
+const ASKED_FOR_AT_MOST: SignedDuration = days(6);
+
+/// How long a charge that nobody wants any more may still turn up at the gateway.
+const ABANDONED_AFTER: SignedDuration = days(2);
+
+/// And how often it must have been looked for: a clock that jumps by days must
+/// not make the first look the last. Eight looks take most of a day.
+const LOOKS_BEFORE_GIVING_UP: u32 = 8;
+
+/// How long a request to the gateway may still be running in another process.
+const A_REQUEST_RUNS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
+
+/// 5 minutes, doubling, at most 6 hours.
+pub(crate) fn backoff(tries: u32) -> SignedDuration {
+    SignedDuration::from_mins((5 << tries.min(10)).min(360))
+}
+
+impl Payment {
+    /// The payment when the gateway gave no usable answer: ask again later, and
+    /// after some days tell a person.
+    #[must_use]
+    pub fn unanswered(self, now: Timestamp) -> Self {
+        match self.status {
+            PaymentStatus::Pending { .. } if self.was_asked_enough(now) => {
+                Self { status: PaymentStatus::Unresolved { since: now }, ..self }
+            }
+            PaymentStatus::Pending { stage, .. } => self.waiting(stage, now),
+            PaymentStatus::Failed { .. } => self.ask_again(now),
+            PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(paid.looking_later(now)), ..self },
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } => self,
+        }
+    }
+
+    /// The payment when the gateway's answer was nothing final. That a decline
+    /// still stands after some days is an answer; that nobody knows is none.
+    #[must_use]
+    pub(crate) fn undecided(self, now: Timestamp) -> Self {
+        match self.status {
+            PaymentStatus::Failed { ref decline, tries, .. } if self.was_asked_enough(now) => {
+                let status = PaymentStatus::Failed { decline: decline.clone(), check_at: None, tries };
+                Self { status, ..self }
+            }
+            PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(paid.looked(now)), ..self },
+            PaymentStatus::Failed { .. }
+            | PaymentStatus::Pending { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. } => self.unanswered(now),
+        }
+    }
+
+    /// Not by the clock alone, which may jump.
+    pub(crate) fn was_asked_enough(&self, now: Timestamp) -> bool {
+        now >= after(self.created_at, ASKED_FOR_AT_MOST) && self.tries() >= LOOKS_BEFORE_GIVING_UP
+    }
+
+    /// Nobody wants this charge any more and the gateway never heard of it.
+    /// The fact is for a subscription that may still be waiting for it.
+    #[must_use]
+    pub(crate) fn abandoned(self, now: Timestamp) -> (Self, Option<Fact>) {
+        match self.status {
+            PaymentStatus::Pending { tries, .. }
+                if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_GIVING_UP =>
+            {
+                let fact = Fact::Abandoned { payment: self.id.clone() };
+                (Self { status: PaymentStatus::Expired { at: now }, ..self }, Some(fact))
+            }
+            PaymentStatus::Pending { .. }
+            | PaymentStatus::Failed { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. }
+            | PaymentStatus::Paid(_) => (self.unanswered(now), None),
+        }
+    }
+
+    /// Whether sending the attempt again is still certain to be the same attempt.
+    pub fn may_be_sent_again(&self, now: Timestamp) -> bool {
+        now.duration_since(self.created_at) < self.gateway.remembers_for()
+    }
+
+    /// Whether another process may be talking to the gateway about it right now.
+    pub fn may_be_in_flight(&self, now: Timestamp) -> bool {
+        now.duration_since(self.created_at).abs() < A_REQUEST_RUNS_AT_MOST
+    }
+
+    fn waiting(self, stage: Stage, now: Timestamp) -> Self {
+        let tries = self.tries().saturating_add(1);
+        let status = PaymentStatus::Pending { stage, check_at: self.next_check(tries, now), tries };
+        Self { status, ..self }
+    }
+
+    fn ask_again(self, now: Timestamp) -> Self {
+        let tries = self.tries().saturating_add(1);
+        let next = self.next_check(tries, now);
+        let status = match self.status {
+            PaymentStatus::Failed { decline, .. } => PaymentStatus::Failed { decline, check_at: Some(next), tries },
+            other @ (PaymentStatus::Pending { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. }
+            | PaymentStatus::Paid(_)) => other,
+        };
+        Self { status, ..self }
+    }
+
+    fn tries(&self) -> u32 {
+        match self.status {
+            PaymentStatus::Pending { tries, .. } | PaymentStatus::Failed { tries, .. } => tries,
+            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } | PaymentStatus::Paid(_) => 0,
+        }
+    }
+
+    /// A checkout is asked about when its time is over, however rarely before.
+    pub(super) fn next_check(&self, tries: u32, now: Timestamp) -> Timestamp {
+        let next = after(now, backoff(tries));
+        match &self.collection {
+            Collection::Checkout { expires_at, .. } if now < *expires_at => next.min(*expires_at),
+            Collection::Checkout { .. } | Collection::OffSession { .. } | Collection::Transfer(_) => next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payment::Gateway;
+    use crate::testing::{checkout_payment, off_session_payment};
+
+    #[test]
+    fn silence_is_never_failure() {
+        let mut payment = off_session_payment();
+        for hours in 0..(24 * 6) {
+            let asked_at = after(payment.created_at, SignedDuration::from_hours(hours));
+            payment = payment.unanswered(asked_at);
+            assert!(matches!(payment.status, PaymentStatus::Pending { .. }));
+        }
+        payment = payment.clone().unanswered(after(payment.created_at, days(6)));
+        assert!(matches!(payment.status, PaymentStatus::Unresolved { .. }));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_abandons_nothing_at_the_first_look() {
+        let mut payment = off_session_payment();
+        let jumped = after(payment.created_at, days(2));
+        payment = payment.abandoned(jumped).0;
+        assert!(payment.due_at().is_some_and(|next| next > jumped));
+        let looks = std::iter::successors(Some(payment), |it| it.due_at().map(|next| it.clone().abandoned(next).0));
+        let Some(last) = looks.last() else { panic!("it is looked for") };
+        let PaymentStatus::Expired { at } = last.status else { panic!("{:?}", last.status) };
+        assert!(at.duration_since(jumped) > SignedDuration::from_hours(12));
+    }
+
+    #[test]
+    fn what_stays_at_the_bank_for_days_is_someones_to_look_at() {
+        let payment = off_session_payment();
+        let look = |payment: Payment, day| payment.clone().undecided(after(payment.created_at, days(day)));
+        let week = (0..8).fold(payment, |payment, _| look(payment, 5));
+        assert!(matches!(week.status, PaymentStatus::Pending { .. }));
+        assert!(matches!(look(week, 6).status, PaymentStatus::Unresolved { .. }));
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_alone_gives_nothing_up() {
+        let payment = off_session_payment();
+        let jumped = payment.clone().unanswered(after(payment.created_at, days(30)));
+        assert!(matches!(jumped.status, PaymentStatus::Pending { .. }));
+    }
+
+    #[test]
+    fn a_checkout_is_asked_about_when_its_time_is_over() {
+        let payment = checkout_payment();
+        let late = after(payment.created_at, SignedDuration::from_hours(23));
+        let waiting = (0..10).fold(payment.clone(), |payment, _| payment.unanswered(late));
+        assert_eq!(waiting.due_at(), Some(after(payment.created_at, SignedDuration::from_hours(24))));
+    }
+
+    #[test]
+    fn waits_double_up_to_six_hours() {
+        let minutes: Vec<i64> = [0, 1, 2, 6, 7, u32::MAX].map(|tries| backoff(tries).as_mins()).to_vec();
+        assert_eq!(minutes, [5, 10, 20, 320, 360, 360]);
+    }
+
+    #[test]
+    fn stripe_forgets_what_paystack_remembers() {
+        let payment = off_session_payment();
+        let tomorrow = after(payment.created_at, days(1));
+        let at = |gateway| Payment { gateway, ..payment.clone() }.may_be_sent_again(tomorrow);
+        assert_eq!(Gateway::ALL.map(at), [false, true, true, false]);
+    }
+}

@@ -1,0 +1,350 @@
+//! What is stored: every record with its key, its version and its alarm clock.
+
+use super::{Lane, Wanted};
+use crate::account::VirtualAccount;
+use crate::catalog::{Family, Meter, Plan};
+use crate::delivery::{Delivery, DeliveryId};
+use crate::driven::Seen;
+use crate::id::{CustomerId, FamilyId, IdempotencyKey, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
+use crate::payment::{Gateway, Payment};
+use crate::subscription::{Event, Status, Subscription};
+use crate::wallet::Wallet;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Refused as [`StoreError::Duplicate`] if the record exists.
+    Create(Record),
+    /// Refused as [`StoreError::Conflict`] unless the stored version is `seen`.
+    Replace { record: Record, seen: u64 },
+}
+
+impl Write {
+    /// Writes the version after the one that `record` was read as; the first
+    /// one if it was never stored.
+    pub fn next(mut record: Record) -> Self {
+        let seen = match record.version_mut() {
+            Some(version) => std::mem::replace(version, *version + 1),
+            None => 0,
+        };
+        if seen == 0 { Self::Create(record) } else { Self::Replace { record, seen } }
+    }
+
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Create(record) | Self::Replace { record, .. } => record.key(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// The customer's one subscription that is live, or was last.
+    Subscription(CustomerId),
+    /// An earlier one, kept for ever.
+    PastSubscription(CustomerId, SubscriptionId),
+    /// The `index`th event that brought a subscription to `version`.
+    History(CustomerId, SubscriptionId, u64, u16),
+    Payment(CustomerId, PaymentId),
+    Wallet(CustomerId),
+    Account(CustomerId),
+    Tokens(CustomerId),
+    Usage(CustomerId, MeterId),
+    Claim(CustomerId, IdempotencyKey),
+    Reference(Gateway, Reference),
+    Delivery(DeliveryId),
+    Family(FamilyId),
+    Plan(PlanId),
+    PlanVersion(PlanId, u32),
+    /// By its id or an alias.
+    Meter(MeterId),
+    TestClock,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    Subscription(Subscription),
+    PastSubscription(Subscription),
+    History { customer: CustomerId, subscription: SubscriptionId, version: u64, index: u16, event: Event },
+    Payment(Payment),
+    Wallet(Wallet),
+    Account(VirtualAccount),
+    Tokens(Tokens),
+    Usage(MeterUsage),
+    Claim(Claim),
+    Reference(Referred),
+    Delivery(Delivery),
+    Family(StoredFamily),
+    Plan(StoredPlan),
+    PlanVersion(Plan),
+    Meter(MeterName),
+    TestClock(TestClock),
+}
+
+/// A prepaid balance. Apart from the subscription, so that using it never
+/// contends with renewing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    pub customer: CustomerId,
+    pub balance: u64,
+    pub version: u64,
+}
+
+/// The level of a gauge as last reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterUsage {
+    pub customer: CustomerId,
+    pub meter: MeterId,
+    pub value: u64,
+    pub at: Timestamp,
+    pub version: u64,
+}
+
+/// An idempotency key in use: what was asked under it, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub customer: CustomerId,
+    pub key: IdempotencyKey,
+    /// Of the request, so that another request under the same key is noticed.
+    pub fingerprint: String,
+    pub payment: PaymentId,
+    pub expires_at: Timestamp,
+}
+
+/// The only way from what a gateway says to a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referred {
+    pub gateway: Gateway,
+    pub reference: Reference,
+    pub customer: CustomerId,
+    pub payment: PaymentId,
+}
+
+/// A family as stored, with a version of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFamily {
+    pub family: Family,
+    pub version: u64,
+}
+
+/// The current version of a plan; `revision` guards its replacement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPlan {
+    pub plan: Plan,
+    #[serde(rename = "version")]
+    pub revision: u64,
+}
+
+/// What a name means in each family that has a meter of that name or alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterName {
+    pub name: MeterId,
+    pub families: BTreeMap<FamilyId, Meter>,
+    pub version: u64,
+}
+
+/// How far the stack's time is ahead of the world's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestClock {
+    pub ahead_s: i64,
+    pub version: u64,
+}
+
+impl TestClock {
+    pub fn now(&self, world: Timestamp) -> Timestamp {
+        crate::dunning::after(world, SignedDuration::from_secs(self.ahead_s))
+    }
+}
+
+impl Record {
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Subscription(it) => Key::Subscription(it.customer.clone()),
+            Self::PastSubscription(it) => Key::PastSubscription(it.customer.clone(), it.id.clone()),
+            Self::History { customer, subscription, version, index, .. } => {
+                Key::History(customer.clone(), subscription.clone(), *version, *index)
+            }
+            Self::Payment(it) => Key::Payment(it.customer.clone(), it.id.clone()),
+            Self::Wallet(it) => Key::Wallet(it.customer.clone()),
+            Self::Account(it) => Key::Account(it.customer.clone()),
+            Self::Tokens(it) => Key::Tokens(it.customer.clone()),
+            Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
+            Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
+            Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
+            Self::Delivery(it) => Key::Delivery(it.id.clone()),
+            Self::Family(it) => Key::Family(it.family.id.clone()),
+            Self::Plan(it) => Key::Plan(it.plan.id.clone()),
+            Self::PlanVersion(it) => Key::PlanVersion(it.id.clone(), it.version),
+            Self::Meter(it) => Key::Meter(it.name.clone()),
+            Self::TestClock(_) => Key::TestClock,
+        }
+    }
+
+    /// The number that guards a record's replacement; none if it never is replaced.
+    pub fn version(&self) -> Option<u64> {
+        match self {
+            Self::Subscription(it) => Some(it.version),
+            Self::Payment(it) => Some(it.version),
+            Self::Wallet(it) => Some(it.version),
+            Self::Account(it) => Some(it.version),
+            Self::Tokens(it) => Some(it.version),
+            Self::Usage(it) => Some(it.version),
+            Self::Delivery(it) => Some(it.version),
+            Self::Family(it) => Some(it.version),
+            Self::Plan(it) => Some(it.revision),
+            Self::Meter(it) => Some(it.version),
+            Self::TestClock(it) => Some(it.version),
+            Self::PastSubscription(_)
+            | Self::History { .. }
+            | Self::Claim(_)
+            | Self::Reference(_)
+            | Self::PlanVersion(_) => None,
+        }
+    }
+
+    fn version_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Subscription(it) => Some(&mut it.version),
+            Self::Payment(it) => Some(&mut it.version),
+            Self::Wallet(it) => Some(&mut it.version),
+            Self::Account(it) => Some(&mut it.version),
+            Self::Tokens(it) => Some(&mut it.version),
+            Self::Usage(it) => Some(&mut it.version),
+            Self::Delivery(it) => Some(&mut it.version),
+            Self::Family(it) => Some(&mut it.version),
+            Self::Plan(it) => Some(&mut it.revision),
+            Self::Meter(it) => Some(&mut it.version),
+            Self::TestClock(it) => Some(&mut it.version),
+            Self::PastSubscription(_)
+            | Self::History { .. }
+            | Self::Claim(_)
+            | Self::Reference(_)
+            | Self::PlanVersion(_) => None,
+        }
+    }
+
+    /// The alarm clock: which queue is to wake a worker for it, and when.
+    pub fn due(&self) -> Option<(Lane, Timestamp, Wanted)> {
+        match self {
+            Self::Subscription(it) => {
+                let lane = match it.status {
+                    Status::PastDue { .. } => Lane::PaymentRetries,
+                    Status::Incomplete | Status::Active { .. } | Status::Canceled { .. } | Status::Expired { .. } => {
+                        Lane::Renewals
+                    }
+                };
+                Some((lane, it.due_at()?, Wanted::Subscription { customer: it.customer.clone() }))
+            }
+            Self::Payment(it) => {
+                let wanted = Wanted::Payment { customer: it.customer.clone(), payment: it.id.clone() };
+                Some((Lane::PaymentRetries, it.due_at()?, wanted))
+            }
+            Self::Delivery(it) => {
+                Some((Lane::PaymentRetries, it.due_at()?, Wanted::Delivery { delivery: it.id.clone() }))
+            }
+            Self::Wallet(it) => {
+                Some((Lane::PaymentRetries, it.due_at()?, Wanted::Wallet { customer: it.customer.clone() }))
+            }
+            Self::Account(it) => {
+                Some((Lane::PaymentRetries, it.check_at, Wanted::Account { customer: it.customer.clone() }))
+            }
+            Self::PastSubscription(_)
+            | Self::History { .. }
+            | Self::Tokens(_)
+            | Self::Usage(_)
+            | Self::Claim(_)
+            | Self::Reference(_)
+            | Self::Family(_)
+            | Self::Plan(_)
+            | Self::PlanVersion(_)
+            | Self::Meter(_)
+            | Self::TestClock(_) => None,
+        }
+    }
+
+    /// When the store may forget it. Advisory, and never for money.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Claim(it) => Some(it.expires_at),
+            Self::Delivery(it) => it.expires_at(),
+            Self::Subscription(_)
+            | Self::PastSubscription(_)
+            | Self::History { .. }
+            | Self::Payment(_)
+            | Self::Wallet(_)
+            | Self::Account(_)
+            | Self::Tokens(_)
+            | Self::Usage(_)
+            | Self::Reference(_)
+            | Self::Family(_)
+            | Self::Plan(_)
+            | Self::PlanVersion(_)
+            | Self::Meter(_)
+            | Self::TestClock(_) => None,
+        }
+    }
+}
+
+/// Records as they were read, to be taken out one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Found(Vec<Record>);
+
+macro_rules! take {
+    ($($name:ident: $variant:ident($type:ty)),* $(,)?) => {
+        $(pub fn $name(&mut self) -> Option<$type> {
+            let at = self.0.iter().position(|record| matches!(record, Record::$variant(_)))?;
+            match self.0.swap_remove(at) {
+                Record::$variant(it) => Some(it),
+                _ => unreachable!("the position of that variant"),
+            }
+        })*
+    };
+}
+
+impl Found {
+    pub fn new(records: Vec<Record>) -> Self {
+        Self(records)
+    }
+
+    pub fn records(&self) -> &[Record] {
+        &self.0
+    }
+
+    take! {
+        subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
+        payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens), claim: Claim(Claim),
+        referred: Reference(Referred), delivery: Delivery(Delivery), family: Family(StoredFamily),
+        plan: Plan(StoredPlan), meter: Meter(MeterName), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
+    }
+}
+
+impl Referred {
+    /// Whatever names the account leads to its customer.
+    pub(crate) fn to_account(account: &VirtualAccount) -> Self {
+        Self {
+            gateway: account.gateway,
+            reference: Reference::of_account(account.gateway.as_str(), &account.account.account_number),
+            customer: account.customer.clone(),
+            payment: PaymentId::transfer(&account.customer, 0),
+        }
+    }
+
+    /// Whatever names the subscription, or who pays for it, leads to its customer.
+    pub(crate) fn to_driven(customer: &CustomerId, gateway: Gateway, seen: &Seen) -> [Self; 2] {
+        let name = gateway.as_str();
+        let references = [Reference::of_driven(name, &seen.id), Reference::of_payer(name, &seen.payer)];
+        let payment = PaymentId::driven(customer);
+        references.map(|reference| Self { gateway, reference, customer: customer.clone(), payment: payment.clone() })
+    }
+
+    pub fn to(payment: &Payment) -> Self {
+        Self {
+            gateway: payment.gateway,
+            reference: payment.reference.clone(),
+            customer: payment.customer.clone(),
+            payment: payment.id.clone(),
+        }
+    }
+}
