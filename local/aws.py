@@ -1,5 +1,6 @@
 """Speaking to AWS: the emulator of a local stack, or the real one with whatever credentials the shell has."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -78,6 +79,13 @@ def keep_secret(name: str, value: Mapping[str, Any], endpoint: str) -> str:
         return secrets.create_secret(Name=name, SecretString=text)["ARN"]
     except secrets.exceptions.ResourceExistsException:
         return secrets.put_secret_value(SecretId=name, SecretString=text)["ARN"]
+
+
+def verify_sender(address: str, endpoint: str) -> None:
+    """Mails are sent from nowhere else. The emulator takes any address to be ours; AWS would ask it first."""
+    mails = client("sesv2", endpoint)
+    with contextlib.suppress(mails.exceptions.AlreadyExistsException):
+        mails.create_email_identity(EmailIdentity=address)
 
 
 def make_bucket(endpoint: str) -> None:

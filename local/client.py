@@ -15,6 +15,9 @@ from processes import Register
 
 Found = TypeVar("Found")
 
+# The outputs that name the work queues.
+QUEUES = ("RenewalsUrl", "PaymentRetriesUrl", "MailsUrl")
+
 
 @dataclass(frozen=True)
 class Response:
@@ -105,8 +108,8 @@ class Client:
         return sum(int(found[name]) for name in names)
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until both work queues are empty."""
-        wait_for(lambda: not self.waiting("RenewalsUrl") and not self.waiting("PaymentRetriesUrl"), seconds, "work to end")
+        """Wait until the work queues are empty."""
+        wait_for(lambda: not any(map(self.waiting, QUEUES)), seconds, "work to end")
 
     def running(self, output: str) -> list[int]:
         """The processes in which a function lives at this moment, for tests that kill them. Linux only."""
@@ -124,7 +127,7 @@ class Client:
 
     def redeliver_after(self, seconds: int) -> None:
         """Have the work queues deliver again after this long, which is otherwise three minutes."""
-        for output in ("RenewalsUrl", "PaymentRetriesUrl"):
+        for output in QUEUES:
             wanted = {"VisibilityTimeout": str(seconds)}
             self.queues.set_queue_attributes(QueueUrl=self.outputs[output], Attributes=wanted)
 

@@ -1,11 +1,12 @@
 """One customer of a running stack, and the gateways they pay at: for the story and the end-to-end tests."""
 
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from client import Client, Response, post_json, request, wait_for
+from client import Client, Response, get_json, post_json, request, wait_for
 from issuer import Issuer
 
 # What works at each gateway, whenever it is charged: a card, or at PayPal the money in the buyer's account.
@@ -115,6 +116,20 @@ class Customer:
     def subscription(self) -> dict[str, Any]:
         return granted(self.call("GET", "/subscription"))
 
+    @property
+    def email(self) -> str:
+        """As their tokens say it."""
+        return f"billing@{self.name}.example"
+
+    def mails(self) -> list[dict[str, Any]]:
+        """What was sent to them, oldest first: `Source`, `Subject`, `BodyText`, `BodyHtml`."""
+        accounts = get_json(f"{self.client.endpoint}/_ministack/ses/messages")["messages"]
+        return [mail for sent in accounts.values() for mail in sent if mail["To"] == [self.email]]
+
+    def follow(self, link: str) -> Response:
+        """What their browser does with a link of a mail. The template's ApiUrl is AWS's; the emulator has its own."""
+        return self.client.call("GET", urlsplit(link).path)
+
     def use(self, meter: str, value: int) -> dict[str, Any]:
         return granted(self.call("PUT", f"/usage/{meter}", body={"value": value}))
 
@@ -141,6 +156,14 @@ class Customer:
             dunning = f", dunning {seen['dunning']}" if seen.get("dunning") else ""
             last = f"{seen.get('status')} until {seen.get('end_date')}{dunning}"
             raise Failed(f"{over}; {self.name} is {last}") from None
+
+
+def link_in(mail: dict[str, Any]) -> str:
+    """The one link in a mail, which both of its forms have."""
+    (link,) = re.findall(r"https://\S+", mail["BodyText"])
+    if f'<a href="{link}">' not in mail["BodyHtml"]:
+        raise Failed("the two forms of the mail have different links")
+    return link
 
 
 def granted(answer: Response, status: int = 200) -> Any:

@@ -41,6 +41,7 @@ def main() -> None:
     count_loopback_as_tls(app)
     name_the_keys_of_a_request()
     count_a_batch_as_its_messages()
+    name_the_sender_of_a_mail(app)
     app.main()
 
 
@@ -307,6 +308,30 @@ def count_a_batch_as_its_messages() -> None:
         return action.removesuffix("Batch") if action and service == "sqs" else action
 
     iam_actions.extract_iam_action = extracted
+
+
+def name_the_sender_of_a_mail(app: Any) -> None:
+    """A role that may send from one address (its identity, ses:FromAddress) may send nothing: the emulator names neither."""
+    enforce = app._enforce_ses_v2
+
+    def enforced(method: str, path: str, headers: Headers, body: bytes, query: dict[str, Any], request_id: str) -> Any:
+        from ministack.core.responses import get_account_id
+
+        if (method, path.rstrip("/")) != ("POST", "/v2/email/outbound-emails"):
+            return enforce(method, path, headers, body, query, request_id)
+        sender = sender_of(body)
+        identity = f"arn:aws:ses:{app.extract_region(headers, query)}:{get_account_id()}:identity/{sender}"
+        asked = {"resource_arn": identity, "named_resource": identity, "service_context": {"ses:FromAddress": sender}}
+        return app._enforce_data_plane("sesv2", "ses:SendEmail", headers, query, request_id, **asked)
+
+    app._enforce_ses_v2 = enforced
+
+
+def sender_of(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["FromEmailAddress"])
+    except (KeyError, TypeError, ValueError):
+        return ""  # not ours to refuse: the service does that
 
 
 def camel_case(settings: dict[str, Any]) -> dict[str, Any]:

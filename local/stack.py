@@ -34,6 +34,7 @@ BINARIES = ROOT / "target" / "debug"
 HOME = ROOT / ".local"
 STACK_NAME = "perennial"
 PARTS = ("emulator", "simulator", "issuer")
+MAIL_FROM = "billing@perennial.example"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ class Stack:
         sam, built, log = Path(sys.executable).with_name("sam"), self.folder / "build", self.log("sam")
         aws.make_bucket(self.endpoint)
         aws.forget_failed_stack(STACK_NAME, self.endpoint)
+        aws.verify_sender(MAIL_FROM, self.endpoint)
         with step("Packaging the functions (sam build)"):
             command = [sam, "build", "--config-env", "local", "--build-dir", built, *overrides]
             run_logged(command, log, environment, ROOT)
@@ -198,6 +200,7 @@ class Stack:
             "FlittApi": f"{self.simulator}/flitt",
             "PayPalApi": f"{self.simulator}/paypal",
             "ReturnUrls": "http://127.0.0.1:3000,https://app.example.com",
+            "MailFrom": MAIL_FROM,
             "Architecture": {"x86_64": "x86_64", "amd64": "x86_64"}.get(platform.machine().lower(), "arm64"),
             **overrides,
         }

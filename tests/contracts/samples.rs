@@ -7,6 +7,7 @@ use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
 use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, IdempotencyKey, PlanId, SubscriptionId};
+use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens};
@@ -189,6 +190,32 @@ fn delivery_of_object() -> Delivery {
     Delivery { id, object, reference: None, ..delivery("") }.waiting(now())
 }
 
+/// A mail that is due after so many seconds.
+pub(crate) fn mail(of: &CustomerId, seconds: i64) -> Mail {
+    let contact = Contact {
+        email: "billing@acme.example".to_owned(),
+        gateway: Gateway::Stripe,
+        return_url: Some("https://app.example.com/é".to_owned()),
+    };
+    let declined = Subscription { contact: Some(contact), version: 7, ..active(of) };
+    let failure = failures(of).pop();
+    let missed = Event::PaymentMissed { failure, dunning: Dunning::Grace { ends_at: later(86_400 * 3) } };
+    let mail = Mail::due_to(&declined.apply(&missed), &[missed], later(seconds)).expect("a mail");
+    Mail { version: 1, ..mail }
+}
+
+/// Mails in every state, of several customers.
+fn mails() -> [Mail; 4] {
+    let at = now();
+    let with = |name: &str, status| Mail { status, ..mail(&customer(name), 0) };
+    [
+        mail(&customer("acme"), 60),
+        with("globex", MailStatus::Sent { at }),
+        with("initech", MailStatus::Dropped { at, because: Dropped::Overtaken }),
+        with("umbrella", MailStatus::Dropped { at, because: Dropped::Refused("no such \"address\"".to_owned()) }),
+    ]
+}
+
 pub(crate) fn plan_id(name: &str) -> PlanId {
     PlanId::try_from(name.to_owned()).expect(name)
 }
@@ -242,7 +269,7 @@ pub(crate) fn of_all() -> Vec<Record> {
     ];
     let plans =
         plans.into_iter().flat_map(|name| [Record::Plan(stored_plan(name, 1)), Record::PlanVersion(plan(name))]);
-    own.into_iter().chain(families).chain(plans).collect()
+    own.into_iter().chain(mails().map(Record::Mail)).chain(families).chain(plans).collect()
 }
 
 pub(crate) fn everything(of: &CustomerId) -> Vec<Record> {

@@ -53,9 +53,9 @@ def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def bare(pytestconfig: pytest.Config) -> Iterator[Stack]:
-    """What one gets who has set nothing up yet: no gateway's keys, no plan, no test clock."""
+    """What one gets who has set nothing up yet: no gateway's keys, no plan, no mails, no test clock."""
     gateways = ("Stripe", "Paystack", "Flitt", "PayPal")
-    nothing = {f"{gateway}SecretArn": "" for gateway in gateways} | {"TestClock": "disabled"}
+    nothing = {f"{gateway}SecretArn": "" for gateway in gateways} | {"TestClock": "disabled", "MailFrom": ""}
     with deployed(pytestconfig, "A stack without keys and plans", nothing) as stack:
         yield stack
 

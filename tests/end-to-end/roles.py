@@ -59,7 +59,7 @@ class Roles:
 
     def named(self, resource: str) -> str:
         outputs = self.client.outputs
-        queues = {outputs[f"{name}Url"].rpartition("/")[2]: name for name in ("Renewals", "PaymentRetries")}
+        queues = {outputs[f"{name}Url"].rpartition("/")[2]: name for name in ("Renewals", "PaymentRetries", "Mails")}
         service, _, rest = resource.removeprefix("arn:aws:").partition(":")
         match service, rest.rpartition(":")[2]:
             case "dynamodb", table:
@@ -67,13 +67,18 @@ class Roles:
             case "sqs", queue:
                 return queues[queue]
             case "secretsmanager", secret:
-                return secret.rpartition("-")[0]
+                return "the link key" if secret.startswith("perennial-LinkKey") else secret.rpartition("-")[0]
+            case "ses", identity:
+                return identity.removeprefix("identity/")
         return resource
 
     @staticmethod
     def only(condition: dict[str, Any] | None) -> str:
-        if condition is None:
-            return ""
+        match condition:
+            case None:
+                return ""
+            case {"StringEquals": {"ses:FromAddress": str(address)}}:
+                return f" from {address}"
         assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
         return " clock"
 

@@ -19,6 +19,7 @@ PUBLIC = {
     "POST /webhooks/paystack",
     "POST /webhooks/flitt",
     "POST /webhooks/paypal",
+    "GET /pay/{link}",
     "GET /health",
 }
 PROTECTED = {
@@ -50,6 +51,8 @@ def secret(gateway: str) -> set[tuple[str, str]]:
 
 SECRETS = {each for gateway in GATEWAYS for each in secret(gateway)}
 
+LINK_KEY = {("secretsmanager:GetSecretValue", "the link key")}
+
 
 def on_table(*actions: str) -> set[tuple[str, str]]:
     return {(f"dynamodb:{action}", "table") for action in actions}
@@ -72,6 +75,7 @@ ALLOWED = {
     "GatewayWebhookFlitt": READS_AND_WRITES | secret("flitt"),
     "GatewayWebhookPaypal": READS_AND_WRITES | secret("paypal"),
     "PayOwed": SETTLES,
+    "FollowPayLink": SETTLES | LINK_KEY,
     "CreateVirtualAccount": SETTLES,
     "RefundPayment": SETTLES,
     "ImportSubscription": READS_AND_WRITES | secret("stripe"),
@@ -91,11 +95,18 @@ ALLOWED = {
         ("dynamodb:Query", "table/index/due-index"),
         ("sqs:SendMessage", "Renewals"),
         ("sqs:SendMessage", "PaymentRetries"),
+        ("sqs:SendMessage", "Mails"),
     },
     "RenewalWorker": SETTLES,
     "PaymentRetryWorker": SETTLES,
+    "MailWorker": on_table("GetItem", "PutItem")
+    | LINK_KEY
+    | {
+        ("ses:SendEmail", "billing@perennial.example from billing@perennial.example"),
+        ("ses:SendEmail", "perennial.example from billing@perennial.example"),
+    },
 }
-WORKERS = {"RenewalWorker", "PaymentRetryWorker"}
+WORKERS = {"RenewalWorker", "PaymentRetryWorker", "MailWorker"}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +142,7 @@ def test_every_function_is_accounted_for(roles: Roles) -> None:
 def test_a_function_may_do_what_it_has_to_and_nothing_else(roles: Roles, function: str) -> None:
     allowed = roles.allowed(function)
     assert allowed == ALLOWED[function]
-    aws_own = {name for name in roles.managed(function) if not name.startswith("perennial-SpeakTo")}
+    aws_own = {name for name in roles.managed(function) if not name.startswith("perennial-")}
     assert aws_own == (WORKER if function in WORKERS else EVERY)
     for action, resource in allowed:
         assert "*" not in action + resource
@@ -192,7 +203,7 @@ def test_s28_roles_are_enforced(client: Client, customer: Customer, roles: Roles
 # -- Queues, schedule, table
 
 
-@pytest.mark.parametrize("name", ["Renewals", "PaymentRetries"])
+@pytest.mark.parametrize("name", ["Renewals", "PaymentRetries", "Mails"])
 def test_what_a_worker_gives_up_ends_in_a_queue_with_an_alarm(client: Client, name: str) -> None:
     def attributes(output: str) -> dict[str, str]:
         url = client.outputs[output]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from answers import refusal
 from client import Client, wait_for
-from customer import Customer, Failed, Gateways, granted, pay
+from customer import Customer, Failed, Gateways, granted, link_in, pay
 
 # What is bought where, and how a saved method is declined softly and for good.
 LIVES: dict[str, dict[str, Any]] = {
@@ -87,6 +87,18 @@ class Life:
         passes(self.client, "P32D")  # longer than any month
         return end
 
+    def comes_back(self) -> dict[str, Any]:
+        """To the page for what is owed: by the link of the mail, or signed in, as `mode` has it."""
+        if self.mode != "delivered":
+            return self.customer.pay_owed(self.gateway)
+        self.client.sweep()
+        self.client.settle()
+        (mail,) = self.customer.mails()
+        led = self.customer.follow(link_in(mail))
+        back = self.customer.payments()[0]
+        assert (led.status, led.headers.get("location")) == (303, back["checkout_url"])
+        return back
+
     def declined(self, kind: str) -> None:
         code = LIVES[self.gateway][kind]
         self.gateways.fault(self.gateway, "off_session", "decline", code=code)
@@ -129,7 +141,7 @@ def test_a_life_ends_the_same_however_webhooks_come(
     life.reaches_us(life.newest("failed"), "the hard decline")
     dunning = customer.subscription()["dunning"]
     assert (dunning["stage"], dunning["pay"]["href"]) == ("grace", "/subscription/payments")
-    back = customer.pay_owed(gateway)
+    back = life.comes_back()
     pay(client, back)
     life.reaches_us(life.is_active_from(end), "what was owed")
 

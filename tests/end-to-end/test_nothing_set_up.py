@@ -1,4 +1,4 @@
-"""No gateway's keys, no plans, no test clock: the stack starts all the same, and says what is missing."""
+"""No gateway's keys, no plans, no mails, no test clock: the stack starts all the same, and says what is missing."""
 
 import catalogue
 import pytest
@@ -72,6 +72,12 @@ def test_s42_without_keys_no_webhook_is_believed_and_the_gateway_is_to_come_back
     for headers in (*signed, {}):
         refusal(signing.post(client, gateway, body, headers), 503)
     assert Records(client).all() == before
+
+
+def test_without_mails_no_link_leads_anywhere(client: Client) -> None:
+    answer = client.call("GET", f"/pay/mail_{'a' * 24}.4102444800.{'A' * 43}")
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert b"This link is no longer valid" in answer.body
 
 
 def test_the_sweeper_finds_nothing_to_do(client: Client) -> None:

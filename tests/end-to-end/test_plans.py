@@ -105,6 +105,7 @@ def test_what_does_not_exist_is_said_to_not_exist(client: Client, path: str, sta
         ("POST", "/sweeper"),
         ("POST", "/renewal-worker"),
         ("POST", "/payment-retry-worker"),
+        ("POST", "/mail-worker"),
         ("POST", "/load-catalogue"),
         ("POST", "/sync-gateway"),
         ("POST", "/catalogue"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import aws
 import pytest
-from client import Client
+from client import QUEUES, Client
 from customer import Customer
 from records import Records
 from test_checkout import CARD
@@ -14,6 +14,7 @@ SECRETS = {
     "an API key": r"sk_(test|live)_",
     "a webhook's secret": r"whsec_",
     "a token": r"Bearer |eyJ[\w-]{10}",
+    "a link": r"mail_\w{24}\.\d",
     "an address": r"billing@|[\w.+-]+@[\w-]+\.example",
     "a card number": CARD,
     "a client's secret": r"_secret_",
@@ -32,7 +33,8 @@ def written(client: Client) -> Iterator[tuple[str, str]]:
         log = client.folder / "logs" / f"{part}.log"
         for line in log.read_text(errors="replace").splitlines():
             yield log.name, line
-    for queue in ("RenewalsUrl", "RenewalsDeadLettersUrl", "PaymentRetriesUrl", "PaymentRetriesDeadLettersUrl"):
+    letters = [queue.replace("Url", "DeadLettersUrl") for queue in QUEUES]
+    for queue in (*QUEUES, *letters):
         url = client.outputs[queue]
         asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "AttributeNames": ["All"], "MessageAttributeNames": ["All"]}
         for message in client.queues.receive_message(**asked).get("Messages", []):
@@ -65,7 +67,7 @@ def test_no_function_broke_down(client: Client) -> None:
     assert [line for line in client.logs() if "panicked" in line] == []
 
 
-@pytest.mark.parametrize("queue", ["RenewalsUrl", "PaymentRetriesUrl", "RenewalsDeadLettersUrl"])
+@pytest.mark.parametrize("queue", [*QUEUES, "RenewalsDeadLettersUrl", "MailsDeadLettersUrl"])
 def test_nothing_waits(client: Client, queue: str) -> None:
     client.settle()
     assert client.waiting(queue) == 0

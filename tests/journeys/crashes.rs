@@ -4,7 +4,7 @@
 
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
-    methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
+    mails, methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
     to_period_end, tokens, told, wake,
 };
 use billing::account::{Incoming, VirtualAccount};
@@ -195,6 +195,8 @@ struct Rest {
     credit: Option<i64>,
     methods: usize,
     payments: Vec<Paid>,
+    /// Mails that were sent, and those that became pointless.
+    mails: (usize, usize),
     due_today: bool,
 }
 
@@ -210,6 +212,7 @@ fn rest(world: &World) -> Rest {
         credit: credit(world),
         methods: methods(world),
         payments: payments.iter().map(paid).collect(),
+        mails: mails(world),
         due_today: subscription.due_at().is_some_and(|due| due <= world.clock.time()),
     }
 }

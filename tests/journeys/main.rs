@@ -5,6 +5,7 @@ mod afterwards;
 mod collecting;
 mod crashes;
 mod imports;
+mod mails;
 mod stage;
 mod stories;
 mod transfers;

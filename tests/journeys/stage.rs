@@ -4,6 +4,7 @@
 use billing::delivery::{DeliveryId, Notice};
 use billing::dunning::Dunning;
 use billing::id::PaymentId;
+use billing::mail::{Dropped, MailStatus};
 use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion, Standing};
@@ -211,6 +212,14 @@ pub(crate) fn credit(world: &World) -> Option<i64> {
 
 pub(crate) fn methods(world: &World) -> usize {
     world.key(Key::Wallet(customer())).wallet().map_or(0, |wallet| wallet.methods.len())
+}
+
+/// How many mails were sent, and how many became pointless before.
+pub(crate) fn mails(world: &World) -> (usize, usize) {
+    let mails = world.store.mails();
+    let count = |is: fn(&MailStatus) -> bool| mails.iter().filter(|mail| is(&mail.status)).count();
+    let pointless = |status: &MailStatus| matches!(status, MailStatus::Dropped { because: Dropped::Overtaken, .. });
+    (count(|status| matches!(status, MailStatus::Sent { .. })), count(pointless))
 }
 
 /// What the sample plan costs a month.

@@ -24,6 +24,7 @@ pub(crate) struct Faults {
     pub(crate) gateways: [GatewayFaults; 4],
     pub(crate) webhooks: WebhookFaults,
     pub(crate) queue: QueueFaults,
+    pub(crate) mails: MailFaults,
     pub(crate) customers: CustomerFaults,
     pub(crate) aftermath: AftermathFaults,
     /// How far each worker's clock is off.
@@ -92,6 +93,13 @@ pub(crate) struct QueueFaults {
 }
 
 #[derive(Clone, Debug, Default)]
+pub(crate) struct MailFaults {
+    pub(crate) request_lost: u32,
+    pub(crate) answer_lost: u32,
+    pub(crate) refused: u32,
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CustomerFaults {
     pub(crate) declined_soft: u32,
     pub(crate) declined_hard: u32,
@@ -156,6 +164,11 @@ impl Faults {
                 doubled: level(rng, &[50, 300]),
                 latest: rng.one_of(&[SECOND, SECOND, 15 * MINUTE, 6 * HOUR]),
                 unavailable: level(rng, &[50]),
+            },
+            mails: MailFaults {
+                request_lost: level(rng, &[200, 900]),
+                answer_lost: level(rng, &[200, 900]),
+                refused: level(rng, &[300]),
             },
             customers: CustomerFaults {
                 declined_soft: rng.one_of(&[0, 50, 300, 900]),

@@ -2,14 +2,14 @@
 
 use crate::ports::Port;
 use billing::delivery::Notice;
-use billing::id::{CustomerId, IdempotencyKey, MethodId, PaymentId};
+use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
 use billing::subscription::{Command, Subscription};
 use billing::wallet::Wallet;
 use billing::workflow::{
-    Billing, Checkout, CheckoutError, MethodError, Recovery, RefundError, RefundRequest, RequestError, Setup,
-    SweepError, VerifyError, WakeError,
+    Billing, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError, RefundRequest, RequestError,
+    SendError, Setup, SweepError, VerifyError, WakeError,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +36,8 @@ pub(crate) enum Page {
     Setup(Setup),
     /// To pay what is owed.
     Recovery(Recovery),
+    /// The same, from the link in a mail.
+    Mail(MailId, IdempotencyKey),
 }
 
 impl Page {
@@ -45,7 +47,7 @@ impl Page {
         match self {
             Self::Checkout(it) => Some((it.customer.clone(), it.key.clone())),
             Self::Setup(it) => Some((it.customer.clone(), it.key.clone())),
-            Self::Recovery(_) => None,
+            Self::Recovery(_) | Self::Mail(..) => None,
         }
     }
 }
@@ -54,6 +56,7 @@ impl Page {
 pub(crate) enum Done {
     Swept(Result<usize, SweepError>),
     Woken(Result<(), WakeError>),
+    Mailed(Result<(), SendError>),
     Received(Result<(), StoreError>),
     Opened(Result<Box<Payment>, CheckoutError>),
     Verified(Result<Box<(Payment, Option<Subscription>)>, VerifyError>),
@@ -67,6 +70,7 @@ impl Done {
         match self {
             Self::Swept(it) => format!("{it:?}"),
             Self::Woken(it) => format!("{it:?}"),
+            Self::Mailed(it) => format!("{it:?}"),
             Self::Received(it) => format!("{it:?}"),
             Self::Opened(it) => format!("{:?}", it.as_ref().map(|it| (&it.id, &it.status))),
             Self::Verified(it) => format!("{:?}", it.as_ref().map(|it| (&it.0.id, &it.0.status))),
@@ -82,6 +86,9 @@ impl Job {
         let billing = Billing::new(port.clone(), port.clone(), port.clone());
         match self {
             Self::Sweep => Box::pin(async move { Done::Swept(billing.sweep(&port).await) }),
+            Self::Wake { wanted: Wanted::Mail { mail }, .. } => {
+                Box::pin(async move { Done::Mailed(billing.send_mail(&mail, &port).await) })
+            }
             Self::Wake { wanted, .. } => Box::pin(async move { Done::Woken(billing.wake(wanted).await) }),
             Self::Webhook { notice, .. } => Box::pin(async move { Done::Received(billing.receive(notice).await) }),
             Self::Open { page, .. } => Box::pin(async move {
@@ -89,6 +96,10 @@ impl Job {
                     Page::Checkout(wanted) => billing.checkout(wanted).await,
                     Page::Setup(wanted) => billing.set_up(wanted).await,
                     Page::Recovery(wanted) => billing.recover(wanted).await,
+                    Page::Mail(mail, key) => billing.follow_mail(&mail, key).await.map_err(|error| match error {
+                        FollowError::Checkout(error) => error,
+                        FollowError::NoSuchMail => CheckoutError::NoSubscription,
+                    }),
                 };
                 Done::Opened(opened.map(Box::new))
             }),

@@ -9,9 +9,10 @@ use crate::jobs::{Job, Page};
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
 use billing::id::{CustomerId, IdempotencyKey, PlanId, Reference};
+use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
-use billing::ports::{Key, Record, Wanted};
+use billing::ports::{Key, MailError, Record, Wanted};
 use billing::subscription::Command;
 use billing::workflow::{Checkout, Recovery, RefundRequest, Setup};
 
@@ -52,7 +53,7 @@ impl State {
         let request = |key: String, plan: &str, quantity| -> Option<Checkout> {
             Some(Checkout {
                 customer: customer.clone(),
-                email: None,
+                email: Some(format!("{customer}@example.com")),
                 plan: PlanId::try_from(plan.to_owned()).ok()?,
                 interval,
                 currency: Currency::from_code(currency)?,
@@ -143,6 +144,26 @@ impl State {
         if self.rng.chance(200) {
             self.after(0, latest, Happening::Rearrange(customer.clone()));
         }
+    }
+
+    /// A mail is taken, or is not. Whoever gets it follows its link, or does not.
+    pub(crate) fn mailed(&mut self, mail: &Mail) -> Result<(), MailError> {
+        let silence = || MailError::NoAnswer("told to be silent".into());
+        if self.rng.chance(self.faults.mails.request_lost) {
+            return Err(silence());
+        }
+        if self.rng.chance(self.faults.mails.refused) {
+            return Err(MailError::Refused("told to refuse".to_owned()));
+        }
+        *self.mailed.entry(mail.id.clone()).or_default() += 1;
+        if self.rng.chance(self.faults.customers.comes_back)
+            && let Some(key) = self.new_key("mail")
+        {
+            let job = Job::Open { page: Box::new(Page::Mail(mail.id.clone(), key)), tries: 0 };
+            let latest = self.rng.one_of(&[MINUTE, 5 * HOUR, 4 * DAY]);
+            self.after(0, latest, Happening::Start(job));
+        }
+        if self.rng.chance(self.faults.mails.answer_lost) { Err(silence()) } else { Ok(()) }
     }
 
     /// A page was opened for the customer: they pay, or not.

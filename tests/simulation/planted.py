@@ -26,7 +26,7 @@ BUGS = [
     # Money is taken once.
     ("a retry mints a new reference", [(
         "workflow/advance.rs",
-        "if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {\n                    return self.charge(scene, now).await;",
+        "if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {\n                    return self.send_again(scene, now).await;",
         "if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {\n"
         "                    let mut scene = scene;\n"
         "                    let again = PaymentId { attempt: 100, ..scene.payment.id.clone() };\n"
@@ -393,6 +393,30 @@ BUGS = [
         "payment/paid.rs",
         "self.refunds.iter().filter(move |_| stands)",
         "self.refunds.iter().filter(move |_| stands || self.refunds.len() < 999)",
+    )]),
+
+    # Mails.
+    ("a mail counts as sent before anyone took it", [(
+        "workflow/mails.rs",
+        "        match mailer.send(&mail).await {\n            Ok(()) => self.keep_mail(mail.sent(now)).await,",
+        "        let before = self.store.commit(vec![Write::next(Record::Mail(mail.clone().sent(now)))]).await;\n"
+        "        before?;\n"
+        "        match mailer.send(&mail).await {\n            Ok(()) => Ok(()),",
+    )]),
+    ("who is in grace because of a hard decline is not told", [(
+        "mail.rs",
+        "if remedy == Some(Remedy::OurFault) {",
+        "if matches!(remedy, Some(Remedy::OurFault | Remedy::NewMethod)) {",
+    )]),
+    ("a mail that nobody took is not sent again", [(
+        "workflow/mails.rs",
+        "Err(MailError::NoAnswer(_)) => self.keep_mail(mail.delayed(now)).await,",
+        "Err(MailError::NoAnswer(_)) => self.keep_mail(mail.dropped(Dropped::Overtaken, now)).await,",
+    )]),
+    ("what nobody could tell for days is never asked about again", [(
+        "payment/mod.rs",
+        "PaymentStatus::Pending { check_at, .. } | PaymentStatus::Unresolved { check_at, .. } => Some(*check_at),",
+        "PaymentStatus::Unresolved { .. } => None,\n            PaymentStatus::Pending { check_at, .. } => Some(*check_at),",
     )]),
 ]
 

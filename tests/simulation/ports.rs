@@ -7,10 +7,11 @@ use crate::jobs::Job;
 use crate::world::{Happening, Shared, State, instant, lock};
 use billing::account::{Incoming, VirtualAccount};
 use billing::driven::Seen;
+use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
-use billing::ports::{Clock, GatewayError, Gateways, Lane, Queue, QueueError, StoreError, Wanted};
+use billing::ports::{Clock, GatewayError, Gateways, Lane, MailError, Mailer, Queue, QueueError, StoreError, Wanted};
 use billing::wallet::Method;
 use jiff::Timestamp;
 use std::future::poll_fn;
@@ -138,6 +139,15 @@ impl Gateways for Port {
             Some(())
         };
         self.ask(Errand::Forget(method.clone()), forget, |()| Heard::Forgotten).await
+    }
+}
+
+impl Mailer for Port {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        self.turn(3 * SECOND).await;
+        let answer = lock(&self.shared).mailed(mail);
+        self.turn(SECOND).await;
+        answer
     }
 }
 

@@ -58,6 +58,7 @@ const fn slot(lane: Lane) -> usize {
     match lane {
         Lane::Renewals => 0,
         Lane::PaymentRetries => 1,
+        Lane::Mails => 2,
     }
 }
 
@@ -161,6 +162,7 @@ fn told(record: &Record) -> String {
             Event::Activated { payment, at, .. } => format!("Activated by {payment} at {at}"),
             other => format!("{other:?}"),
         },
+        Record::Mail(it) => format!("{} {:?}", it.id, it.status),
         Record::Delivery(it) => format!("{:?} {} {:?}", it.id, it.kind, it.status),
         Record::Wallet(it) => {
             let tokens = |it: &[Method]| it.iter().map(|it| it.token.clone()).collect::<Vec<_>>();

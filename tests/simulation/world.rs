@@ -14,7 +14,7 @@ use crate::jobs::{Done, Job};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::delivery::Notice;
-use billing::id::{CustomerId, IdempotencyKey, MethodId, PaymentId, Reference, SubscriptionId};
+use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::workflow::RefundError;
@@ -53,9 +53,9 @@ pub(crate) struct State {
     pub(crate) step: u64,
     pub(crate) records: BTreeMap<Key, Record>,
     /// The due index, a set for each lane.
-    pub(crate) due: [BTreeSet<(Timestamp, Wanted)>; 2],
+    pub(crate) due: [BTreeSet<(Timestamp, Wanted)>; 3],
     /// What the index named a moment ago.
-    pub(crate) no_longer_due: [VecDeque<Wanted>; 2],
+    pub(crate) no_longer_due: [VecDeque<Wanted>; 3],
     pub(crate) books: BTreeMap<Reference, Charge>,
     /// The tokens that gateways were told to forget.
     pub(crate) forgotten: BTreeSet<(Gateway, String)>,
@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) mended: BTreeMap<(CustomerId, MethodId), i64>,
     /// When grace ends for what is owed, and when it began: it begins once.
     pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
+    /// How often each mail was taken.
+    pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
     pub(crate) sent: BTreeMap<Reference, i64>,
     pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
@@ -167,6 +169,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         declined_at: BTreeMap::new(),
         mended: BTreeMap::new(),
         grace: BTreeMap::new(),
+        mailed: BTreeMap::new(),
         sent: BTreeMap::new(),
         ordered: BTreeMap::new(),
         events: 0,
@@ -322,7 +325,7 @@ impl State {
         match (job, done) {
             (Job::Sweep, _) => self.sweep_again(),
             (Job::Wake { wanted, received }, done) => {
-                let handled = matches!(done, Some(Done::Woken(Ok(()))));
+                let handled = matches!(done, Some(Done::Woken(Ok(())) | Done::Mailed(Ok(()))));
                 if handled {
                     self.asked_about(id, &wanted);
                 }

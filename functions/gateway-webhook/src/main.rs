@@ -3,11 +3,9 @@
 
 use billing::payment::Gateway;
 use lambda_http::{Error, Request, run, service_fn};
-use platform::App;
-use platform::config;
 use platform::gateways::Received;
 use platform::http::{MOST_WEBHOOK_BYTES, Problem, Reply, respond};
-use platform::world_time;
+use platform::{App, config, world_time};
 use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]

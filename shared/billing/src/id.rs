@@ -107,6 +107,21 @@ text!(
     |text| text.len() == 27 && text.starts_with("pm_") && text[3..].bytes().all(|b| b.is_ascii_alphanumeric())
 );
 
+text!(
+    /// A mail to a customer: `mail_k3f9x2m7ab…`. What its link names.
+    MailId,
+    "a mail's id (`mail_…`)",
+    |text| text.len() == 29 && text.starts_with("mail_") && text[5..].bytes().all(|b| b.is_ascii_alphanumeric())
+);
+
+impl MailId {
+    /// Of the mail that is due to what brought a subscription to `version`.
+    pub(crate) fn of(customer: &CustomerId, subscription: &SubscriptionId, version: u64) -> Self {
+        let digest = Sha256::digest(format!("mail|{customer}|{subscription}|{version}"));
+        Self(format!("mail_{}", &base32(&digest)[..24]))
+    }
+}
+
 impl IdempotencyKey {
     /// The same key as staff of the SaaS use it, apart from the customer's own.
     pub(crate) fn of_staff(&self) -> Self {

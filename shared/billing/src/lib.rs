@@ -33,6 +33,7 @@ pub mod driven;
 pub mod dunning;
 pub mod entitlement;
 pub mod id;
+pub mod mail;
 pub mod money;
 pub mod order;
 pub mod outcome;

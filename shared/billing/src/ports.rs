@@ -6,7 +6,8 @@ mod records;
 use crate::account::{Incoming, VirtualAccount};
 use crate::delivery::DeliveryId;
 use crate::driven::Seen;
-use crate::id::{CustomerId, PaymentId};
+use crate::id::{CustomerId, MailId, PaymentId};
+use crate::mail::Mail;
 use crate::money::{Currency, Money};
 use crate::outcome::{Outcome, RefundOutcome, Sighting};
 use crate::payment::{Gateway, Opened, Payment, Refund};
@@ -70,9 +71,10 @@ pub trait Gateways: Send + Sync {
     /// takes, which goes back. Calls nobody.
     fn setup_amount(&self, gateway: Gateway, currency: Currency) -> Result<Money, GatewayError>;
 
-    /// Whether the gateway answers at all just now. Asked where there is a
-    /// choice, before an attempt is recorded: an attempt that was recorded is
-    /// never left for another gateway because of silence (I-4).
+    /// Whether a charge could be asked for just now: the gateway answers, and
+    /// takes our keys. Asked where there is a choice, before an attempt is
+    /// recorded: an attempt that was recorded is never left for another gateway
+    /// because of silence (I-4).
     fn answers(&self, gateway: Gateway) -> impl Future<Output = bool> + Send;
 
     /// Opens the page, or makes the secret, where the customer pays. Doing so
@@ -118,15 +120,23 @@ pub trait Queue: Send + Sync {
     fn send(&self, lane: Lane, wanted: &[Wanted]) -> impl Future<Output = Result<(), QueueError>> + Send;
 }
 
-/// The two work queues.
+/// Takes mails to customers.
+pub trait Mailer: Send + Sync {
+    /// Sends `mail`, with the link that leads its reader to where they pay.
+    fn send(&self, mail: &Mail) -> impl Future<Output = Result<(), MailError>> + Send;
+}
+
+/// The work queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     Renewals,
     PaymentRetries,
+    /// Apart, so that mails that are not taken hold up no payment.
+    Mails,
 }
 
 impl Lane {
-    pub const ALL: [Self; 2] = [Self::Renewals, Self::PaymentRetries];
+    pub const ALL: [Self; 3] = [Self::Renewals, Self::PaymentRetries, Self::Mails];
 }
 
 /// Names a record that is due, and nothing else: the worker reads the rest, so
@@ -139,6 +149,7 @@ pub enum Wanted {
     Delivery { delivery: DeliveryId },
     Wallet { customer: CustomerId },
     Account { customer: CustomerId },
+    Mail { mail: MailId },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +179,21 @@ pub enum GatewayError {
     /// This deployment has no keys for the gateway.
     #[error("{} is not configured in this deployment", .0.as_str())]
     NotConfigured(Gateway),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// No usable answer: it may have been sent or not.
+    #[error("no answer from whoever sends mails")]
+    NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It was not sent, and will not be however often it is tried.
+    #[error("the mail was refused: {0}")]
+    Refused(String),
+    /// Nothing is wrong with the mail: what we send it with is not in order.
+    #[error("we may not send mails: {0}")]
+    OurFault(String),
+    #[error("this deployment sends no mails")]
+    NotConfigured,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,7 @@ use crate::calendar::Period;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
 use crate::id::{CustomerId, MethodId, PaymentId, SubscriptionId};
+use crate::mail::Contact;
 use crate::outcome::Remedy;
 use crate::payment::{Page, Payment};
 use crate::wallet::Method;
@@ -55,6 +56,9 @@ pub struct Subscription {
     pub held_until: Option<Timestamp>,
     /// The payments of this subscription about which a bank is deciding.
     pub disputed: BTreeSet<PaymentId>,
+    /// How the customer is told that they must act. None: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
     pub created_at: Timestamp,
     pub status: Status,
     /// Who charges for it, or did, if that is not us.
@@ -129,6 +133,7 @@ impl Subscription {
             grace_ends_at: None,
             held_until: None,
             disputed: BTreeSet::new(),
+            contact: None,
             created_at: now,
             status: Status::Incomplete,
             driven: None,
@@ -152,6 +157,7 @@ impl Subscription {
         self.is_charged_here()?;
         let amount = self.order.amount()?;
         let id = self.next_attempt();
+        self.contact = Contact::of(&page).or(self.contact);
         let payment = Payment::checkout(id, self.customer.clone(), Some(self.order.clone()), amount, page, now);
         self.open = Some(payment.id.clone());
         Ok((self, payment))

@@ -9,14 +9,16 @@ use crate::calendar::{Interval, Period};
 use crate::catalog::{Catalogue, Family, Plan};
 use crate::driven::{Seen, Standing};
 use crate::id::{CustomerId, IdempotencyKey, Invalid, MeterId};
+use crate::mail::Mail;
 use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment};
-use crate::ports::{Clock, Key, Queue, QueueError, Store, StoreError, Wanted};
+use crate::ports::{Clock, Key, MailError, Mailer, Queue, QueueError, Store, StoreError, Wanted};
 use crate::subscription::{Event, Order, Subscription};
 use crate::wallet::{Card, Expiry, Instrument, Method};
 use crate::workflow::{Billing, Checkout};
 use crate::{money::Currency, ports::Lane};
 use futures::executor::block_on;
 use jiff::Timestamp;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -54,6 +56,10 @@ impl World {
 
     /// Sweeps, and works off what the sweep enqueued, until nothing is due.
     pub fn run(&self) {
+        self.run_mailing(&MemoryMailer::default());
+    }
+
+    pub fn run_mailing(&self, mailer: &MemoryMailer) {
         let queue = MemoryQueue::default();
         for _ in 0..100 {
             block_on(self.sweep(&queue)).unwrap_or_else(|error| panic!("{error}"));
@@ -62,7 +68,11 @@ impl World {
                 return;
             }
             for wanted in wanted {
-                block_on(self.wake(wanted)).unwrap_or_else(|error| panic!("{error}"));
+                if let Wanted::Mail { mail } = wanted {
+                    drop(block_on(self.send_mail(&mail, mailer)));
+                } else {
+                    block_on(self.wake(wanted)).unwrap_or_else(|error| panic!("{error}"));
+                }
             }
         }
         panic!("something stays due for ever");
@@ -233,6 +243,33 @@ impl MemoryQueue {
 impl Queue for MemoryQueue {
     async fn send(&self, _: Lane, wanted: &[Wanted]) -> Result<(), QueueError> {
         lock(&self.0).extend_from_slice(wanted);
+        Ok(())
+    }
+}
+
+/// An inbox that can be told not to take the next mails.
+#[derive(Debug, Default)]
+pub struct MemoryMailer {
+    taken: Mutex<Vec<Mail>>,
+    errors: Mutex<VecDeque<MailError>>,
+}
+
+impl MemoryMailer {
+    pub fn next(&self, error: MailError) {
+        lock(&self.errors).push_back(error);
+    }
+
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *lock(&self.taken))
+    }
+}
+
+impl Mailer for MemoryMailer {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        if let Some(error) = lock(&self.errors).pop_front() {
+            return Err(error);
+        }
+        lock(&self.taken).push(mail.clone());
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ macro_rules! client {
 client!(dynamodb, aws_sdk_dynamodb);
 client!(sqs, aws_sdk_sqs);
 client!(secrets_manager, aws_sdk_secretsmanager);
+client!(ses, aws_sdk_sesv2);
 
 fn credentials(aws: &Aws) -> Credentials {
     let session_token = aws.session_token.as_ref().map(|token| token.expose().to_owned());

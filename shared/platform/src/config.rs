@@ -9,7 +9,8 @@ pub struct Config {
     pub aws: Aws,
     pub tokens: TokenRules,
     pub gateways: GatewayConfig,
-    /// Where the world reaches our API, without a slash at its end: some gateways are told with each payment.
+    /// Where the world reaches our API, without a slash at its end: some gateways are told with each payment, and links
+    /// in mails begin with it.
     pub public_url: Option<String>,
     /// Where a customer may be sent back to, as origins: `https://app.example.com`.
     pub return_urls: Vec<String>,
@@ -114,6 +115,16 @@ pub fn gateway() -> Result<Gateway, Missing> {
     Gateway::ALL.into_iter().find(|gateway| gateway.as_str() == name).ok_or(Missing("GATEWAY (the name of one)"))
 }
 
+/// The address that mails come from. None: this deployment sends no mails.
+pub fn mail_from() -> Option<String> {
+    optional("MAIL_FROM")
+}
+
+/// Of the secret with the key that links are signed with, for the functions that write and follow them.
+pub fn link_key_arn() -> Option<String> {
+    optional("LINK_KEY_SECRET_ARN")
+}
+
 /// The name under which this function was deployed; empty where there is none.
 pub fn function_name() -> String {
     optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()
@@ -134,7 +145,7 @@ fn list(name: &'static str) -> Vec<String> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("environment variable {0} is not set")]
-pub struct Missing(&'static str);
+pub struct Missing(pub(crate) &'static str);
 
 /// A value that must not reach a log: `Debug` prints stars.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]

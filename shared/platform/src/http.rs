@@ -1,6 +1,8 @@
 //! The HTTP edge: requests into types, replies, and refusals as RFC 9457
-//! problem documents. The only place that knows status codes.
+//! problem documents, or as pages where a person reads them. The only place
+//! that knows status codes.
 
+mod pages;
 mod problems;
 
 use crate::sqs::chain;
@@ -15,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::future::Future;
 
+pub use pages::{Page, lead};
 pub use problems::Problem;
 
 /// The most that a request of our API may say.

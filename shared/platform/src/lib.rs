@@ -9,6 +9,8 @@
 //! | [`dynamodb`]    | records to items; [`dynamodb::keys`] has the chart of the table|
 //! | [`sqs`]         | messages in and out                                            |
 //! | [`gateways`]    | payments to the gateways, and their webhooks back              |
+//! | [`mails`]       | mails to Amazon SES                                            |
+//! | [`links`]       | what a mail carries, to whom it names and back                 |
 //! | [`identity`]    | tokens to callers                                              |
 //! | [`return_url`]  | where a customer may be sent back to                           |
 //! | [`clock`]       | the world's time, or a test stack's                            |
@@ -26,6 +28,8 @@ pub mod gateways;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod links;
+pub mod mails;
 pub mod metrics;
 pub mod return_url;
 pub mod sqs;

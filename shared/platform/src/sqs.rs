@@ -29,12 +29,13 @@ struct Message {
     wanted: Wanted,
 }
 
-/// The two work queues, for the sweeper.
+/// The work queues, for the sweeper.
 #[derive(Clone, Debug)]
 pub struct Queues {
     pub client: Client,
     pub renewals: String,
     pub payment_retries: String,
+    pub mails: String,
 }
 
 impl Queues {
@@ -43,6 +44,7 @@ impl Queues {
             client: aws::sqs(&app.config.aws, &app.sdk),
             renewals: queue_url("RENEWALS_QUEUE_URL")?,
             payment_retries: queue_url("PAYMENT_RETRIES_QUEUE_URL")?,
+            mails: queue_url("MAILS_QUEUE_URL")?,
         })
     }
 }
@@ -52,6 +54,7 @@ impl Queue for Queues {
         let url = match lane {
             Lane::Renewals => &self.renewals,
             Lane::PaymentRetries => &self.payment_retries,
+            Lane::Mails => &self.mails,
         };
         for batch in wanted.chunks(MOST_MESSAGES) {
             let mut request = self.client.send_message_batch().queue_url(url);
@@ -141,9 +144,11 @@ mod tests {
         let handle = |wanted| async move {
             match wanted {
                 Wanted::Subscription { .. } => Ok(()),
-                Wanted::Payment { .. } | Wanted::Delivery { .. } | Wanted::Wallet { .. } | Wanted::Account { .. } => {
-                    Err("told to fail")
-                }
+                Wanted::Payment { .. }
+                | Wanted::Delivery { .. }
+                | Wanted::Wallet { .. }
+                | Wanted::Account { .. }
+                | Wanted::Mail { .. } => Err("told to fail"),
             }
         };
         let response = futures::executor::block_on(each(event(bodies), handle));

@@ -144,6 +144,7 @@ async fn a_payment_by_transfer_is_paid_by_the_exact_amount_and_by_no_other() {
     let merchant = listening(&desk).await;
     let payment = opened(&desk, CheckoutMethod::BankTransfer).await;
     let (to, kobo) = (bank_account(&payment), payment.amount.minor);
+    assert!(to.expires_at.is_some_and(|at| at > Timestamp::now()), "it is told how long the account is open");
     let waits = desk.found(&payment).await;
     assert!(matches!(waits, Outcome::Pending(_)), "{waits:?}");
 

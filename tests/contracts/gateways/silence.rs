@@ -1,11 +1,12 @@
 //! When nobody answers, nothing is known: not that it happened, not that it did not.
 
-use super::desk::{Desk, clients, http};
+use super::desk::{Desk, clients, http, keys, secret};
 use super::payments::{known, receipt, renewal};
 use super::wire::{Reply, Server};
 use billing::outcome::{Outcome, Sighting};
 use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
+use platform::gateways::{Clients, KeyStore};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ promises![
     f7_a_charge_is_found_when_its_key_is_forgotten,
     a_lookup_that_is_not_answered_says_nothing,
     whoever_is_there_answers,
+    who_refuses_our_keys_is_passed_over,
 ];
 
 fn timeout(kind: &str) -> Value {
@@ -146,20 +148,21 @@ async fn whoever_is_there_answers(desk: &Desk) {
     assert!(desk.clients.answers(desk.gateway).await);
     for (reply, there) in [
         (Reply::Text(200, "{}".to_owned()), true),
-        (Reply::Status(401), true),
+        (Reply::Status(401), false),
         (Reply::Status(404), true),
         (Reply::Status(429), true),
         (Reply::Status(500), false),
         (Reply::Status(503), false),
     ] {
-        // PayPal is asked with a token, which is one question more.
-        let behind = match desk.gateway {
-            Gateway::PayPal => Reply::Granting(Box::new(reply.clone())),
-            Gateway::Stripe | Gateway::Paystack | Gateway::Flitt => reply.clone(),
+        // PayPal is asked with a token, which is one question more; one that it refuses may only have ended.
+        let (behind, asked) = match (desk.gateway, &reply) {
+            (Gateway::PayPal, Reply::Status(401)) => (Reply::Granting(Box::new(reply.clone())), 4),
+            (Gateway::PayPal, _) => (Reply::Granting(Box::new(reply.clone())), 2),
+            (Gateway::Stripe | Gateway::Paystack | Gateway::Flitt, _) => (reply.clone(), 1),
         };
         let server = Server::start(behind).await;
         assert_eq!(clients(&server.url, &http()).answers(desk.gateway).await, there, "{reply:?}");
-        assert_eq!(server.sent().len(), 1 + usize::from(desk.gateway == Gateway::PayPal));
+        assert_eq!(server.sent().len(), asked, "{reply:?}");
     }
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", nobody.local_addr().expect("an address"));
@@ -168,4 +171,21 @@ async fn whoever_is_there_answers(desk: &Desk) {
     let (mute, began) = (Server::start(Reply::Never).await, Instant::now());
     assert!(!clients(&mute.url, &http()).answers(desk.gateway).await);
     assert!(began.elapsed() < Duration::from_secs(3), "whoever waits for a choice does not wait long");
+}
+
+async fn who_refuses_our_keys_is_passed_over(desk: &Desk) {
+    let (gateway, api) = (desk.gateway, format!("{}/{}", desk.simulator.url(), desk.gateway.as_str()));
+    let with = |keys: Value| Clients::default().with(gateway, &api, http(), KeyStore::given(keys), None);
+    let right = keys(gateway, &[secret(gateway)]);
+    assert!(with(right.clone()).answers(gateway).await);
+    let names: &[&str] = match gateway {
+        Gateway::Stripe | Gateway::Paystack => &["secret_key"],
+        Gateway::Flitt => &["merchant_id", "payment_keys"],
+        Gateway::PayPal => &["client_id", "client_secret"],
+    };
+    for name in names {
+        let mut wrong = right.clone();
+        wrong[name] = if wrong[name].is_array() { json!(["1000001"]) } else { json!("1000001") };
+        assert!(!with(wrong).answers(gateway).await, "{name}");
+    }
 }

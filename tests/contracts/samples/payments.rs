@@ -76,7 +76,7 @@ fn statuses() -> Vec<PaymentStatus> {
         PaymentStatus::Failed { decline: late, check_at: None, tries: 0 },
         PaymentStatus::Failed { decline: ours, check_at: None, tries: 0 },
         PaymentStatus::Expired { at },
-        PaymentStatus::Unresolved { since: at },
+        PaymentStatus::Unresolved { since: at, check_at: later(86_400) },
     ];
     unpaid.into_iter().chain(kept_given_back_and_disputed().into_iter().map(PaymentStatus::Paid)).collect()
 }
@@ -96,7 +96,8 @@ fn checkout(of: &CustomerId, method: CheckoutMethod, at: Option<Address>) -> Pay
 
 pub(crate) fn bank_account() -> BankAccount {
     let [account_number, account_name] = ["0123456789", "PERENNIAL/ADA"].map(str::to_owned);
-    BankAccount { account_number, account_name, bank_name: "Test Bank".to_owned(), bank_id: "24".to_owned() }
+    let [bank_name, bank_id] = ["Test Bank", "24"].map(str::to_owned);
+    BankAccount { account_number, account_name, bank_name, bank_id, expires_at: Some(later(900)) }
 }
 
 /// A page on which nothing is bought: a payment of no subscription.

@@ -2,7 +2,7 @@
 
 use super::{create, due};
 use crate::samples::payments::{paid, payment, refund};
-use crate::samples::{account, active, customer, delivery, later, leaving, now, of_all, past_due};
+use crate::samples::{account, active, customer, delivery, later, leaving, mail, now, of_all, past_due};
 use billing::delivery::DeliveryStatus;
 use billing::id::CustomerId;
 use billing::outcome::{Aftermath, Dispute, DisputeStanding};
@@ -31,6 +31,7 @@ async fn a_record_is_due_in_its_lane_from_that_very_second(store: &impl Store) {
         (Record::Delivery(waiting), Lane::PaymentRetries, 3_600),
         (Record::Wallet(leaving(&acme, &[7_200, 61, 62])), Lane::PaymentRetries, 61),
         (Record::Account(account(&globex, 60)), Lane::PaymentRetries, 60),
+        (Record::Mail(mail(&globex, 60)), Lane::Mails, 60),
     ];
     create(store, of_all().into_iter().filter(|record| record.due().is_none())).await;
     create(store, records.iter().map(|(record, ..)| record.clone())).await;

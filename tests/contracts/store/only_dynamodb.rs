@@ -163,7 +163,7 @@ async fn lists_with_a_record_of_a_newer_schema_are_refused() {
 
 /// F31: time to live is for what may be forgotten, and never for money.
 #[tokio::test]
-async fn only_claims_and_finished_deliveries_are_ever_forgotten() {
+async fn only_claims_and_finished_deliveries_and_mails_are_ever_forgotten() {
     let embedded = Embedded::new();
     let table = embedded.table();
     let acme = customer("acme");
@@ -180,8 +180,8 @@ async fn only_claims_and_finished_deliveries_are_ever_forgotten() {
     assert_eq!(items.len(), all.len());
     let kinds: BTreeSet<_> = items.iter().filter(forgotten).map(kind).collect();
     let pair = |pk: &str, sk: &str| (pk.to_owned(), sk.to_owned());
-    assert_eq!(kinds, BTreeSet::from([pair("CUST", "CLAIM"), pair("HOOK", "HOOK")]));
-    assert_eq!(items.iter().filter(forgotten).count(), 3, "two claims, and the delivery that is done");
+    assert_eq!(kinds, BTreeSet::from([pair("CUST", "CLAIM"), pair("HOOK", "HOOK"), pair("MAIL", "MAIL")]));
+    assert_eq!(items.iter().filter(forgotten).count(), 6, "two claims, the delivery and the three mails that are done");
 
     let stored = embedded.items().into_iter().find(|item| kind(item) == pair("CUST", "CLAIM")).expect("a claim");
     let at = claim(&acme, "k").expires_at.as_second().to_string();

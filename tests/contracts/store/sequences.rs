@@ -3,7 +3,7 @@
 use super::sorted;
 use crate::samples::payments::{paid, payment, payment_id};
 use crate::samples::{
-    account, active, claim, customer, delivery, later, leaving, meter_name, past_due, stored_plan, tokens, usage,
+    account, active, claim, customer, delivery, later, leaving, mail, meter_name, past_due, stored_plan, tokens, usage,
     wallet,
 };
 use billing::account::VirtualAccount;
@@ -53,7 +53,7 @@ enum Told {
 const CUSTOMERS: [&str; 2] = ["acme", "auth0|acme"];
 const AGES: [(u32, u32, u32); 6] = [(0, 1, 1), (1, 0, 1), (1, 9, 1), (1, 10, 1), (1, 10, 2), (2, 0, 1)];
 const OF_CUSTOMER: usize = 7 + AGES.len();
-const SUBJECTS: usize = CUSTOMERS.len() * OF_CUSTOMER + 7;
+const SUBJECTS: usize = CUSTOMERS.len() * OF_CUSTOMER + 8;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let guard = prop_oneof![Just(None), (0_u64..3).prop_map(Some)];
@@ -123,6 +123,7 @@ fn shared_record(subject: Subject, content: Content, version: u64) -> Record {
             Record::Plan(billing::ports::StoredPlan { plan: plan("crm-basic"), ..stored })
         }
         4 => Record::PlanVersion(plan("crm-basic")),
+        6 => Record::Mail(billing::mail::Mail { version, ..mail(&customer("acme"), i64::from(content % 3)) }),
         5 => Record::Meter(billing::ports::MeterName { version, ..meter_name("estates") }),
         _ => Record::TestClock(TestClock { ahead_s: i64::from(content), version }),
     }

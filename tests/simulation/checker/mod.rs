@@ -11,8 +11,10 @@ mod subscriptions;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::delivery::DeliveryStatus;
-use billing::dunning::Dunning;
+use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, PaymentId, SubscriptionId};
+use billing::mail::{Dropped, Mail, MailStatus};
+use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Tokens, Wanted};
 use billing::subscription::{Event, Status, Subscription};
@@ -105,6 +107,7 @@ impl State {
                 (old, Record::Tokens(new)) => tokens(&changes, *old, new, self)?,
                 (old, Record::Wallet(new)) => self.rearranged(&changes, *old, new)?,
                 (_, Record::History { event, .. }) => self.happened(&changes, event)?,
+                (Some(Record::Mail(old)), Record::Mail(new)) => self.mail_handled(old, new)?,
                 (Some(Record::Delivery(old)), Record::Delivery(new)) => {
                     let back = old.status == DeliveryStatus::Done && new.status != DeliveryStatus::Done;
                     check(!back, "I-13", || format!("{:?} was done and is not any more", new.id))?;
@@ -201,7 +204,40 @@ impl State {
         self.grants.get(&(id.subscription.clone(), id.period)).is_some_and(|grants| grants.contains(id))
     }
 
+    /// A mail ends as sent when it was taken, and as pointless when it is.
+    fn mail_handled(&self, old: &Mail, new: &Mail) -> Checked {
+        check(old.due_at().is_some(), "I-13", || format!("{} was {:?} and is {:?}", new.id, old.status, new.status))?;
+        let owes = self.subscription(&new.customer).is_some_and(|it| {
+            let grace = matches!(it.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
+            grace && it.id == new.about.subscription && it.term().map(|term| term.index + 1) == Some(new.about.period)
+        });
+        let over = self.now >= new.about.grace_ends_at.as_millisecond();
+        let right = match &new.status {
+            MailStatus::Due { .. } => true,
+            MailStatus::Sent { .. } => self.mailed.contains_key(&new.id),
+            MailStatus::Dropped { because: Dropped::Overtaken, .. } => !owes || over || !self.faults.clocks_right,
+            MailStatus::Dropped { because: Dropped::Refused(_), .. } => self.faults.mails.refused > 0,
+            MailStatus::Dropped { because: Dropped::NotConfigured, .. } => false,
+        };
+        check(right, "P-29", || format!("{} is {:?}, and the customer owes: {owes}", new.id, new.status))
+    }
+
+    /// Who is in grace is told so, in the transaction that begins it, unless they cannot mend it.
+    fn told_of_grace(&self, changes: &Changes, failure: Option<&Failure>) -> Checked {
+        let graced = changes.list.iter().any(|(_, new)| {
+            matches!(new, Record::Subscription(it) if matches!(it.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }))
+        });
+        let ours = failure.is_some_and(|failure| failure.remedy == Remedy::OurFault);
+        let mailed = changes.list.iter().any(|change| matches!(change, (None, Record::Mail(_))));
+        check(mailed == (graced && !ours), "P-29", || {
+            format!("grace begins: {graced}, for what is our fault: {ours}, a mail is due: {mailed}")
+        })
+    }
+
     fn happened(&self, changes: &Changes, event: &Event) -> Checked {
+        if let Event::PaymentMissed { failure, .. } = event {
+            self.told_of_grace(changes, failure.as_ref())?;
+        }
         if let Event::RetryScheduled { mended: Some(method), .. } = event {
             let left = changes.payments().any(|it| it.is_setup() && it.is_settled());
             check(left, "P-17", || format!("{method} counts as left anew, and nobody left it"))?;

@@ -123,6 +123,10 @@ impl State {
             | PaymentStatus::Unresolved { .. }
             | PaymentStatus::Paid(_) => None,
         };
+        let given_to_a_person = matches!(payment.status, PaymentStatus::Unresolved { .. });
+        check(!given_to_a_person || payment.due_at().is_some(), "I-23", || {
+            format!("nobody can tell what became of {}, and nobody asks", payment.id)
+        })?;
         check(since.is_none_or(|at| self.now - at.as_millisecond() < 8 * DAY), "I-23", || {
             format!("{} has been {:?} for days, due {:?}", payment.id, payment.status, payment.due_at())
         })

@@ -27,6 +27,13 @@ pub(crate) fn backoff(tries: u32) -> SignedDuration {
     SignedDuration::from_mins((5 << tries.min(10)).min(360))
 }
 
+/// How often what nobody can tell is asked about.
+const ASKED_AGAIN_AFTER: SignedDuration = days(1);
+
+fn unresolved(since: Timestamp, now: Timestamp) -> PaymentStatus {
+    PaymentStatus::Unresolved { since, check_at: after(now, ASKED_AGAIN_AFTER) }
+}
+
 impl Payment {
     /// The payment when the gateway gave no usable answer: ask again later, and
     /// after some days tell a person.
@@ -34,12 +41,13 @@ impl Payment {
     pub fn unanswered(self, now: Timestamp) -> Self {
         match self.status {
             PaymentStatus::Pending { .. } if self.was_asked_enough(now) => {
-                Self { status: PaymentStatus::Unresolved { since: now }, ..self }
+                Self { status: unresolved(now, now), ..self }
             }
+            PaymentStatus::Unresolved { since, .. } => Self { status: unresolved(since, now), ..self },
             PaymentStatus::Pending { stage, .. } => self.waiting(stage, now),
             PaymentStatus::Failed { .. } => self.ask_again(now),
             PaymentStatus::Paid(paid) => Self { status: PaymentStatus::Paid(paid.looking_later(now)), ..self },
-            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } => self,
+            PaymentStatus::Expired { .. } => self,
         }
     }
 
@@ -70,12 +78,10 @@ impl Payment {
     #[must_use]
     pub(crate) fn abandoned(self, now: Timestamp) -> (Self, Option<Fact>) {
         match self.status {
-            PaymentStatus::Pending { tries, .. }
-                if now >= after(self.created_at, ABANDONED_AFTER) && tries >= LOOKS_BEFORE_GIVING_UP =>
-            {
-                let fact = Fact::Abandoned { payment: self.id.clone() };
-                (Self { status: PaymentStatus::Expired { at: now }, ..self }, Some(fact))
+            PaymentStatus::Pending { tries, .. } if self.stayed_away(now) && tries >= LOOKS_BEFORE_GIVING_UP => {
+                self.given_up(now)
             }
+            PaymentStatus::Unresolved { .. } if self.stayed_away(now) => self.given_up(now),
             PaymentStatus::Pending { .. }
             | PaymentStatus::Failed { .. }
             | PaymentStatus::Expired { .. }
@@ -84,9 +90,34 @@ impl Payment {
         }
     }
 
-    /// Whether sending the attempt again is still certain to be the same attempt.
+    fn given_up(self, now: Timestamp) -> (Self, Option<Fact>) {
+        let fact = Fact::Abandoned { payment: self.id.clone() };
+        (Self { status: PaymentStatus::Expired { at: now }, ..self }, Some(fact))
+    }
+
+    /// Whether a charge that has not turned up by now will not.
+    fn stayed_away(&self, now: Timestamp) -> bool {
+        let sent_at = match &self.collection {
+            Collection::OffSession { sent_at, .. } => *sent_at,
+            Collection::Checkout { .. } | Collection::Transfer(_) => self.created_at,
+        };
+        now >= after(sent_at, ABANDONED_AFTER)
+    }
+
+    /// The attempt before the gateway is asked for it again.
+    #[must_use]
+    pub(crate) fn sending_again(mut self, now: Timestamp) -> Self {
+        if let Collection::OffSession { sent_at, .. } = &mut self.collection {
+            *sent_at = now;
+        }
+        self
+    }
+
+    /// Whether sending the attempt again is still certain to be the same attempt. What nobody could tell for days is
+    /// a person's to decide about, not ours to charge for after all.
     pub fn may_be_sent_again(&self, now: Timestamp) -> bool {
-        now.duration_since(self.created_at) < self.gateway.remembers_for()
+        let given_to_a_person = matches!(self.status, PaymentStatus::Unresolved { .. });
+        !given_to_a_person && now.duration_since(self.created_at) < self.gateway.remembers_for()
     }
 
     /// Whether another process may be talking to the gateway about it right now.
@@ -167,6 +198,29 @@ mod tests {
         let week = (0..8).fold(payment, |payment, _| look(payment, 5));
         assert!(matches!(week.status, PaymentStatus::Pending { .. }));
         assert!(matches!(look(week, 6).status, PaymentStatus::Unresolved { .. }));
+    }
+
+    #[test]
+    fn what_nobody_can_tell_is_asked_about_daily_and_sent_no_more() {
+        let payment = off_session_payment();
+        let last = after(payment.created_at, days(6));
+        let payment = (0..8).fold(payment, |payment, _| payment.unanswered(last)).unanswered(last);
+        let PaymentStatus::Unresolved { since, check_at } = payment.status else { panic!("{:?}", payment.status) };
+        assert_eq!((since, check_at), (last, after(last, days(1))));
+        let next = payment.clone().unanswered(check_at);
+        assert_eq!(next.status, PaymentStatus::Unresolved { since, check_at: after(check_at, days(1)) });
+        assert!(!Payment { gateway: Gateway::Paystack, ..payment }.may_be_sent_again(last));
+    }
+
+    #[test]
+    fn a_charge_is_late_from_when_it_was_sent_last() {
+        let payment = off_session_payment();
+        let on = |day| after(payment.created_at, days(day));
+        let looked_for = (0..8).fold(payment.clone(), |payment, _| payment.unanswered(on(1)));
+        assert!(looked_for.clone().abandoned(on(2)).1.is_some());
+        let again = looked_for.sending_again(on(1));
+        assert!(again.clone().abandoned(on(2)).1.is_none());
+        assert!(again.abandoned(on(3)).1.is_some());
     }
 
     #[test]

@@ -23,7 +23,11 @@ pub enum Collection {
         expires_at: Timestamp,
     },
     /// We do, with a method the customer left for that.
-    OffSession { method: Method },
+    OffSession {
+        method: Method,
+        /// When the gateway was last asked to.
+        sent_at: Timestamp,
+    },
     /// Whoever transfers money to the customer's virtual account, unasked and in any amount.
     Transfer(Transfer),
 }
@@ -119,6 +123,9 @@ pub struct BankAccount {
     pub bank_name: String,
     /// The gateway's id of the bank.
     pub bank_id: String,
+    /// When it closes, where it was opened for one payment and the gateway has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -87,9 +87,10 @@ pub enum PaymentStatus {
     Expired {
         at: Timestamp,
     },
-    /// Nobody could tell us for days. A person must look; a late answer still counts.
+    /// Nobody could tell us for days. A person must look; we ask on, once a day, and a late answer still counts.
     Unresolved {
         since: Timestamp,
+        check_at: Timestamp,
     },
     Paid(Paid),
 }
@@ -145,7 +146,7 @@ impl Payment {
         now: Timestamp,
     ) -> Self {
         let bought = Some(Bought::of(order));
-        Self::begin(id, customer, bought, amount, method.gateway, Collection::OffSession { method }, now)
+        Self::begin(id, customer, bought, amount, method.gateway, Collection::OffSession { method, sent_at: now }, now)
     }
 
     /// Money that came in: it is here, and nothing is waited for.
@@ -282,10 +283,10 @@ impl Payment {
     /// When the gateway is to be asked, or told, something next.
     pub fn due_at(&self) -> Option<Timestamp> {
         match &self.status {
-            PaymentStatus::Pending { check_at, .. } => Some(*check_at),
+            PaymentStatus::Pending { check_at, .. } | PaymentStatus::Unresolved { check_at, .. } => Some(*check_at),
             PaymentStatus::Failed { check_at, .. } => *check_at,
             PaymentStatus::Paid(paid) => paid.due_at(),
-            PaymentStatus::Expired { .. } | PaymentStatus::Unresolved { .. } => None,
+            PaymentStatus::Expired { .. } => None,
         }
     }
 
@@ -374,7 +375,7 @@ impl Payment {
     /// The method that is charged, where we charge one.
     pub fn charged_method(&self) -> Option<&Method> {
         match &self.collection {
-            Collection::OffSession { method } => Some(method),
+            Collection::OffSession { method, .. } => Some(method),
             Collection::Checkout { .. } | Collection::Transfer(_) => None,
         }
     }

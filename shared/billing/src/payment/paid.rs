@@ -227,7 +227,11 @@ impl Paid {
     }
 
     /// What the gateway says now of the money. None: nothing new.
+    ///
+    /// A dispute that once was does not vanish, it is decided: an answer without it is older than what is known.
     pub(super) fn heard(&self, aftermath: Aftermath) -> Option<Self> {
+        let dispute = aftermath.dispute.or_else(|| self.aftermath.dispute.clone());
+        let aftermath = Aftermath { dispute, ..aftermath };
         (self.aftermath != aftermath).then(|| Self { aftermath, ..self.clone() })
     }
 
@@ -390,6 +394,16 @@ mod tests {
         let by_hand = paid().heard(Aftermath { returned: 700_000, dispute: None });
         let refused = by_hand.map(|it| it.refunding(Portion::All, AskedBecause::Other, now()));
         assert_eq!(refused, Some(Err(RefundRefusal::MoreThanLeft(0))));
+    }
+
+    #[test]
+    fn a_dispute_that_was_told_of_does_not_vanish_in_an_older_answer() {
+        for standing in [DisputeStanding::Open, DisputeStanding::Lost, DisputeStanding::Won] {
+            let told = paid().heard(disputed(standing)).unwrap_or_else(|| panic!("news"));
+            assert_eq!(told.heard(Aftermath::default()), None);
+            let partly = told.heard(Aftermath { returned: 5, dispute: None }).unwrap_or_else(|| panic!("news"));
+            assert_eq!(partly.dispute().map(|it| it.standing), Some(standing));
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use crate::account::VirtualAccount;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
 use crate::driven::Seen;
-use crate::id::{CustomerId, FamilyId, IdempotencyKey, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
+use crate::id::{CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
+use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
 use crate::subscription::{Event, Status, Subscription};
 use crate::wallet::Wallet;
@@ -55,6 +56,7 @@ pub enum Key {
     Claim(CustomerId, IdempotencyKey),
     Reference(Gateway, Reference),
     Delivery(DeliveryId),
+    Mail(MailId),
     Family(FamilyId),
     Plan(PlanId),
     PlanVersion(PlanId, u32),
@@ -76,6 +78,7 @@ pub enum Record {
     Claim(Claim),
     Reference(Referred),
     Delivery(Delivery),
+    Mail(Mail),
     Family(StoredFamily),
     Plan(StoredPlan),
     PlanVersion(Plan),
@@ -174,6 +177,7 @@ impl Record {
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
             Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
             Self::Delivery(it) => Key::Delivery(it.id.clone()),
+            Self::Mail(it) => Key::Mail(it.id.clone()),
             Self::Family(it) => Key::Family(it.family.id.clone()),
             Self::Plan(it) => Key::Plan(it.plan.id.clone()),
             Self::PlanVersion(it) => Key::PlanVersion(it.id.clone(), it.version),
@@ -192,6 +196,7 @@ impl Record {
             Self::Tokens(it) => Some(it.version),
             Self::Usage(it) => Some(it.version),
             Self::Delivery(it) => Some(it.version),
+            Self::Mail(it) => Some(it.version),
             Self::Family(it) => Some(it.version),
             Self::Plan(it) => Some(it.revision),
             Self::Meter(it) => Some(it.version),
@@ -213,6 +218,7 @@ impl Record {
             Self::Tokens(it) => Some(&mut it.version),
             Self::Usage(it) => Some(&mut it.version),
             Self::Delivery(it) => Some(&mut it.version),
+            Self::Mail(it) => Some(&mut it.version),
             Self::Family(it) => Some(&mut it.version),
             Self::Plan(it) => Some(&mut it.revision),
             Self::Meter(it) => Some(&mut it.version),
@@ -244,6 +250,7 @@ impl Record {
             Self::Delivery(it) => {
                 Some((Lane::PaymentRetries, it.due_at()?, Wanted::Delivery { delivery: it.id.clone() }))
             }
+            Self::Mail(it) => Some((Lane::Mails, it.due_at()?, Wanted::Mail { mail: it.id.clone() })),
             Self::Wallet(it) => {
                 Some((Lane::PaymentRetries, it.due_at()?, Wanted::Wallet { customer: it.customer.clone() }))
             }
@@ -269,6 +276,7 @@ impl Record {
         match self {
             Self::Claim(it) => Some(it.expires_at),
             Self::Delivery(it) => it.expires_at(),
+            Self::Mail(it) => it.expires_at(),
             Self::Subscription(_)
             | Self::PastSubscription(_)
             | Self::History { .. }
@@ -315,7 +323,7 @@ impl Found {
     take! {
         subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
         payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens), claim: Claim(Claim),
-        referred: Reference(Referred), delivery: Delivery(Delivery), family: Family(StoredFamily),
+        referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
     }
 }

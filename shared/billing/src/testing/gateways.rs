@@ -184,7 +184,7 @@ impl State {
                 let method = match (&payment.collection, payment.is_setup()) {
                     (Collection::Checkout { .. }, true) => Some(method_at(payment.gateway, "AUTH_2")),
                     (Collection::Checkout { .. }, false) => Some(method_at(payment.gateway, "AUTH_1")),
-                    (Collection::OffSession { method }, _) => Some(method.clone()),
+                    (Collection::OffSession { method, .. }, _) => Some(method.clone()),
                     (Collection::Transfer(_), _) => None,
                 };
                 Outcome::Succeeded { receipt, aftermath, method }
@@ -226,6 +226,7 @@ impl Gateways for FakeGateways {
                 account_name: "ACME / PERENNIAL".to_owned(),
                 bank_name: "Demo Bank".to_owned(),
                 bank_id: "1".to_owned(),
+                expires_at: None,
             };
             return Ok(Opened { id: "CUS_1".to_owned(), at: Address::BankAccount(account) });
         }

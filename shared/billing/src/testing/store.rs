@@ -2,6 +2,7 @@
 
 use super::lock;
 use crate::id::{CustomerId, PaymentId};
+use crate::mail::Mail;
 use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use jiff::Timestamp;
@@ -34,6 +35,12 @@ impl MemoryStore {
     /// Every record, in the order of their keys.
     pub fn records(&self) -> Vec<Record> {
         lock(&self.0).records.values().cloned().collect()
+    }
+
+    /// Every mail there is.
+    pub fn mails(&self) -> Vec<Mail> {
+        let mail = |record: &Record| if let Record::Mail(it) = record { Some(it.clone()) } else { None };
+        lock(&self.0).records.values().filter_map(mail).collect()
     }
 
     /// Stores a record as it is, for tests that begin in the middle.
@@ -91,6 +98,7 @@ impl Store for MemoryStore {
             | Record::Claim(_)
             | Record::Reference(_)
             | Record::Delivery(_)
+            | Record::Mail(_)
             | Record::Family(_)
             | Record::Plan(_)
             | Record::PlanVersion(_)

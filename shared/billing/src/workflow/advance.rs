@@ -5,7 +5,7 @@ use super::{Billing, transition};
 use crate::account::VirtualAccount;
 use crate::delivery::DeliveryId;
 use crate::dunning::ready_at;
-use crate::id::{CustomerId, MethodId, PaymentId, SubscriptionId};
+use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
 use crate::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use crate::payment::{Collection, Payment, PaymentStatus, Refund};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Wanted, Write};
@@ -33,6 +33,8 @@ pub enum WakeError {
     Unread(DeliveryId),
     #[error("subscription {0} follows one whose price is none of ours: {1}")]
     UnknownPrice(SubscriptionId, String),
+    #[error("mail {0} is for whoever sends mails: another queue's")]
+    ForMailer(MailId),
     #[error("subscription {0} follows one that its gateway knows no more: {1}")]
     Vanished(SubscriptionId, String),
 }
@@ -49,6 +51,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Wanted::Delivery { delivery } => self.finish(delivery).await,
             Wanted::Wallet { customer } => self.forget_methods(&customer).await,
             Wanted::Account { customer } => self.watch_account(&customer).await,
+            Wanted::Mail { mail } => Err(WakeError::ForMailer(mail)),
         };
         match done {
             Err(WakeError::Store(StoreError::Conflict | StoreError::Duplicate)) => Ok(()),
@@ -101,7 +104,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 }
             }
         };
-        let (_, writes) = transition(subscription, events);
+        let (_, writes) = transition(subscription, events, now);
         Ok(self.store.commit(writes).await?)
     }
 
@@ -185,6 +188,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         self.charge(scene, now).await
     }
 
+    /// When it was sent last is recorded before: that is when it begins to be late.
+    async fn send_again(&self, mut scene: Scene, now: Timestamp) -> Result<(), WakeError> {
+        scene.payment = scene.payment.sending_again(now);
+        self.replace(scene.payment.clone()).await?;
+        scene.payment.version += 1;
+        self.charge(scene, now).await
+    }
+
     async fn charge(&self, scene: Scene, now: Timestamp) -> Result<(), WakeError> {
         match self.gateways.charge(&scene.payment).await {
             Ok(outcome) => self.answered(scene, outcome, now).await,
@@ -240,7 +251,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                     return Ok(self.store.commit(writes).await?);
                 }
                 Collection::OffSession { .. } if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {
-                    return self.charge(scene, now).await;
+                    return self.send_again(scene, now).await;
                 }
                 // Sent or not, nobody can say: it is neither repeated nor given up.
                 Collection::OffSession { .. } if unknown == Sighting::CannotTell || scene.wants_charge() => {

@@ -86,7 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Some(_) | None => None,
             };
             let events = subscription.follow(&seen, plan.as_ref(), now);
-            let (subscription, mut writes) = transition(subscription, events);
+            let (subscription, mut writes) = transition(subscription, events, now);
             let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
             let met = seen.method.as_ref().and_then(|method| wallet.meeting(method));
             writes.extend(met.map(|wallet| Write::next(Record::Wallet(wallet))));
@@ -144,7 +144,7 @@ impl Import {
         let order = seen.order(&plan).ok_or_else(|| ImportError::UnknownPrice(seen.price_id.clone()))?;
         let (next, events) =
             Subscription::importing(current.as_ref(), &self.customer, (self.gateway, seen), order, now)?;
-        let (subscription, mut writes) = transition(next, events);
+        let (subscription, mut writes) = transition(next, events, now);
         let past = current.filter(|current| current.id != subscription.id).map(Record::PastSubscription);
         writes.extend(past.map(Write::Create));
         // Who pays may have paid for something before, here or of another customer of ours: that keeps leading there.

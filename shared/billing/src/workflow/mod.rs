@@ -9,6 +9,7 @@ mod clock;
 mod downgrade;
 mod import;
 mod lookup;
+mod mails;
 mod methods;
 mod opening;
 mod receive;
@@ -21,8 +22,10 @@ mod verify;
 
 use opening::Opening;
 
+use crate::mail::Mail;
 use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
 use crate::subscription::{Command, Event, Refusal, Subscription};
+use jiff::Timestamp;
 
 pub use advance::WakeError;
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
@@ -31,6 +34,7 @@ pub use clock::AdvanceClockError;
 pub use downgrade::DowngradeError;
 pub use import::{Import, ImportError};
 pub use lookup::Live;
+pub use mails::{FollowError, SendError};
 pub use methods::{MethodError, Setup};
 pub use recover::Recovery;
 pub use refund::{RefundError, RefundRequest};
@@ -77,26 +81,28 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if events.is_empty() {
             return Ok(subscription);
         }
-        let (subscription, writes) = transition(subscription, events);
+        let (subscription, writes) = transition(subscription, events, now);
         self.store.commit(writes).await?;
         Ok(subscription)
     }
 }
 
 /// The subscription after `events`, as it is to be stored, and the writes that
-/// store it with its history.
-fn transition(subscription: Subscription, events: Vec<Event>) -> (Subscription, Vec<Write>) {
+/// store it with its history and what its customer must be told.
+fn transition(subscription: Subscription, events: Vec<Event>, now: Timestamp) -> (Subscription, Vec<Write>) {
     if events.is_empty() {
         return (subscription, vec![]);
     }
     let mut next = events.iter().fold(subscription, |state, event| state.apply(event));
     let write = Write::next(Record::Subscription(next.clone()));
     next.version += 1;
+    let mail = Mail::due_to(&next, &events, now);
     let history = |(index, event)| {
         let (customer, subscription) = (next.customer.clone(), next.id.clone());
         Write::Create(Record::History { customer, subscription, version: next.version, index, event })
     };
     let mut writes: Vec<Write> = (0..).zip(events).map(history).collect();
     writes.push(write);
+    writes.extend(mail.map(|mail| Write::next(Record::Mail(mail))));
     (next, writes)
 }

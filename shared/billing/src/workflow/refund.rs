@@ -87,6 +87,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                     | GatewayError::Unacceptable { .. }
                     | GatewayError::NotConfigured(_),
                 )
+                | WakeError::ForMailer(_)
                 | WakeError::Order(_)
                 | WakeError::Unresolved(_)
                 | WakeError::RefundStuck(_)

@@ -132,7 +132,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
 
         if let Some(before) = subscription.take() {
-            let (after, more) = transition(before, events);
+            let (after, more) = transition(before, events, now);
             writes.extend(more);
             // A period that is paid brings its tokens in the same transaction, and no other way.
             if let (true, Some(included)) = (granted, after.order.plan.tokens_included) {

@@ -28,6 +28,7 @@ impl From<WakeError> for VerifyError {
             | WakeError::RefundStuck(_)
             | WakeError::RefundFailed(..)
             | WakeError::OurFault(..)
+            | WakeError::ForMailer(_)
             | WakeError::Unread(_)
             | WakeError::UnknownPrice(..)
             | WakeError::Vanished(..)) => GatewayError::NoAnswer(Box::new(other)).into(),

@@ -13,6 +13,7 @@
 //! | claim             | `CUST#{customer}`          | `CLAIM#{key}`                         |                 |
 //! | reference         | `REF#{gateway}#{reference}`| `REF`                                 |                 |
 //! | delivery          | `HOOK#{gateway}#{event}`   | `HOOK`                                | its lane, shard |
+//! | mail              | `MAIL#{mail}`              | `MAIL`                                | its lane, shard |
 //! | family, plan      | `CATALOGUE`                | `FAMILY#{family}`, `PLAN#{plan}`      |                 |
 //! | meter's name      | `METER#{name}`             | `METER`                               |                 |
 //! | plan version      | `PLAN#{plan}`              | `VERSION#{version}`                   |                 |
@@ -34,7 +35,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
-use billing::id::{CustomerId, PaymentId, SubscriptionId};
+use billing::id::{CustomerId, MailId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
 use sha2::{Digest, Sha256};
@@ -81,6 +82,7 @@ pub fn of(key: &Key) -> Item {
         Key::Delivery(DeliveryId { gateway, event }) => {
             (format!("HOOK#{}#{event}", gateway.as_str()), "HOOK".to_owned())
         }
+        Key::Mail(id) => (format!("MAIL#{id}"), "MAIL".to_owned()),
         Key::Family(id) => (CATALOGUE.to_owned(), format!("FAMILY#{id}")),
         Key::Plan(id) => (CATALOGUE.to_owned(), format!("PLAN#{id}")),
         Key::Meter(name) => (format!("METER#{name}"), "METER".to_owned()),
@@ -103,6 +105,7 @@ pub fn lane(lane: Lane, shard: u8) -> String {
     let name = match lane {
         Lane::Renewals => "renewals",
         Lane::PaymentRetries => "payment-retries",
+        Lane::Mails => "mails",
     };
     format!("{name}#{shard}")
 }
@@ -114,6 +117,7 @@ fn sharded_by(wanted: &Wanted) -> &str {
         | Wanted::Wallet { customer }
         | Wanted::Account { customer } => customer.as_str(),
         Wanted::Delivery { delivery } => &delivery.event,
+        Wanted::Mail { mail } => mail.as_str(),
     }
 }
 
@@ -125,6 +129,9 @@ pub fn wanted(item: &Item) -> Option<Wanted> {
         let (gateway, event) = event.split_once('#')?;
         let gateway = Gateway::ALL.into_iter().find(|it| it.as_str() == gateway)?;
         return Some(Wanted::Delivery { delivery: DeliveryId { gateway, event: event.to_owned() } });
+    }
+    if let Some(mail) = pk.strip_prefix("MAIL#") {
+        return Some(Wanted::Mail { mail: MailId::try_from(mail.to_owned()).ok()? });
     }
     let customer = CustomerId::try_from(pk.strip_prefix("CUST#")?.to_owned()).ok()?;
     match sk {
@@ -171,12 +178,14 @@ mod tests {
         let subscription = billing::id::SubscriptionId::nth(&acme(), 3);
         let payment = PaymentId { subscription, period: 12, attempt: 2 };
         let delivery = DeliveryId { gateway: Gateway::Stripe, event: "evt_1#2".to_owned() };
+        let mail = MailId::try_from(format!("mail_{}", "a7".repeat(12))).unwrap_or_else(|error| panic!("{error}"));
         let cases = [
             (Key::Subscription(acme()), Wanted::Subscription { customer: acme() }),
             (Key::Wallet(acme()), Wanted::Wallet { customer: acme() }),
             (Key::Account(acme()), Wanted::Account { customer: acme() }),
             (Key::Payment(acme(), payment.clone()), Wanted::Payment { customer: acme(), payment }),
             (Key::Delivery(delivery.clone()), Wanted::Delivery { delivery }),
+            (Key::Mail(mail.clone()), Wanted::Mail { mail }),
         ];
         for (key, expected) in cases {
             assert_eq!(wanted(&of(&key)), Some(expected));

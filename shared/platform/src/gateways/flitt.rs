@@ -12,7 +12,7 @@ pub(super) mod signature;
 pub(super) mod webhook;
 mod wire;
 
-use super::access::{Access, no_answer};
+use super::access::{Access, keys_refused, no_answer};
 use super::keys::FlittKeys;
 use super::{Received, WebhookError, coming_back};
 use billing::delivery::Notice;
@@ -22,6 +22,7 @@ use billing::payment::{Address, CheckoutMethod, Collection, Opened, Payment, Ref
 use billing::ports::GatewayError;
 use billing::wallet::Method;
 use params::Params;
+use reqwest::RequestBuilder;
 use serde_json::json;
 use wire::{Order, Page, Refused, Reversal, Said};
 
@@ -59,8 +60,15 @@ impl Flitt {
         chargeable(amount).map(|()| amount)
     }
 
-    pub(super) async fn answers(&self) -> bool {
-        self.access.answers(self.access.http.get(self.access.url("/"))).await
+    /// Asks for an order that there is not. Flitt looks at who asks first, and says HTTP 200 to anybody.
+    pub(super) async fn answers(&self) -> Result<(), GatewayError> {
+        let request = self.signed("/api/status/order_id", "none", vec![]).await?;
+        let answer = self.access.hear(request).await?;
+        answer.ready()?;
+        match wire::said(&answer.body) {
+            Ok(Err(refused)) if declines::is_about_keys(refused.code()) => Err(keys_refused()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     pub(super) async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
@@ -108,7 +116,7 @@ impl Flitt {
     }
 
     pub(super) async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
-        let Collection::OffSession { method } = &payment.collection else {
+        let Collection::OffSession { method, .. } = &payment.collection else {
             return Err(GatewayError::Rejected("a checkout is paid by the customer".to_owned()));
         };
         let about = payment.bought.as_ref().map_or("Payment", |bought| bought.plan.as_str());
@@ -121,7 +129,7 @@ impl Flitt {
                 let unsure = order.is_unsure();
                 Ok(if unsure { Outcome::Pending(Stage::Processing) } else { order.outcome(payment) })
             }
-            Err(refused) if declines::is_known_order(refused.code()) => match self.find(payment, None).await? {
+            Err(refused) if declines::is_known_order(refused.code()) => match self.find(payment).await? {
                 Sighting::Known(outcome) => Ok(outcome),
                 Sighting::NeverHeard | Sighting::CannotTell => {
                     Err(GatewayError::NoAnswer("a duplicate that cannot be found".into()))
@@ -135,7 +143,7 @@ impl Flitt {
         }
     }
 
-    pub(super) async fn find(&self, payment: &Payment, _: Option<&str>) -> Result<Sighting, GatewayError> {
+    pub(super) async fn find(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
         match self.ask_signed("/api/status/order_id", payment, vec![]).await? {
             Ok(said) => Ok(Sighting::Known(said.read::<Order>().map_err(no_answer)?.outcome(payment))),
             Err(refused) if declines::is_unknown_order(refused.code()) => Ok(Sighting::NeverHeard),
@@ -145,7 +153,7 @@ impl Flitt {
 
     /// A page cannot be closed here: how it stands is all there is to say.
     pub(super) async fn close(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
-        self.find(payment, None).await
+        self.find(payment).await
     }
 
     /// Under one `reverse_id` money goes back once, however often it is asked.
@@ -180,7 +188,7 @@ impl Flitt {
         if declines::is_unsure(code) || declines::is_bad_request(code) {
             return Err(refused.error());
         }
-        let (taken, returned) = match self.find(payment, None).await? {
+        let (taken, returned) = match self.find(payment).await? {
             Sighting::Known(Outcome::Succeeded { receipt, aftermath, .. }) => {
                 (receipt.amount.minor, aftermath.returned)
             }
@@ -221,14 +229,18 @@ impl Flitt {
     }
 
     async fn ask(&self, path: &str, payment: &Payment, fields: Fields) -> Result<Said, GatewayError> {
+        let request = self.signed(path, payment.reference.as_str(), fields).await?;
+        wire::said(&self.access.send(request).await?.body)
+    }
+
+    async fn signed(&self, path: &str, order: &str, fields: Fields) -> Result<RequestBuilder, GatewayError> {
         let keys = self.access.keys.get().await?;
         let key = keys.payment_keys.first().ok_or_else(|| GatewayError::NoAnswer("no key to sign with".into()))?;
-        let named = [("merchant_id", keys.merchant_id.clone()), ("order_id", payment.reference.to_string())];
+        let named = [("merchant_id", keys.merchant_id.clone()), ("order_id", order.to_owned())];
         let params = Params::from_iter(fields.into_iter().chain(named));
         let signature = signature::sign(key, &params);
         let body = json!({ "request": params.with("signature", signature) });
-        let answer = self.access.send(self.access.http.post(self.access.url(path)).json(&body)).await?;
-        wire::said(&answer.body)
+        Ok(self.access.http.post(self.access.url(path)).json(&body))
     }
 }
 

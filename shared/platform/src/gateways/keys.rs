@@ -35,8 +35,8 @@ impl KeyStore {
     }
 }
 
-/// The keys of one gateway.
-pub(super) trait Keys: DeserializeOwned {
+/// What a secret holds: the keys of one gateway, or our own.
+pub(crate) trait Keys: DeserializeOwned {
     /// What its secret must look like.
     const SHAPE: &'static str;
 
@@ -162,7 +162,7 @@ type Read<K> = (Instant, Arc<K>);
 
 /// The keys of a gateway, wherever they are kept.
 #[derive(Clone, Debug)]
-pub(super) struct KeySource<K> {
+pub(crate) struct KeySource<K> {
     store: KeyStore,
     cached: Arc<Mutex<Option<Read<K>>>>,
 }
@@ -170,12 +170,12 @@ pub(super) struct KeySource<K> {
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
 impl<K: Keys> KeySource<K> {
-    pub(super) fn new(store: KeyStore) -> Self {
+    pub(crate) fn new(store: KeyStore) -> Self {
         Self { store, cached: Arc::default() }
     }
 
     /// The keys, or no answer: a store of secrets that is down is not a decline.
-    pub(super) async fn get(&self) -> Result<Arc<K>, GatewayError> {
+    pub(crate) async fn get(&self) -> Result<Arc<K>, GatewayError> {
         let known = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((read_at, keys)) = known
             && read_at.elapsed() < KEPT_FOR

@@ -1,7 +1,7 @@
 //! One adapter per payment gateway. Each turns our vocabulary into theirs and back.
 //!
-//! A gateway has a file each for its client and calls, for wire types with only
-//! the fields we read, and for pure translation. Only the first does I/O.
+//! A gateway has files for its client and calls, for wire types with only the
+//! fields we read, and for pure translation. Only the first do I/O.
 
 mod access;
 mod flitt;
@@ -13,6 +13,7 @@ pub mod sync;
 #[doc(hidden)]
 pub mod verification;
 
+use crate::metrics;
 use access::{Access, no_answer};
 use billing::account::{Incoming, VirtualAccount};
 use billing::delivery::Notice;
@@ -25,7 +26,6 @@ use billing::wallet::Method;
 use flitt::Flitt;
 use http::HeaderMap;
 use jiff::Timestamp;
-use keys::{KeySource, Keys};
 use paypal::PayPal;
 use paystack::Paystack;
 use std::future::Future;
@@ -33,6 +33,7 @@ use std::time::Duration;
 use stripe::Stripe;
 
 pub use keys::KeyStore;
+pub(crate) use keys::{KeySource, Keys};
 
 /// The gateways that this deployment has keys for.
 #[derive(Clone, Debug, Default)]
@@ -127,16 +128,24 @@ impl Gateways for Clients {
         }
     }
 
+    /// A gateway that refuses our keys can charge nobody: it is passed over as one
+    /// that is silent is, and as one is that we have no keys for. The customer pays
+    /// by another method, so no charge fails that would tell an operator: this does.
     async fn answers(&self, gateway: Gateway) -> bool {
         let answer = async {
-            Ok::<bool, GatewayError>(match gateway {
+            match gateway {
                 Gateway::Stripe => self.stripe()?.answers().await,
                 Gateway::Paystack => self.paystack()?.answers().await,
                 Gateway::Flitt => self.flitt()?.answers().await,
                 Gateway::PayPal => self.paypal()?.answers().await,
-            })
+            }
         };
-        tokio::time::timeout(SHOWS_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
+        let answer = tokio::time::timeout(SHOWS_WITHIN, answer).await;
+        if let Ok(Err(refusal @ GatewayError::Rejected(_))) = &answer {
+            tracing::error!("{} is passed over: {refusal}", gateway.as_str());
+            metrics::count(metrics::FAILED_MESSAGES);
+        }
+        matches!(answer, Ok(Ok(())))
     }
 
     async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
@@ -161,7 +170,7 @@ impl Gateways for Clients {
         match payment.gateway {
             Gateway::Stripe => within(self.stripe()?.find(payment)).await,
             Gateway::Paystack => within(self.paystack()?.find(payment)).await,
-            Gateway::Flitt => within(self.flitt()?.find(payment, object)).await,
+            Gateway::Flitt => within(self.flitt()?.find(payment)).await,
             Gateway::PayPal => within(self.paypal()?.find(payment, object)).await,
         }
     }

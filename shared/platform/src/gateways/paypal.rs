@@ -8,6 +8,7 @@
 mod amounts;
 pub(super) mod certificates;
 mod declines;
+mod lookup;
 mod outcome;
 mod requests;
 mod token;
@@ -20,8 +21,8 @@ use super::{Received, WebhookError, within};
 use billing::delivery::Notice;
 use billing::id::Reference;
 use billing::money::{Currency, Money};
-use billing::outcome::{Aftermath, Decline, Dispute, Outcome, Receipt, RefundOutcome, Remedy, Sighting, Stage};
-use billing::payment::{Address, CheckoutMethod, Collection, Opened, Paid, Payment, PaymentStatus, Refund as Promised};
+use billing::outcome::{Outcome, RefundOutcome, Sighting, Stage};
+use billing::payment::{Address, CheckoutMethod, Collection, Opened, Payment, PaymentStatus, Refund as Promised};
 use billing::ports::GatewayError;
 use billing::wallet::Method;
 use certificates::{Certificates, Roots};
@@ -31,7 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use token::Tokens;
 use webhook::{Lead, Transmission};
-use wire::{Capture, Disputes, Order, PaymentToken, Refund, Refused, SetupToken, address, is_id};
+use wire::{Capture, Order, Refund, Refused, SetupToken, address, is_id};
 
 #[derive(Clone, Debug)]
 pub(super) struct PayPal {
@@ -69,10 +70,8 @@ impl PayPal {
     }
 
     /// Asks for an order that there is not.
-    pub(super) async fn answers(&self) -> bool {
-        let Ok(token) = self.tokens.get(&self.access, None).await else { return false };
-        let request = self.access.http.get(self.access.url("/v2/checkout/orders/none"));
-        self.access.answers(request.bearer_auth(token.expose())).await
+    pub(super) async fn answers(&self) -> Result<(), GatewayError> {
+        self.hear(self.access.http.get(self.access.url("/v2/checkout/orders/none"))).await?.ready()
     }
 
     pub(super) async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
@@ -98,34 +97,17 @@ impl PayPal {
     }
 
     pub(super) async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
-        let Collection::OffSession { method } = &payment.collection else {
+        let Collection::OffSession { method, .. } = &payment.collection else {
             return Err(GatewayError::Rejected("a checkout is paid by the customer".to_owned()));
         };
         let body = requests::charge(payment, method)?;
         let answer = self.post("/v2/checkout/orders", payment.reference.as_str(), &body).await?;
         if !answer.status.is_success() {
-            return refused(payment, answer.status, &answer.read()?);
+            return declines::refusal(payment, answer.status, &answer.read()?);
         }
         let order: Order = answer.read()?;
         let unfinished = order.capture().is_none() && matches!(order.status.as_deref(), Some("CREATED" | "APPROVED"));
         if unfinished { self.capture(payment, &order).await } else { Ok(order.outcome(payment)) }
-    }
-
-    pub(super) async fn find(&self, payment: &Payment, object: Option<&str>) -> Result<Sighting, GatewayError> {
-        let object = object.filter(|id| is_id(id));
-        if let Some(paid) = payment.paid() {
-            return self.look_back(payment, paid, object).await;
-        }
-        match (&payment.collection, payment.opened(), object) {
-            (Collection::Checkout { .. }, Some(opened), _) if payment.is_setup() => {
-                self.find_setup(payment, &opened.id).await
-            }
-            (Collection::Checkout { .. }, Some(opened), _) => self.find_order(payment, &opened.id, object).await,
-            // Whatever was opened, nobody was told where: it cannot have been paid.
-            (Collection::Checkout { .. }, None, _) => Ok(Sighting::NeverHeard),
-            (Collection::OffSession { .. }, _, Some(object)) => self.find_object(payment, object).await,
-            (Collection::OffSession { .. }, _, None) | (Collection::Transfer(_), ..) => Ok(Sighting::CannotTell),
-        }
     }
 
     /// PayPal's page stays open, and matters no more: what nobody captures nobody pays.
@@ -222,126 +204,6 @@ impl PayPal {
         }
     }
 
-    async fn find_order(&self, payment: &Payment, id: &str, object: Option<&str>) -> Result<Sighting, GatewayError> {
-        let order: Option<Order> = self.get(&format!("/v2/checkout/orders/{id}")).await?;
-        Ok(Sighting::Known(match order {
-            // PayPal shows no order that was not captured in time.
-            None => Outcome::Expired,
-            Some(order) if order.is_capturable() && payment.is_payable() => self.capture(payment, &order).await?,
-            Some(order) => match order.outcome(payment) {
-                Outcome::Succeeded { receipt, aftermath, method: None } => {
-                    let method = self.saved(&order, object).await?;
-                    Outcome::Succeeded { receipt, aftermath, method }
-                }
-                other @ (Outcome::Succeeded { .. } | Outcome::Pending(_) | Outcome::Declined(_) | Outcome::Expired) => {
-                    other
-                }
-            },
-        }))
-    }
-
-    /// The account that was left with `order`: as the order tells, or as the token does that a delivery named.
-    async fn saved(&self, order: &Order, object: Option<&str>) -> Result<Option<Method>, GatewayError> {
-        let known = [Some(order.id.as_str()), order.capture().map(|capture| capture.id.as_str())];
-        match (order.method(), object.filter(|object| !known.contains(&Some(object)))) {
-            (None, Some(object)) => {
-                let token: Option<PaymentToken> = self.get(&format!("/v3/vault/payment-tokens/{object}")).await?;
-                Ok(token.filter(|token| order.was_paid_from(token)).map(PaymentToken::method))
-            }
-            (method, _) => Ok(method),
-        }
-    }
-
-    /// Whatever a delivery was about, if it is this payment's.
-    async fn find_object(&self, payment: &Payment, id: &str) -> Result<Sighting, GatewayError> {
-        let order: Option<Order> = self.get(&format!("/v2/checkout/orders/{id}")).await?;
-        if let Some(order) = order {
-            return Ok(match order.is_of(payment) {
-                true if order.is_capturable() && payment.is_payable() => {
-                    Sighting::Known(self.capture(payment, &order).await?)
-                }
-                true => Sighting::Known(order.outcome(payment)),
-                false => Sighting::CannotTell,
-            });
-        }
-        let capture: Option<Capture> = self.get(&format!("/v2/payments/captures/{id}")).await?;
-        let ours = |capture: &Capture| capture.custom_id.as_deref() == Some(payment.reference.as_str());
-        let Some(capture) = capture.filter(ours) else { return Ok(Sighting::CannotTell) };
-        let order = if capture.gave_back_a_part() { self.order_of(&capture).await? } else { None };
-        let returned = capture.returned(order.as_ref()).unwrap_or_default();
-        Ok(Sighting::Known(capture.outcome(returned, payment.charged_method().cloned())))
-    }
-
-    /// The account that the customer approved becomes a method when we ask for it, and not before.
-    async fn find_setup(&self, payment: &Payment, id: &str) -> Result<Sighting, GatewayError> {
-        let setup: Option<SetupToken> = self.get(&format!("/v3/vault/setup-tokens/{id}")).await?;
-        let Some(setup) = setup else { return Ok(Sighting::Known(Outcome::Expired)) };
-        // Anything after APPROVED: we asked before, and did not hear.
-        let approved = matches!(setup.status.as_deref(), Some("APPROVED" | "VAULTED" | "TOKENIZED"));
-        if !approved || !payment.is_payable() {
-            return Ok(Sighting::Known(Outcome::Pending(Stage::Pending)));
-        }
-        let key = format!("{}t", payment.reference);
-        let answer = self.post("/v3/vault/payment-tokens", &key, &requests::saved(&setup.id)).await?;
-        if !answer.status.is_success() {
-            return Ok(Sighting::Known(refused(payment, answer.status, &answer.read()?)?));
-        }
-        let receipt = Receipt { id: setup.id, amount: Money { minor: 0, ..payment.amount } };
-        let method = Some(answer.read::<PaymentToken>()?.method());
-        Ok(Sighting::Known(Outcome::Succeeded { receipt, aftermath: Aftermath::default(), method }))
-    }
-
-    /// What became of money that was taken.
-    async fn look_back(&self, payment: &Payment, paid: &Paid, object: Option<&str>) -> Result<Sighting, GatewayError> {
-        if payment.is_setup() {
-            let (receipt, aftermath) = (paid.receipt.clone(), paid.aftermath.clone());
-            return Ok(Sighting::Known(Outcome::Succeeded { receipt, aftermath, method: None }));
-        }
-        let capture: Option<Capture> = self.get(&format!("/v2/payments/captures/{}", paid.receipt.id)).await?;
-        let Some(capture) = capture else { return Ok(Sighting::CannotTell) };
-        // The order knows the parts that went back, and the account that was left, which PayPal may save days later.
-        let order = match capture.gave_back_a_part() || !paid.method_known {
-            true => self.order_of(&capture).await?,
-            false => None,
-        };
-        let returned = capture.returned(order.as_ref()).unwrap_or(paid.aftermath.returned);
-        let method = match &order {
-            Some(order) if !paid.method_known => self.saved(order, object).await?,
-            Some(_) | None => None,
-        };
-        Ok(Sighting::Known(match capture.outcome(returned, method) {
-            Outcome::Succeeded { receipt, aftermath, method } => {
-                let aftermath = Aftermath { dispute: self.dispute(&capture.id, paid).await?, ..aftermath };
-                Outcome::Succeeded { receipt, aftermath, method }
-            }
-            other @ (Outcome::Pending(_) | Outcome::Declined(_) | Outcome::Expired) => other,
-        }))
-    }
-
-    /// The dispute that still is open, else the newest.
-    async fn dispute(&self, capture: &str, paid: &Paid) -> Result<Option<Dispute>, GatewayError> {
-        let path = format!("/v1/customer/disputes?disputed_transaction_id={capture}");
-        let mut items = match self.get::<Disputes>(&path).await {
-            Ok(disputes) => disputes.map(|disputes| disputes.items).unwrap_or_default(),
-            // An app may see payments and not disputes: then what a delivery led to stands.
-            Err(GatewayError::Rejected(reason)) => {
-                tracing::warn!("PayPal shows no disputes: {reason}");
-                return Ok(paid.aftermath.dispute.clone());
-            }
-            Err(error) => return Err(error),
-        };
-        let at = items.iter().position(|dispute| !dispute.is_resolved()).unwrap_or_default();
-        if items.is_empty() {
-            return Ok(None);
-        }
-        let found = items.swap_remove(at);
-        if found.is_resolved() && found.dispute_outcome.is_none() {
-            let whole = self.get(&format!("/v1/customer/disputes/{}", found.dispute_id)).await?;
-            return Ok(Some(whole.unwrap_or(found).told()));
-        }
-        Ok(Some(found.told()))
-    }
-
     async fn order_of(&self, capture: &Capture) -> Result<Option<Order>, GatewayError> {
         match capture.order_id().filter(|id| is_id(id)) {
             Some(id) => self.get(&format!("/v2/checkout/orders/{id}")).await,
@@ -365,7 +227,7 @@ impl PayPal {
             "ORDER_COMPLETION_IN_PROGRESS" => Ok(Outcome::Pending(Stage::Processing)),
             "ORDER_NOT_APPROVED" => Ok(Outcome::Pending(Stage::Pending)),
             _ if refusal.is_not_found() => Ok(Outcome::Expired),
-            _ => refused(payment, answer.status, &refusal),
+            _ => declines::refusal(payment, answer.status, &refusal),
         }
     }
 
@@ -389,15 +251,19 @@ impl PayPal {
         self.send(request.header("prefer", "return=representation").json(body)).await
     }
 
-    /// A token may end before its time: it is fetched anew once, and then the refusal stands.
     async fn send(&self, request: RequestBuilder) -> Result<Answer, GatewayError> {
+        self.hear(request).await?.meant()
+    }
+
+    /// A token may end before its time: it is fetched anew once, and then the refusal stands.
+    async fn hear(&self, request: RequestBuilder) -> Result<Answer, GatewayError> {
         let again = request.try_clone();
         let token = self.tokens.get(&self.access, None).await?;
-        let answer = self.access.send(request.bearer_auth(token.expose())).await?;
+        let answer = self.access.hear(request.bearer_auth(token.expose())).await?;
         match again {
             Some(again) if answer.status == StatusCode::UNAUTHORIZED => {
                 let token = self.tokens.get(&self.access, Some(&token)).await?;
-                self.access.send(again.bearer_auth(token.expose())).await
+                self.access.hear(again.bearer_auth(token.expose())).await
             }
             Some(_) | None => Ok(answer),
         }
@@ -418,27 +284,12 @@ fn capture_key(payment: &Payment, order: &Order) -> String {
     format!("{}c{digits}", payment.reference)
 }
 
-/// What a refusal to take money means. PayPal has looked at a request that is
-/// unprocessable, and took nothing: a reason that nobody told us of is ours to
-/// look into. A name that was paid under before is no decline: somebody was charged.
-fn refused(payment: &Payment, status: StatusCode, refusal: &Refused) -> Result<Outcome, GatewayError> {
-    let issue = refusal.issue();
-    let unheard_of = (status == StatusCode::UNPROCESSABLE_ENTITY).then_some(Remedy::OurFault);
-    let remedy = declines::refusal(issue, &payment.collection).or(unheard_of);
-    match remedy.filter(|_| issue != "DUPLICATE_INVOICE_ID") {
-        Some(remedy) => {
-            let link = refusal.way_out().filter(|_| remedy == Remedy::AskCustomer);
-            Ok(Outcome::Declined(Decline { link, ..Decline::new(issue, remedy) }))
-        }
-        None => Err(refusal.rejected()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gateways::keys::{KeySource, KeyStore};
-    use billing::testing::{checkout_payment, off_session_payment};
+    use billing::outcome::{Decline, Remedy};
+    use billing::testing::checkout_payment;
 
     fn paypal(api: &str) -> PayPal {
         let http = crate::http_client::client().unwrap_or_else(|error| panic!("{error}"));
@@ -453,18 +304,6 @@ mod tests {
             *return_url = url.map(str::to_owned);
         }
         payment
-    }
-
-    fn refusal(body: Value) -> Refused {
-        serde_json::from_value(body).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn declined(payment: &Payment, status: u16, body: Value) -> Option<Decline> {
-        let status = StatusCode::from_u16(status).unwrap_or_default();
-        match refused(payment, status, &refusal(body)) {
-            Ok(Outcome::Declined(decline)) => Some(decline),
-            Ok(Outcome::Pending(_) | Outcome::Succeeded { .. } | Outcome::Expired) | Err(_) => None,
-        }
     }
 
     #[test]
@@ -497,31 +336,6 @@ mod tests {
         assert_eq!(field(&by_transfer), Some("method"));
         assert!(paypal.setup_amount(priced("EUR", url).amount.currency).is_ok_and(|amount| amount.minor == 0));
         assert!(paypal.setup_amount(priced("NGN", url).amount.currency).is_err());
-    }
-
-    #[test]
-    fn a_refusal_on_the_page_tells_the_way_back_to_it() {
-        let body = json!({"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": "INSTRUMENT_DECLINED"}], "links": [
-            {"rel": "information_link", "href": "https://developer.paypal.com/"},
-            {"rel": "redirect", "href": "https://www.sandbox.paypal.com/checkoutnow?token=5O1"}]});
-        let on_page = declined(&checkout_payment(), 422, body.clone());
-        let expected = Some("https://www.sandbox.paypal.com/checkoutnow?token=5O1".to_owned());
-        assert!(on_page.is_some_and(|it| it.remedy == Remedy::AskCustomer && it.link == expected));
-        let away = declined(&off_session_payment(), 422, body);
-        assert!(away.is_some_and(|it| it.remedy == Remedy::FewTries && it.link.is_none()));
-    }
-
-    #[test]
-    fn only_what_took_nothing_for_certain_is_a_decline() {
-        let payment = off_session_payment();
-        let with = |issue: &str| json!({"name": "SOME_NAME", "details": [{ "issue": issue }], "debug_id": "f1"});
-        let remedy = |status, body| declined(&payment, status, body).map(|decline| decline.remedy);
-        assert_eq!(remedy(422, with("SOMETHING_NEW")), Some(Remedy::OurFault));
-        assert_eq!(remedy(403, json!({"name": "NOT_AUTHORIZED"})), Some(Remedy::OurFault));
-        assert_eq!(remedy(422, with("DUPLICATE_INVOICE_ID")), None);
-        assert_eq!(remedy(400, with("MISSING_REQUIRED_PARAMETER")), None);
-        assert_eq!(remedy(401, json!({"error": "invalid_token"})), None);
-        assert!(refusal(with("X")).rejected().to_string().ends_with("X (debug id f1)"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use http::StatusCode;
 use reqwest::RequestBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::{Disputes, Envelope, Refused, Transaction};
 
 /// The most pages of a list that are looked through, and how long they are.
@@ -77,11 +77,9 @@ impl Paystack {
         units::least(currency)
     }
 
-    pub(super) async fn answers(&self) -> bool {
-        match self.authorized(self.access.http.get(self.access.url("/transaction?per_page=1"))).await {
-            Ok(request) => self.access.answers(request).await,
-            Err(_) => false,
-        }
+    pub(super) async fn answers(&self) -> Result<(), GatewayError> {
+        let request = self.access.http.get(self.access.url("/transaction?per_page=1"));
+        self.access.answers(self.authorized(request).await?).await
     }
 
     pub(super) async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
@@ -110,7 +108,7 @@ impl Paystack {
             callback_url: return_url.map(|url| coming_back(url, payment)),
             // What is set up must be chargeable again: nothing but a card is.
             channels: payment.is_setup().then_some(["card"]),
-            metadata: json!({ "payment": payment.id, "plan": payment.bought.as_ref().map(|it| &it.plan) }),
+            metadata: metadata(payment),
         };
         let answer = self.post("/transaction/initialize", &body).await?;
         match answer.status.is_success() {
@@ -130,7 +128,7 @@ impl Paystack {
             currency: payment.amount.currency,
             reference: payment.reference.as_str(),
             bank_transfer: json!({}),
-            metadata: json!({ "payment": payment.id, "plan": payment.bought.as_ref().map(|it| &it.plan) }),
+            metadata: metadata(payment),
         };
         let answer = self.post("/charge", &body).await?;
         match answer.status.is_success() {
@@ -143,17 +141,16 @@ impl Paystack {
     }
 
     pub(super) async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
-        let Collection::OffSession { method } = &payment.collection else {
+        let Collection::OffSession { method, .. } = &payment.collection else {
             return Err(GatewayError::Rejected("a checkout is paid by the customer".to_owned()));
         };
-        let metadata = json!({ "payment": payment.id, "plan": payment.bought.as_ref().map(|it| &it.plan) }).to_string();
         let body = wire::ChargeAuthorization {
             email: &method.payer,
             amount: units::subunits(payment.amount)?,
             currency: payment.amount.currency,
             authorization_code: &method.token,
             reference: payment.reference.as_str(),
-            metadata,
+            metadata: metadata(payment).to_string(),
         };
         let answer = self.post("/transaction/charge_authorization", &body).await?;
         if answer.status.is_success() {
@@ -300,6 +297,11 @@ impl Paystack {
 /// The reference that Paystack knows a payment by: its own, of money that came in by itself.
 fn known_as(payment: &Payment) -> &str {
     payment.transfer().map_or(payment.reference.as_str(), |transfer| &transfer.reference)
+}
+
+/// What their dashboard tells a person of it.
+fn metadata(payment: &Payment) -> Value {
+    json!({ "payment": payment.id, "plan": payment.bought.as_ref().map(|bought| &bought.plan) })
 }
 
 /// Their identity of a customer, and what a saved card is bound to: one spelling.

@@ -65,11 +65,8 @@ impl Stripe {
         forms::chargeable(nothing).map(|()| nothing)
     }
 
-    pub(super) async fn answers(&self) -> bool {
-        match self.request(Verb::GET, "/v1/payment_intents?limit=1").await {
-            Ok(request) => self.access.answers(request).await,
-            Err(_) => false,
-        }
+    pub(super) async fn answers(&self) -> Result<(), GatewayError> {
+        self.access.answers(self.request(Verb::GET, "/v1/payment_intents?limit=1").await?).await
     }
 
     pub(super) async fn open(&self, payment: &Payment) -> Result<Opened, GatewayError> {
@@ -106,7 +103,7 @@ impl Stripe {
     }
 
     pub(super) async fn charge(&self, payment: &Payment) -> Result<Outcome, GatewayError> {
-        let Collection::OffSession { method } = &payment.collection else {
+        let Collection::OffSession { method, .. } = &payment.collection else {
             return Err(GatewayError::Rejected("a checkout is paid by the customer".to_owned()));
         };
         let form = forms::off_session(payment, method);
@@ -135,7 +132,7 @@ impl Stripe {
             (Collection::Checkout { .. }, Some(opened)) => self.find_intent(&opened.id).await,
             // Whatever was opened, nobody was told where: it cannot have been paid.
             (Collection::Checkout { .. }, None) | (Collection::Transfer(_), _) => Ok(Sighting::NeverHeard),
-            (Collection::OffSession { method }, _) => match payment.paid() {
+            (Collection::OffSession { method, .. }, _) => match payment.paid() {
                 Some(paid) => self.find_intent(&paid.receipt.id).await,
                 None => self.search(payment, &method.payer).await,
             },

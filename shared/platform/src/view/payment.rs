@@ -150,6 +150,7 @@ mod tests {
             account_name: "PAYSTACK CHECKOUT".to_owned(),
             bank_name: "Demo Bank".to_owned(),
             bank_id: "1".to_owned(),
+            expires_at: None,
         };
         *opened = Some(Opened { id: "r1".to_owned(), at: Address::BankAccount(account) });
         assert_eq!(payment(&transfer)["bank_account"]["account_number"], "1230001644");

@@ -40,6 +40,11 @@ pub(super) fn is_unknown_order(code: &str) -> bool {
     code == "1018"
 }
 
+/// Whether we are not who we say, or do not sign as they do.
+pub(super) fn is_about_keys(code: &str) -> bool {
+    matches!(code, "1014" | "1016")
+}
+
 /// Whether a request is wrong in itself, or not signed as ours.
 pub(super) fn is_bad_request(code: &str) -> bool {
     matches!(

@@ -4,12 +4,30 @@
 //! is the wallet's secret. Cards speak in the processor's numbers.
 //! <https://developer.paypal.com/api/rest/reference/orders/v2/errors/>
 
-use super::wire::Processor;
-use billing::outcome::{Decline, Remedy};
-use billing::payment::Collection;
+use super::wire::{Processor, Refused};
+use billing::outcome::{Decline, Outcome, Remedy};
+use billing::payment::{Collection, Payment};
+use billing::ports::GatewayError;
+use http::StatusCode;
+
+/// What a refusal to take money means. PayPal has looked at a request that is
+/// unprocessable, and took nothing: a reason that nobody told us of is ours to
+/// look into. A name that was paid under before is no decline: somebody was charged.
+pub(super) fn refusal(payment: &Payment, status: StatusCode, refused: &Refused) -> Result<Outcome, GatewayError> {
+    let issue = refused.issue();
+    let unheard_of = (status == StatusCode::UNPROCESSABLE_ENTITY).then_some(Remedy::OurFault);
+    let remedy = by_issue(issue, &payment.collection).or(unheard_of);
+    match remedy.filter(|_| issue != "DUPLICATE_INVOICE_ID") {
+        Some(remedy) => {
+            let link = refused.way_out().filter(|_| remedy == Remedy::AskCustomer);
+            Ok(Outcome::Declined(Decline { link, ..Decline::new(issue, remedy) }))
+        }
+        None => Err(refused.rejected()),
+    }
+}
 
 /// What helps after a refusal for `issue`. None: it is not about the method or the account.
-pub(super) fn refusal(issue: &str, collection: &Collection) -> Option<Remedy> {
+fn by_issue(issue: &str, collection: &Collection) -> Option<Remedy> {
     Some(match (issue, collection) {
         ("INSTRUMENT_DECLINED", Collection::Checkout { .. }) => Remedy::AskCustomer,
         // With nobody there the wallet picks another source the next time, if it has one.
@@ -79,6 +97,44 @@ fn by_advice(advice: &str) -> Option<(Remedy, Option<u16>)> {
 mod tests {
     use super::*;
     use billing::testing::{checkout_payment, off_session_payment};
+    use serde_json::{Value, json};
+
+    fn refused(body: Value) -> Refused {
+        serde_json::from_value(body).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn declined(payment: &Payment, status: u16, body: Value) -> Option<Decline> {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        match refusal(payment, status, &refused(body)) {
+            Ok(Outcome::Declined(decline)) => Some(decline),
+            Ok(Outcome::Pending(_) | Outcome::Succeeded { .. } | Outcome::Expired) | Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_refusal_on_the_page_tells_the_way_back_to_it() {
+        let body = json!({"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": "INSTRUMENT_DECLINED"}], "links": [
+            {"rel": "information_link", "href": "https://developer.paypal.com/"},
+            {"rel": "redirect", "href": "https://www.sandbox.paypal.com/checkoutnow?token=5O1"}]});
+        let on_page = declined(&checkout_payment(), 422, body.clone());
+        let expected = Some("https://www.sandbox.paypal.com/checkoutnow?token=5O1".to_owned());
+        assert!(on_page.is_some_and(|it| it.remedy == Remedy::AskCustomer && it.link == expected));
+        let away = declined(&off_session_payment(), 422, body);
+        assert!(away.is_some_and(|it| it.remedy == Remedy::FewTries && it.link.is_none()));
+    }
+
+    #[test]
+    fn only_what_took_nothing_for_certain_is_a_decline() {
+        let payment = off_session_payment();
+        let with = |issue: &str| json!({"name": "SOME_NAME", "details": [{ "issue": issue }], "debug_id": "f1"});
+        let remedy = |status, body| declined(&payment, status, body).map(|decline| decline.remedy);
+        assert_eq!(remedy(422, with("SOMETHING_NEW")), Some(Remedy::OurFault));
+        assert_eq!(remedy(403, json!({"name": "NOT_AUTHORIZED"})), Some(Remedy::OurFault));
+        assert_eq!(remedy(422, with("DUPLICATE_INVOICE_ID")), None);
+        assert_eq!(remedy(400, with("MISSING_REQUIRED_PARAMETER")), None);
+        assert_eq!(remedy(401, json!({"error": "invalid_token"})), None);
+        assert!(refused(with("X")).rejected().to_string().ends_with("X (debug id f1)"));
+    }
 
     #[test]
     fn an_issue_is_the_customers_the_methods_or_ours_to_mend() {
@@ -96,9 +152,9 @@ mod tests {
             ("INVALID_REQUEST", None),
         ];
         for (issue, expected) in cases {
-            assert_eq!(refusal(issue, &off_session_payment().collection), expected, "{issue}");
+            assert_eq!(by_issue(issue, &off_session_payment().collection), expected, "{issue}");
         }
-        let on_page = refusal("INSTRUMENT_DECLINED", &checkout_payment().collection);
+        let on_page = by_issue("INSTRUMENT_DECLINED", &checkout_payment().collection);
         assert_eq!(on_page, Some(Remedy::AskCustomer));
     }
 

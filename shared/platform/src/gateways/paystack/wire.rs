@@ -132,6 +132,8 @@ pub(super) struct Account {
     account_number: String,
     account_name: Option<String>,
     bank: Option<Bank>,
+    /// Of an account that is open for one payment.
+    account_expires_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +150,7 @@ impl Account {
             account_name: self.account_name.unwrap_or_default(),
             bank_name: name.unwrap_or_default(),
             bank_id: id.map(NumberOrText::text).unwrap_or_default(),
+            expires_at: self.account_expires_at.and_then(|at| at.parse().ok()),
         }
     }
 }

@@ -1,0 +1,87 @@
+//! Sending what customers must be told, and taking them to a page when they follow the link in it.
+
+use super::{Billing, CheckoutError, Recovery};
+use crate::id::{IdempotencyKey, MailId};
+use crate::mail::{Dropped, Mail};
+use crate::payment::{CheckoutMethod, Payment};
+use crate::ports::{Clock, Gateways, Key, MailError, Mailer, Record, Store, StoreError, Write};
+
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("mail {0:?} was refused: {1}")]
+    Refused(MailId, String),
+    #[error("mail {0:?} waits until we may send it: {1}")]
+    OurFault(MailId, String),
+    #[error("mail {0:?} was taken by nobody until it was too late")]
+    TooLate(MailId),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// It was forgotten, or never was.
+    #[error("there is no such mail")]
+    NoSuchMail,
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+}
+
+impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
+    /// Sends a mail that is due, unless it has become pointless.
+    ///
+    /// It is sent before that is recorded: a crash in between sends it again,
+    /// and a customer who got it twice is better off than one who never did.
+    pub async fn send_mail(&self, id: &MailId, mailer: &impl Mailer) -> Result<(), SendError> {
+        let Some(mail) = self.store.get(vec![Key::Mail(id.clone())]).await?.mail() else { return Ok(()) };
+        let subscription = self.store.get(vec![Key::Subscription(mail.customer.clone())]).await?.subscription();
+        let now = self.clock.now().await?;
+        if mail.due_at().is_none_or(|due_at| now < due_at) {
+            return Ok(());
+        }
+        if !mail.is_wanted(subscription.as_ref(), now) {
+            let too_late = mail.is_too_late(now);
+            self.keep_mail(mail.dropped(Dropped::Overtaken, now)).await?;
+            return if too_late { Err(SendError::TooLate(id.clone())) } else { Ok(()) };
+        }
+        match mailer.send(&mail).await {
+            Ok(()) => self.keep_mail(mail.sent(now)).await,
+            Err(MailError::NoAnswer(_)) => self.keep_mail(mail.delayed(now)).await,
+            Err(MailError::NotConfigured) => self.keep_mail(mail.dropped(Dropped::NotConfigured, now)).await,
+            Err(MailError::OurFault(why)) => {
+                self.keep_mail(mail.delayed(now)).await?;
+                Err(SendError::OurFault(id.clone(), why))
+            }
+            Err(MailError::Refused(why)) => {
+                self.keep_mail(mail.dropped(Dropped::Refused(why.clone()), now)).await?;
+                Err(SendError::Refused(id.clone(), why))
+            }
+        }
+    }
+
+    async fn keep_mail(&self, mail: Mail) -> Result<(), SendError> {
+        match self.store.commit(vec![Write::next(Record::Mail(mail))]).await {
+            // Another worker on the same mail was faster.
+            Err(StoreError::Conflict | StoreError::Duplicate) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// Opens the page that the mail's link promises; the one that is open already, if there is one.
+    pub async fn follow_mail(&self, id: &MailId, key: IdempotencyKey) -> Result<Payment, FollowError> {
+        let found = self.store.get(vec![Key::Mail(id.clone())]).await.map_err(CheckoutError::from)?.mail();
+        let Mail { customer, to, .. } = found.ok_or(FollowError::NoSuchMail)?;
+        let wanted = Recovery {
+            customer,
+            email: Some(to.email),
+            gateway: to.gateway,
+            method: CheckoutMethod::Checkout,
+            return_url: to.return_url,
+            key,
+            fingerprint: id.to_string(),
+        };
+        Ok(self.recover(wanted).await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! The words of a mail. A *letter* is what a customer reads, the same as text
+//! and as HTML.
+
+use aws_sdk_sesv2::error::BuildError;
+use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
+use billing::mail::PaymentNeeded;
+use billing::outcome::Remedy;
+
+/// One paragraph after the other, without a trace of who opened it.
+#[derive(Debug)]
+pub(super) struct Letter {
+    subject: String,
+    paragraphs: Vec<Paragraph>,
+}
+
+#[derive(Debug)]
+enum Paragraph {
+    Text(String),
+    Link(String),
+}
+
+pub(super) fn letter(about: &PaymentNeeded, link: &str) -> Letter {
+    let (plan, amount) = (&about.plan, about.amount);
+    let happened = match about.remedy {
+        Some(Remedy::AskCustomer) => format!("your bank wants you to confirm the payment of {amount} for {plan}."),
+        Some(Remedy::NewMethod | Remedy::FewTries | Remedy::RetryLater | Remedy::OurFault) => {
+            format!("the payment of {amount} for {plan} was declined.")
+        }
+        None => format!("{amount} is to be paid for {plan}, and there is no payment method left to charge."),
+    };
+    let until = about.grace_ends_at.strftime("%-d %B %Y, %H:%M UTC");
+    Letter {
+        subject: format!("Please pay for {plan}"),
+        paragraphs: vec![
+            Paragraph::Text(format!("Hello, {happened}")),
+            Paragraph::Text("You can pay here:".to_owned()),
+            Paragraph::Link(link.to_owned()),
+            Paragraph::Text(format!("{plan} stays yours to use until {until}.")),
+            Paragraph::Text("If you have paid meanwhile, there is nothing you need to do.".to_owned()),
+        ],
+    }
+}
+
+impl Letter {
+    fn text(&self) -> String {
+        let plain = |it: &Paragraph| match it {
+            Paragraph::Text(text) | Paragraph::Link(text) => format!("{text}\n"),
+        };
+        self.paragraphs.iter().map(plain).collect::<Vec<_>>().join("\n")
+    }
+
+    fn html(&self) -> String {
+        let marked = |it: &Paragraph| match it {
+            Paragraph::Text(text) => format!("<p>{}</p>", escaped(text)),
+            Paragraph::Link(link) => format!("<p><a href=\"{0}\">{0}</a></p>", escaped(link)),
+        };
+        let body: String = self.paragraphs.iter().map(marked).collect();
+        format!("<!doctype html><html lang=\"en\"><body>{body}</body></html>")
+    }
+
+    pub(super) fn content(&self) -> Result<EmailContent, BuildError> {
+        let part = |text: String| Content::builder().charset("UTF-8").data(text).build();
+        let body = Body::builder().text(part(self.text())?).html(part(self.html())?).build();
+        let message = Message::builder().subject(part(self.subject.clone())?).body(body).build();
+        Ok(EmailContent::builder().simple(message).build())
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let escape = |letter: char| match letter {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\'' => "&#39;".to_owned(),
+        other => other.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use billing::id::SubscriptionId;
+    use billing::money::{Currency, Money};
+    use billing::testing::{customer, instant};
+
+    const LINK: &str = "https://api.example.com/pay/mail_a.1772928000.mac";
+
+    pub(in super::super) fn about(plan: &str, remedy: Option<Remedy>) -> PaymentNeeded {
+        let naira = Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN"));
+        PaymentNeeded {
+            subscription: SubscriptionId::nth(&customer(), 1),
+            period: 1,
+            plan: plan.to_owned(),
+            amount: Money::new(700_000, naira),
+            remedy,
+            grace_ends_at: instant("2026-03-08T09:05:00Z"),
+        }
+    }
+
+    #[test]
+    fn a_letter_says_what_happened_how_much_until_when_and_where() {
+        let declined = "Hello, the payment of NGN 7000.00 for Professional was declined.";
+        let cases = [
+            (
+                Some(Remedy::AskCustomer),
+                "Hello, your bank wants you to confirm the payment of NGN 7000.00 for Professional.",
+            ),
+            (Some(Remedy::NewMethod), declined),
+            (Some(Remedy::FewTries), declined),
+            (Some(Remedy::RetryLater), declined),
+            (None, "Hello, NGN 7000.00 is to be paid for Professional, and there is no payment method left to charge."),
+        ];
+        for (remedy, first) in cases {
+            let letter = letter(&about("Professional", remedy), LINK);
+            assert_eq!(letter.subject, "Please pay for Professional");
+            let text = letter.text();
+            let rest = format!(
+                "\n\nYou can pay here:\n\n{LINK}\n\nProfessional stays yours to use until 8 March 2026, 09:05 UTC.\n\n\
+                 If you have paid meanwhile, there is nothing you need to do.\n"
+            );
+            assert_eq!(text, format!("{first}{rest}"));
+            let html = letter.html();
+            assert!(html.contains(&format!("<p>{first}</p>")), "{html}");
+            assert!(html.contains(&format!("<a href=\"{LINK}\">{LINK}</a>")), "{html}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_letter_is_markup_but_our_own() {
+        let plan = r#"<img src="x" onerror='y'> & Sons"#;
+        let html = letter(&about(plan, None), r#"https://api.example.com/"><script>"#).html();
+        for bad in ["<img", "<script", "'y'", "& Sons", "\"x\""] {
+            assert!(!html.contains(bad), "{bad}: {html}");
+        }
+        assert!(html.contains("&lt;img src=&quot;x&quot; onerror=&#39;y&#39;&gt; &amp; Sons"), "{html}");
+    }
+}
