@@ -7,10 +7,10 @@ use crate::stage::{
 };
 use billing::id::CustomerId;
 use billing::outcome::Remedy;
-use billing::payment::{Gateway, Payment};
+use billing::payment::{Collection, Gateway, Payment};
 use billing::ports::{Key, Record, Wanted};
 use billing::subscription::Refusal;
-use billing::testing::{Script, World, customer, method, method_at, request};
+use billing::testing::{MemoryQueue, Script, World, customer, method, method_at, request};
 use billing::workflow::{CheckoutError, MethodError, Setup};
 use futures::executor::block_on;
 
@@ -74,6 +74,47 @@ fn an_attempt_that_nobody_can_tell_of_is_never_left_for_another_gateway() {
     world.gateways.set_up(Gateway::Paystack, true);
     live(&world, DAY);
     assert_eq!((is(&world.subscription()), money(&world)), (Is::Active, (2, 0)));
+}
+
+/// Time passes by the hour; what a worker could not do, a person hears of.
+fn live_with_errors(world: &World, days: u32) {
+    let queue = MemoryQueue::default();
+    for _ in 0..days * 24 {
+        pass(world, HOUR);
+        block_on(world.sweep(&queue)).unwrap_or_else(|error| panic!("{error}"));
+        for wanted in queue.take() {
+            drop(block_on(world.wake(wanted)));
+        }
+    }
+}
+
+#[test]
+fn what_no_gateway_ever_heard_of_is_given_up_once_a_person_knows_and_charged_anew() {
+    let world = subscribed();
+    to_period_end(&world);
+    world.gateways.next(Script::SilentBefore);
+    world.run();
+    world.gateways.set_up(Gateway::Paystack, false);
+    live_with_errors(&world, 8);
+    assert_eq!((paid(&attempt(&world, 1, 1)), money(&world)), (Paid::Unresolved, (1, 0)));
+    world.gateways.set_up(Gateway::Paystack, true);
+    live_with_errors(&world, 9);
+    assert_eq!(paid(&attempt(&world, 1, 1)), Paid::Expired);
+    assert_eq!((is(&world.subscription()), index(&world), money(&world)), (Is::Active, Some(1), (2, 0)));
+}
+
+#[test]
+fn that_a_charge_is_sent_again_is_recorded_before_the_gateway_hears_of_it() {
+    let world = subscribed();
+    to_period_end(&world);
+    world.gateways.next(Script::SilentBefore);
+    world.run();
+    world.gateways.next(Script::SilentAfter);
+    pass(&world, HOUR);
+    let at = world.clock.time();
+    world.run();
+    let Collection::OffSession { sent_again_at, .. } = attempt(&world, 1, 1).collection else { panic!("a charge") };
+    assert_eq!((sent_again_at, money(&world)), (Some(at), (2, 0)));
 }
 
 #[test]

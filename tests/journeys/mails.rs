@@ -72,6 +72,37 @@ fn the_link_leads_to_a_page_and_once_that_is_paid_nothing_is_owed() {
 }
 
 #[test]
+fn a_page_whose_opening_was_not_answered_is_opened_by_whoever_follows_next() {
+    let world = declined_for_good();
+    world.run();
+    let mail = only(&world).id;
+    world.gateways.fail_from(Some(0));
+    assert!(matches!(follow(&world, &mail, "scanner"), Err(FollowError::Checkout(CheckoutError::Gateway(_)))));
+    world.gateways.fail_from(None);
+    assert!(matches!(follow(&world, &mail, "at-once"), Err(FollowError::Checkout(CheckoutError::InProgress))));
+    crate::stage::pass(&world, crate::stage::MINUTE);
+    let page = follow(&world, &mail, "reader").unwrap_or_else(|error| panic!("{error}"));
+    assert!(page.opened().is_some());
+    world.gateways.visit(&page, true);
+    told(&world, &page, "evt");
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Active, (2, 0)));
+}
+
+#[test]
+fn the_link_of_an_old_mail_is_not_for_what_is_owed_since() {
+    let world = declined_for_good();
+    world.run();
+    let mail = only(&world).id;
+    let page = follow(&world, &mail, "k").unwrap_or_else(|error| panic!("{error}"));
+    world.gateways.visit(&page, true);
+    told(&world, &page, "evt");
+    declined_at_period_end(&world, Remedy::NewMethod);
+    assert_eq!((is(&world.subscription()), mails(&world)), (Is::InGrace, (2, 0)));
+    let refused = follow(&world, &mail, "old");
+    assert!(matches!(refused, Err(FollowError::Checkout(CheckoutError::Refused(Refusal::NothingOwed)))));
+}
+
+#[test]
 fn while_there_is_something_left_to_try_nobody_is_bothered() {
     let world = subscribed();
     for _ in 0..4 {

@@ -8,7 +8,7 @@
 
 use crate::aftermath::GivenBack;
 use crate::errand::Errand;
-use crate::faults::{DAY, HOUR, MINUTE};
+use crate::faults::{DAY, HOUR, MINUTE, SECOND};
 use crate::jobs::Job;
 use crate::world::{Happening, State};
 use billing::delivery::{DeliveryId, Notice};
@@ -180,7 +180,9 @@ impl State {
         self.note(|| format!("{} is declined: {remedy:?}", payment.id));
         self.tell(reference, "charge.failed");
         if off_session && self.rng.chance(self.faults.of(payment.gateway).change_of_mind) {
-            self.after(MINUTE / 60, 4 * DAY, Happening::ChangeOfMind(reference.clone()));
+            // Soon enough for the word that it was declined to be still on its way.
+            let latest = self.rng.one_of(&[5 * SECOND, 5 * SECOND, MINUTE, 4 * DAY]);
+            self.after(SECOND, latest, Happening::ChangeOfMind(reference.clone()));
         } else if off_session && remedy == Remedy::AskCustomer {
             self.may_authenticate(&payment);
         }

@@ -61,8 +61,8 @@ BUGS = [
     )]),
     ("that nobody can tell counts as never heard of", [(
         "workflow/advance.rs",
-        "if unknown == Sighting::CannotTell || scene.wants_charge() => {",
-        "if scene.wants_charge() => {",
+        "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.undecided(now),",
+        "Collection::OffSession { .. } if unknown == Sighting::CannotTell && scene.wants_charge() => scene.payment.undecided(now),",
     )]),
     ("a charge is sent again after Stripe forgot its key", [(
         "payment/gateway.rs",
@@ -412,6 +412,11 @@ BUGS = [
         "workflow/mails.rs",
         "Err(MailError::NoAnswer(_)) => self.keep_mail(mail.delayed(now)).await,",
         "Err(MailError::NoAnswer(_)) => self.keep_mail(mail.dropped(Dropped::Overtaken, now)).await,",
+    )]),
+    ("what never came at a gateway is waited for even when a person knows", [(
+        "workflow/advance.rs",
+        "if scene.wants_charge() && !scene.payment.is_unresolved() => {",
+        "if scene.wants_charge() => {",
     )]),
     ("what nobody could tell for days is never asked about again", [(
         "payment/mod.rs",

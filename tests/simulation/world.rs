@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) mended: BTreeMap<(CustomerId, MethodId), i64>,
     /// When grace ends for what is owed, and when it began: it begins once.
     pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
+    /// When what a subscription waited for came last: a period was granted, or what nobody could tell was known.
+    pub(crate) moved_at: BTreeMap<SubscriptionId, i64>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -169,6 +171,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         declined_at: BTreeMap::new(),
         mended: BTreeMap::new(),
         grace: BTreeMap::new(),
+        moved_at: BTreeMap::new(),
         mailed: BTreeMap::new(),
         sent: BTreeMap::new(),
         ordered: BTreeMap::new(),

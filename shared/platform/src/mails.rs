@@ -84,9 +84,11 @@ fn verdict(status: u16, code: &str) -> MailError {
         "TooManyRequestsException" | "ThrottlingException" | "LimitExceededException" | "SendingPausedException" => {
             MailError::NoAnswer(code.into())
         }
-        "MailFromDomainNotVerifiedException" | "AccountSuspendedException" | "NotFoundException" => {
-            MailError::OurFault(code.to_owned())
-        }
+        // The first says among others that the sender is not verified, or the account in SES's sandbox.
+        "MessageRejected"
+        | "MailFromDomainNotVerifiedException"
+        | "AccountSuspendedException"
+        | "NotFoundException" => MailError::OurFault(code.to_owned()),
         _ if status == 401 || status == 403 => MailError::OurFault(code.to_owned()),
         // The address, or what we wrote.
         _ if (400..500).contains(&status) && status != 408 && status != 429 => MailError::Refused(code.to_owned()),
@@ -194,8 +196,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_ses_refuses_is_refused_without_its_words_and_what_it_does_not_take_is_asked_once() {
-        let (refused, _) = sent(400, "MessageRejected").await;
-        assert!(matches!(&refused, Err(MailError::Refused(why)) if why == "MessageRejected"), "{refused:?}");
+        let (refused, _) = sent(400, "BadRequestException").await;
+        assert!(matches!(&refused, Err(MailError::Refused(why)) if why == "BadRequestException"), "{refused:?}");
         let (silent, asked) = sent(503, "ServiceUnavailable").await;
         let Err(MailError::NoAnswer(cause)) = silent else { panic!("{silent:?}") };
         assert_eq!((cause.to_string().as_str(), asked.len()), ("status 503, ServiceUnavailable", 1));
@@ -209,6 +211,7 @@ mod tests {
     #[test]
     fn what_we_may_not_do_is_ours_to_mend_and_the_mail_waits() {
         for (status, code) in [
+            (400, "MessageRejected"),
             (400, "MailFromDomainNotVerifiedException"),
             (400, "AccountSuspendedException"),
             (404, "NotFoundException"),
@@ -222,7 +225,6 @@ mod tests {
     #[test]
     fn an_error_is_final_only_if_waiting_does_not_mend_it() {
         for (status, code, is_final) in [
-            (400, "MessageRejected", true),
             (400, "BadRequestException", true),
             (400, "SendingPausedException", false),
             (400, "LimitExceededException", false),

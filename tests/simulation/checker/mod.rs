@@ -130,6 +130,7 @@ impl State {
                 }
                 other => {
                     if let Some(payment) = granted(other).cloned() {
+                        self.moved_at.insert(payment.subscription.clone(), self.now);
                         let period = (payment.subscription.clone(), payment.period);
                         self.grants.entry(period).or_default().push(payment);
                     }
@@ -144,6 +145,9 @@ impl State {
                 }
                 _ => {}
             },
+            Some(Record::Payment(it)) if old.is_some_and(is_unresolved) => {
+                self.moved_at.insert(it.id.subscription.clone(), self.now);
+            }
             Some(Record::Payment(it)) if matches!(it.status, PaymentStatus::Failed { .. }) => {
                 self.declined_at.entry(it.id.clone()).or_insert(self.now);
             }
@@ -334,6 +338,10 @@ impl State {
             held && taken && !tried.any(|it| it.id() == method.id())
         })
     }
+}
+
+fn is_unresolved(record: &Record) -> bool {
+    matches!(record, Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }))
 }
 
 /// Tokens come with a paid period, and no other way (I-16).

@@ -7,7 +7,7 @@ use crate::faults::DAY;
 use crate::world::{State, instant};
 use billing::delivery::DeliveryStatus;
 use billing::outcome::DisputeStanding;
-use billing::payment::{Paid, Payment, PaymentStatus, RefundReason, RefundStatus};
+use billing::payment::{Gateway, Paid, Payment, PaymentStatus, RefundReason, RefundStatus};
 use billing::ports::{Key, Record};
 use billing::subscription::{Status, Subscription};
 
@@ -134,12 +134,14 @@ impl State {
 
     fn served_at_rest(&self, subscription: &Subscription) -> Checked {
         let Some(period) = subscription.period().filter(|_| subscription.is_live()) else { return Ok(()) };
-        // What nobody can tell waits for a person, who was told so.
+        // What nobody can tell waits for a person, who was told so. All gateways but PayPal can tell, in time.
         let unresolved = subscription.open.as_ref().is_some_and(|open| {
             let key = Key::Payment(subscription.customer.clone(), open.clone());
-            matches!(self.records.get(&key), Some(Record::Payment(it)) if matches!(it.status, PaymentStatus::Unresolved { .. }))
+            matches!(self.records.get(&key), Some(Record::Payment(it)) if it.gateway == Gateway::PayPal && it.due_at().is_some() && matches!(it.status, PaymentStatus::Unresolved { .. }))
         });
-        let over = self.now - period.end.as_millisecond();
+        // Periods that passed meanwhile are paid one after the other.
+        let moved_at = self.moved_at.get(&subscription.id).copied().unwrap_or_default();
+        let over = self.now - period.end.as_millisecond().max(moved_at);
         // Four attempts, at the bank for days, with days between them, and then grace: that ends within the rest.
         let most = match subscription.status {
             Status::PastDue { .. } => 24 * DAY,

@@ -27,11 +27,10 @@ pub(crate) fn backoff(tries: u32) -> SignedDuration {
     SignedDuration::from_mins((5 << tries.min(10)).min(360))
 }
 
-/// How often what nobody can tell is asked about.
-const ASKED_AGAIN_AFTER: SignedDuration = days(1);
-
+/// How soon what nobody can tell is asked about again: a day later, then two and four, then every week. Each time a
+/// person hears of it.
 fn unresolved(since: Timestamp, now: Timestamp) -> PaymentStatus {
-    PaymentStatus::Unresolved { since, check_at: after(now, ASKED_AGAIN_AFTER) }
+    PaymentStatus::Unresolved { since, check_at: after(now, now.duration_since(since).clamp(days(1), days(7))) }
 }
 
 impl Payment {
@@ -98,7 +97,7 @@ impl Payment {
     /// Whether a charge that has not turned up by now will not.
     fn stayed_away(&self, now: Timestamp) -> bool {
         let sent_at = match &self.collection {
-            Collection::OffSession { sent_at, .. } => *sent_at,
+            Collection::OffSession { sent_again_at, .. } => sent_again_at.unwrap_or(self.created_at),
             Collection::Checkout { .. } | Collection::Transfer(_) => self.created_at,
         };
         now >= after(sent_at, ABANDONED_AFTER)
@@ -107,8 +106,8 @@ impl Payment {
     /// The attempt before the gateway is asked for it again.
     #[must_use]
     pub(crate) fn sending_again(mut self, now: Timestamp) -> Self {
-        if let Collection::OffSession { sent_at, .. } = &mut self.collection {
-            *sent_at = now;
+        if let Collection::OffSession { sent_again_at, .. } = &mut self.collection {
+            *sent_again_at = Some(now);
         }
         self
     }
@@ -116,8 +115,12 @@ impl Payment {
     /// Whether sending the attempt again is still certain to be the same attempt. What nobody could tell for days is
     /// a person's to decide about, not ours to charge for after all.
     pub fn may_be_sent_again(&self, now: Timestamp) -> bool {
-        let given_to_a_person = matches!(self.status, PaymentStatus::Unresolved { .. });
-        !given_to_a_person && now.duration_since(self.created_at) < self.gateway.remembers_for()
+        !self.is_unresolved() && now.duration_since(self.created_at) < self.gateway.remembers_for()
+    }
+
+    /// Whether nobody could tell for days what became of it.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        matches!(self.status, PaymentStatus::Unresolved { .. })
     }
 
     /// Whether another process may be talking to the gateway about it right now.
@@ -201,14 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_tell_is_asked_about_daily_and_sent_no_more() {
+    fn what_nobody_can_tell_is_asked_about_ever_more_rarely_and_sent_no_more() {
         let payment = off_session_payment();
         let last = after(payment.created_at, days(6));
         let payment = (0..8).fold(payment, |payment, _| payment.unanswered(last)).unanswered(last);
         let PaymentStatus::Unresolved { since, check_at } = payment.status else { panic!("{:?}", payment.status) };
         assert_eq!((since, check_at), (last, after(last, days(1))));
-        let next = payment.clone().unanswered(check_at);
-        assert_eq!(next.status, PaymentStatus::Unresolved { since, check_at: after(check_at, days(1)) });
+        let looks =
+            std::iter::successors(Some(payment.clone()), |it| it.due_at().map(|due| it.clone().unanswered(due)));
+        let waits: Vec<i64> =
+            looks.filter_map(|it| it.due_at()).map(|due| due.duration_since(last).as_hours() / 24).take(6).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 15, 22]);
         assert!(!Payment { gateway: Gateway::Paystack, ..payment }.may_be_sent_again(last));
     }
 

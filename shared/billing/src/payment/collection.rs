@@ -25,8 +25,9 @@ pub enum Collection {
     /// We do, with a method the customer left for that.
     OffSession {
         method: Method,
-        /// When the gateway was last asked to.
-        sent_at: Timestamp,
+        /// When the gateway was last asked for it again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_again_at: Option<Timestamp>,
     },
     /// Whoever transfers money to the customer's virtual account, unasked and in any amount.
     Transfer(Transfer),

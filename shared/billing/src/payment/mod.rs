@@ -87,9 +87,11 @@ pub enum PaymentStatus {
     Expired {
         at: Timestamp,
     },
-    /// Nobody could tell us for days. A person must look; we ask on, once a day, and a late answer still counts.
+    /// Nobody could tell us for days. A person must look; we ask on, ever more rarely, and a late answer still counts.
     Unresolved {
         since: Timestamp,
+        /// Those of an earlier release have none: at once.
+        #[serde(default)]
         check_at: Timestamp,
     },
     Paid(Paid),
@@ -146,7 +148,15 @@ impl Payment {
         now: Timestamp,
     ) -> Self {
         let bought = Some(Bought::of(order));
-        Self::begin(id, customer, bought, amount, method.gateway, Collection::OffSession { method, sent_at: now }, now)
+        Self::begin(
+            id,
+            customer,
+            bought,
+            amount,
+            method.gateway,
+            Collection::OffSession { method, sent_again_at: None },
+            now,
+        )
     }
 
     /// Money that came in: it is here, and nothing is waited for.

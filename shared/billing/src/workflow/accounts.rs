@@ -178,7 +178,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return looked;
         }
         match (&scene.payment.status, looked) {
-            (PaymentStatus::Pending { .. }, Ok(())) if scene.payment.is_closing(now) || scene.is_overtaken() => {
+            (PaymentStatus::Pending { .. } | PaymentStatus::Unresolved { .. }, Ok(()))
+                if scene.payment.is_closing(now) || scene.is_overtaken() =>
+            {
                 self.settle(scene, Outcome::Expired, None, now).await?;
                 Ok(())
             }

@@ -254,7 +254,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                     return self.send_again(scene, now).await;
                 }
                 // Sent or not, nobody can say: it is neither repeated nor given up.
-                Collection::OffSession { .. } if unknown == Sighting::CannotTell || scene.wants_charge() => {
+                Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.undecided(now),
+                // It may be on its way, and is wanted: given up is only what a person has heard of and never came.
+                Collection::OffSession { .. } if scene.wants_charge() && !scene.payment.is_unresolved() => {
                     scene.payment.undecided(now)
                 }
                 Collection::OffSession { .. } => return self.abandon(scene, now).await,

@@ -5,6 +5,7 @@ use crate::id::{IdempotencyKey, MailId};
 use crate::mail::{Dropped, Mail};
 use crate::payment::{CheckoutMethod, Payment};
 use crate::ports::{Clock, Gateways, Key, MailError, Mailer, Record, Store, StoreError, Write};
+use crate::subscription::Refusal;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
@@ -25,6 +26,18 @@ pub enum FollowError {
     NoSuchMail,
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
+}
+
+impl From<StoreError> for FollowError {
+    fn from(error: StoreError) -> Self {
+        Self::Checkout(error.into())
+    }
+}
+
+impl From<Refusal> for FollowError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Checkout(refusal.into())
+    }
 }
 
 impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
@@ -71,8 +84,12 @@ impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Opens the page that the mail's link promises; the one that is open already, if there is one.
     pub async fn follow_mail(&self, id: &MailId, key: IdempotencyKey) -> Result<Payment, FollowError> {
-        let found = self.store.get(vec![Key::Mail(id.clone())]).await.map_err(CheckoutError::from)?.mail();
-        let Mail { customer, to, .. } = found.ok_or(FollowError::NoSuchMail)?;
+        let mail = self.store.get(vec![Key::Mail(id.clone())]).await?.mail().ok_or(FollowError::NoSuchMail)?;
+        let subscription = self.store.get(vec![Key::Subscription(mail.customer.clone())]).await?.subscription();
+        let now = self.clock.now().await?;
+        // An old mail is not for what is owed since.
+        let wanted = subscription.filter(|it| mail.is_wanted(Some(it), now)).ok_or(Refusal::NothingOwed)?;
+        let (customer, to) = (mail.customer, wanted.contact.unwrap_or(mail.to));
         let wanted = Recovery {
             customer,
             email: Some(to.email),

@@ -59,6 +59,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         let key = Key::Payment(opening.customer.clone(), claim.payment);
         let payment = self.store.get(vec![key]).await?.payment().ok_or(StoreError::Conflict)?;
+        self.opened(payment, now).await
+    }
+
+    /// `payment` with its page open, if that is still to come: whoever began to open it never got as far as an answer.
+    pub(super) async fn opened(&self, payment: Payment, now: Timestamp) -> Result<Payment, CheckoutError> {
         let unopened = payment.opened().is_none() && matches!(payment.status, PaymentStatus::Pending { .. });
         match unopened {
             false => Ok(payment),

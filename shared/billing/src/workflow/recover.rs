@@ -3,7 +3,7 @@
 use super::{Billing, CheckoutError, Opening};
 use crate::id::{CustomerId, IdempotencyKey};
 use crate::payment::{CheckoutMethod, Collection, Gateway, Page, Payer, Payment, RECOVERY_STAYS_OPEN};
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
 use crate::subscription::Refusal;
 use jiff::Timestamp;
 
@@ -31,12 +31,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
     }
 
-    async fn open_page(&self, wanted: &Recovery) -> Result<Option<Payment>, StoreError> {
+    /// The page that is open. One whose opening was not answered is opened now: the gateway opens one for one payment.
+    async fn open_page(&self, wanted: &Recovery) -> Result<Option<Payment>, CheckoutError> {
         let subscription = self.store.get(vec![Key::Subscription(wanted.customer.clone())]).await?.subscription();
         let Some(open) = subscription.and_then(|it| it.open) else { return Ok(None) };
         let payment = self.store.get(vec![Key::Payment(wanted.customer.clone(), open)]).await?.payment();
         let now = self.clock.now().await?;
-        Ok(payment.filter(|it| wanted.is_like(it) && it.opened().is_some() && it.is_payable() && !it.is_closing(now)))
+        match payment.filter(|it| wanted.is_like(it) && it.is_payable() && !it.is_closing(now)) {
+            Some(payment) => Ok(Some(self.opened(payment, now).await?)),
+            None => Ok(None),
+        }
     }
 }
 

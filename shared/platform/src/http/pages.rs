@@ -150,7 +150,7 @@ impl From<Refusal> for Page {
 impl From<GatewayError> for Page {
     fn from(error: GatewayError) -> Self {
         match error {
-            // Whoever follows the link again does so under another key, and gets another page.
+            // Whoever follows the link again has the same page opened.
             GatewayError::NoAnswer(_) | GatewayError::OpenedBefore => Self::unavailable(error),
             GatewayError::Unacceptable { .. } | GatewayError::NotConfigured(_) | GatewayError::Rejected(_) => {
                 Self::refused(error)
