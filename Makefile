@@ -78,6 +78,9 @@ end-to-end: tools
 check-vectors: ## Run a file of signature test vectors: FILE=… of the form of tests/contracts/vectors.json (default: that one)
 	@cargo run --locked --quiet --package tests --bin check-vectors -- "$(FILE)"
 
+billing-cases: ## Run a file of billing cases: FILE=… of the form of tests/billing-cases/cases.json (default: that one)
+	@cargo run --locked --quiet --package billing-cases -- "$(FILE)"
+
 fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
 	@$(PYTHON) tests/fuzz/run.py
 
@@ -141,5 +144,5 @@ help: ## This
 	@echo
 
 .PHONY: run stop story token deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
-    templates end-to-end check-vectors fuzz test-simulator deny format tools clean release deploy release-tools help
+    templates end-to-end check-vectors billing-cases fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:

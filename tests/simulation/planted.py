@@ -163,7 +163,8 @@ BUGS = [
         "            events = self.recorded(next, facts, &wallet, now);\n",
         "            if let crate::subscription::Status::Active { term, .. } = &mut next.status {\n"
         "                let interval = next.order.price.interval;\n"
-        "                while crate::calendar::Period::nth(term.anchor, interval, term.index + 1).end < now {\n"
+        "                let utc = jiff::tz::TimeZone::UTC;\n"
+        "                while crate::calendar::Period::nth(term.anchor, interval, term.index + 1, &utc).end < now {\n"
         "                    term.index += 1;\n"
         "                }\n"
         "            }\n"

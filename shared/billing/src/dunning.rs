@@ -2,7 +2,11 @@
 //!
 //! PRODUCT 9: at most three retries after the first failure, then grace. A
 //! method that cannot work again is not tried again; another that the customer
-//! has left is, at once.
+//! has left is, at once. That plans differ in how often ([`ladder`]), and that
+//! small debts may add up first ([`campaign`]), is beside this.
+
+pub mod campaign;
+pub mod ladder;
 
 use crate::id::{MethodId, PaymentId};
 use crate::outcome::{Decline, Remedy};

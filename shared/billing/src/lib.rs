@@ -5,12 +5,20 @@
 //! | module           | question it answers                                              |
 //! |------------------|------------------------------------------------------------------|
 //! | [`money`]        | how much, in which currency                                      |
+//! | [`ratio`]        | what part of it, exactly, and how it becomes whole               |
 //! | [`calendar`]     | when a period starts and ends                                    |
 //! | [`id`]           | how things are named, and which names follow from others         |
 //! | [`catalog`]      | what is for sale                                                 |
+//! | [`pricing`]      | what a quantity costs                                            |
 //! | [`entitlement`]  | what a plan allows, how much of it is used, what blocks a smaller one |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
+//! | [`discount`]     | what a coupon takes off, and how often                           |
+//! | [`tax`]          | what of a price is tax                                           |
 //! | [`subscription`] | what state a customer's plan is in, and what may change it       |
+//! | [`proration`]    | what a change within a period costs                              |
+//! | [`credit`]       | what is given back, never more than was paid                     |
+//! | [`trial`]        | when a subscription that is tried first begins to cost           |
+//! | [`token`]        | whether what was paid for before can be used                     |
 //! | [`driven`]       | what a subscription is that another system charges for           |
 //! | [`dunning`]      | when a declined renewal is tried again, and when we give up      |
 //! | [`outcome`]      | what a gateway can answer about a payment                        |
@@ -28,7 +36,9 @@
 pub mod account;
 pub mod calendar;
 pub mod catalog;
+pub mod credit;
 pub mod delivery;
+pub mod discount;
 pub mod driven;
 pub mod dunning;
 pub mod entitlement;
@@ -39,7 +49,13 @@ pub mod order;
 pub mod outcome;
 pub mod payment;
 pub mod ports;
+pub mod pricing;
+pub mod proration;
+pub mod ratio;
 pub mod subscription;
+pub mod tax;
+pub mod token;
+pub mod trial;
 pub mod wallet;
 pub mod workflow;
 

@@ -28,6 +28,7 @@ use crate::mail::Contact;
 use crate::outcome::Remedy;
 use crate::payment::{Page, Payment};
 use crate::wallet::Method;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -406,7 +407,7 @@ impl Subscription {
         if let Some(driven) = &self.driven {
             return Some(driven.period);
         }
-        Some(Period::nth(term.anchor, self.order.price.interval, term.index))
+        Some(Period::nth(term.anchor, self.order.price.interval, term.index, &TimeZone::UTC))
     }
 
     pub fn term(&self) -> Option<Term> {

@@ -214,10 +214,11 @@ impl Price {
             return None;
         }
         let interval = match (interval.as_str(), *interval_count) {
-            ("month", 1) => Interval::Month,
-            ("year", 1) | ("month", 12) => Interval::Year,
             ("day", days) => Interval::Days(days),
-            ("week", weeks) => Interval::Days(weeks.checked_mul(7)?),
+            ("week", weeks) => Interval::Weeks(weeks),
+            ("month", 12) => Interval::Year,
+            ("month", months) => Interval::Months(months),
+            ("year", years) => Interval::Years(years),
             _ => return None,
         };
         Some(catalog::Price { interval, amount: Money::new(self.unit_amount?, currency), recurring: true })
@@ -333,8 +334,8 @@ mod tests {
             ("month", 12, Some("year")),
             ("year", 1, Some("year")),
             ("day", 30, Some("30_days")),
-            ("week", 2, Some("14_days")),
-            ("month", 3, None),
+            ("week", 2, Some("2_weeks")),
+            ("month", 3, Some("3_months")),
             ("century", 1, None),
         ];
         for (unit, count, expected) in cases {

@@ -9,9 +9,6 @@ use billing::money::{Currency, Money};
 use billing::ports::GatewayError;
 use serde::Deserialize;
 
-/// The longest that Stripe lets a number of days be: three years.
-const MOST_DAYS: u16 = 1_095;
-
 /// What of a price never changes at Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
@@ -102,20 +99,21 @@ fn terms(price: &Price) -> Result<Terms, String> {
         | GatewayError::OpenedBefore
         | GatewayError::NotConfigured(_) => error.to_string(),
     })?;
-    let every = |interval: &str, interval_count: u16| Recurring {
+    // Stripe's longest is three years, however they are counted.
+    let (interval, count, most) = match price.interval {
+        Interval::Days(days) => ("day", days, 1_095),
+        Interval::Weeks(weeks) => ("week", weeks, 156),
+        Interval::Months(months) => ("month", months, 36),
+        Interval::Years(years) => ("year", years, 3),
+    };
+    if price.recurring && count > most {
+        return Err(format!("{count} {interval}s are more than Stripe's longest interval, three years"));
+    }
+    let recurring = price.recurring.then(|| Recurring {
         interval: interval.to_owned(),
-        interval_count: interval_count.into(),
+        interval_count: count.into(),
         usage_type: licensed(),
-    };
-    let recurring = match price.interval {
-        _ if !price.recurring => None,
-        Interval::Month => Some(every("month", 1)),
-        Interval::Year => Some(every("year", 1)),
-        Interval::Days(days @ ..=MOST_DAYS) => Some(every("day", days)),
-        Interval::Days(days) => {
-            return Err(format!("{days} days are more than Stripe's longest interval, three years"));
-        }
-    };
+    });
     let currency = price.amount.currency.code().to_ascii_lowercase();
     Ok(Terms { currency, unit_amount: Some(price.amount.minor), recurring })
 }
@@ -174,6 +172,8 @@ mod tests {
             (2_900, "USD", Interval::Year, true, "estates-starter:usd:year", "USD 29.00 a year"),
             (1_500, "USD", Interval::Days(30), true, "estates-starter:usd:30_days", "USD 15.00 every 30 days"),
             (1_500, "USD", Interval::Days(1), true, "estates-starter:usd:1_days", "USD 15.00 a day"),
+            (1_500, "USD", Interval::Weeks(1), true, "estates-starter:usd:week", "USD 15.00 a week"),
+            (1_500, "USD", Interval::Months(3), true, "estates-starter:usd:3_months", "USD 15.00 every 3 months"),
             (1_500, "USD", Interval::Days(30), false, "estates-starter:usd:30_days", "USD 15.00 once"),
             (1_500, "USD", Interval::Days(3_660), false, "estates-starter:usd:3660_days", "USD 15.00 once"),
             (500, "JPY", Interval::Month, true, "estates-starter:jpy:month", "JPY 500 a month"),
@@ -193,6 +193,9 @@ mod tests {
             (1_251, "KWD", Interval::Month, "KWD 1.251: Stripe takes KWD only to two decimals"),
             (100_000_000, "USD", Interval::Month, "USD 1000000.00: is more than Stripe charges at once"),
             (100, "USD", Interval::Days(1_096), "1096 days are more than Stripe's longest interval, three years"),
+            (100, "USD", Interval::Weeks(157), "157 weeks are more than Stripe's longest interval, three years"),
+            (100, "USD", Interval::Months(37), "37 months are more than Stripe's longest interval, three years"),
+            (100, "USD", Interval::Years(4), "4 years are more than Stripe's longest interval, three years"),
         ];
         for (minor, code, interval, reason) in cases {
             let unsupported = made(minor, code, interval, true).err();

@@ -1,0 +1,101 @@
+//! Ladders: after how long each retry follows, and what comes after the last.
+
+use super::{GRACE, WAITS, after};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How a plan's renewals are tried again when nothing but time can help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// Hours before each retry, from the failure before: so that a late one never puts two on one card close together.
+    pub waits_h: Vec<u16>,
+    pub then: AfterLast,
+}
+
+/// What becomes of a subscription whose last retry has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterLast {
+    /// The customer is served so many hours more, and may pay meanwhile.
+    Grace { hours: u16 },
+    /// Nothing more is tried; the subscription waits for the customer, as long as it takes (Meteroid).
+    Stop,
+    /// What was bought is taken away at once (Polar).
+    Revoke,
+}
+
+impl Default for Ladder {
+    /// Days 1, 3 and 5 after the first failure, then three days of grace: PRODUCT 9.
+    fn default() -> Self {
+        let hours = |wait: SignedDuration| u16::try_from(wait.as_hours()).unwrap_or(u16::MAX);
+        Self { waits_h: WAITS.map(hours).to_vec(), then: AfterLast::Grace { hours: hours(GRACE) } }
+    }
+}
+
+impl Ladder {
+    /// As many retries in as many days as Stripe recommends by default, evenly spread: Stripe itself chooses the
+    /// hours by what it knows of the card (docs.stripe.com/billing/revenue-recovery/smart-retries).
+    pub fn stripe_like() -> Self {
+        Self { waits_h: vec![14 * 24 / 8; 8], then: AfterLast::Stop }
+    }
+
+    /// So many days before each retry.
+    pub fn of_days(days: &[u8], then: AfterLast) -> Self {
+        Self { waits_h: days.iter().map(|days| 24 * u16::from(*days)).collect(), then }
+    }
+
+    pub fn retries(&self) -> usize {
+        self.waits_h.len()
+    }
+
+    /// From the first failure to the last retry, if each is made when it is due.
+    pub fn window(&self) -> SignedDuration {
+        SignedDuration::from_hours(self.waits_h.iter().map(|wait| i64::from(*wait)).sum())
+    }
+
+    /// When each retry is made after a first failure at `failed_at`, if all before it fail at once.
+    pub fn times(&self, failed_at: Timestamp) -> Vec<Timestamp> {
+        let next = |at: &mut Timestamp, wait: &u16| {
+            *at = after(*at, SignedDuration::from_hours(i64::from(*wait)));
+            Some(*at)
+        };
+        self.waits_h.iter().scan(failed_at, next).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dunning::MOST_ATTEMPTS;
+
+    fn dates(ladder: &Ladder) -> Vec<String> {
+        let failed_at = "2025-01-01T00:00:00Z".parse().unwrap_or_else(|error| panic!("{error}"));
+        ladder.times(failed_at).iter().map(|at| at.to_string()[..10].to_owned()).collect()
+    }
+
+    #[test]
+    fn ours_retries_on_days_1_3_and_5_and_grants_three_days() {
+        let ours = Ladder::default();
+        assert_eq!(dates(&ours), ["2025-01-02", "2025-01-04", "2025-01-06"]);
+        assert_eq!(ours.then, AfterLast::Grace { hours: 72 });
+        assert_eq!(ours.retries() + 1, MOST_ATTEMPTS);
+    }
+
+    #[test]
+    fn each_wait_is_counted_from_the_failure_before() {
+        let polar = Ladder::of_days(&[2, 5, 7, 7], AfterLast::Revoke);
+        assert_eq!(dates(&polar), ["2025-01-03", "2025-01-08", "2025-01-15", "2025-01-22"]);
+        assert_eq!(polar.window(), SignedDuration::from_hours(21 * 24));
+        assert_eq!(dates(&Ladder::of_days(&[], AfterLast::Stop)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn stripes_default_is_eight_within_two_weeks() {
+        assert_eq!((Ladder::stripe_like().retries(), Ladder::stripe_like().window().as_hours()), (8, 14 * 24));
+    }
+
+    #[test]
+    fn the_end_of_time_is_the_last_retry() {
+        assert_eq!(Ladder::default().times(Timestamp::MAX), [Timestamp::MAX; 3]);
+    }
+}
