@@ -81,6 +81,10 @@ check-vectors: ## Run a file of signature test vectors: FILE=… of the form of 
 billing-cases: ## Run a file of billing cases: FILE=… of the form of tests/billing-cases/cases.json (default: that one)
 	@cargo run --locked --quiet --package billing-cases -- "$(FILE)"
 
+SIZES ?= 1000,10000,100000,1000000
+bench-renewals: ## What a renewal costs, beside SIZES=1000,10000 others (default: up to a million), and the bill by PRICES=…
+	@cargo run --locked --quiet --package tests --bin bench-renewals -- "$(SIZES)" "$(PRICES)"
+
 fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
 	@$(PYTHON) tests/fuzz/run.py
 
@@ -144,5 +148,6 @@ help: ## This
 	@echo
 
 .PHONY: run stop story token deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
-    templates end-to-end check-vectors billing-cases fuzz test-simulator deny format tools clean release deploy release-tools help
+    templates end-to-end check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release deploy \
+    release-tools help
 .NOTPARALLEL:

@@ -9,6 +9,7 @@ use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
 use billing::workflow::{Billing, Checkout, RefundRequest, Setup};
 use platform::dynamodb::Table;
+use tests::crowd::Crowd;
 use tests::embedded::Embedded;
 
 struct Shop {
@@ -60,18 +61,9 @@ impl Shop {
 
     /// What was spent since this was last asked.
     fn spent(&self, on: &str) -> Cost {
-        let halves = self.embedded.half_units();
-        let mut requests = self.embedded.requests();
-        println!(
-            "{on}: {requests:?}, {}{} capacity units",
-            halves / 2,
-            if halves.is_multiple_of(2) { "" } else { ".5" }
-        );
-        let mut count = |operation| requests.remove(operation).unwrap_or_default();
-        let reads = count("GetItem") + count("BatchGetItem") + count("Query");
-        let writes = count("TransactWriteItems");
-        assert!(requests.is_empty(), "neither: {requests:?}");
-        cost(reads, writes)
+        let spent = self.embedded.spent();
+        println!("{on}: {spent}");
+        cost(spent.reads, spent.writes)
     }
 }
 
@@ -295,11 +287,25 @@ async fn a_sweep_is_a_query_for_each_shard_of_each_lane() {
     let shop = Shop::serving("estates-professional").await;
     shop.billing.clock.set(instant("2025-02-28T10:00:00Z"));
     let queue = MemoryQueue::default();
-    shop.billing.sweep(&queue).await.expect("swept");
+    shop.billing.sweep(&queue, || true).await.expect("swept");
     // The renewal, and a look at what became of the first payment.
     let first = PaymentId { subscription: SubscriptionId::nth(&customer(), 1), period: 0, attempt: 1 };
     assert_eq!(queue.take(), [subscribed(), Wanted::Payment { customer: customer(), payment: first }]);
     let shards = u32::from(platform::dynamodb::keys::SHARDS);
     assert_eq!(shop.spent("sweep"), cost(shards * 3, 0));
     assert_eq!(Lane::ALL.len(), 3);
+}
+
+/// However many subscriptions there are: a sweep reads those that are due, and a renewal reads its own.
+#[tokio::test]
+async fn what_a_renewal_costs_does_not_depend_on_how_many_are_not_due() {
+    let mut costs = vec![];
+    for others in [0, 10, 2_000] {
+        costs.push(Crowd::gather(others).await.month(40).await.spent);
+    }
+    assert_eq!((costs[1], costs[2]), (costs[0], costs[0]));
+    let (swept, shards) = (costs[0].sweep, u32::from(platform::dynamodb::keys::SHARDS));
+    assert_eq!((swept.reads, swept.writes, swept.rows), (shards * 3, 0, 40), "a row each, and no other's");
+    let requests = [costs[0].renewals, costs[0].webhooks, costs[0].looks].map(|of| (of.reads, of.writes));
+    assert_eq!(requests, [(40, 80), (80, 40), (40, 40)]);
 }

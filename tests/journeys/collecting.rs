@@ -81,7 +81,7 @@ fn live_with_errors(world: &World, days: u32) {
     let queue = MemoryQueue::default();
     for _ in 0..days * 24 {
         pass(world, HOUR);
-        block_on(world.sweep(&queue)).unwrap_or_else(|error| panic!("{error}"));
+        block_on(world.sweep(&queue, || true)).unwrap_or_else(|error| panic!("{error}"));
         for wanted in queue.take() {
             drop(block_on(world.wake(wanted)));
         }

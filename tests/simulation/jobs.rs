@@ -85,7 +85,7 @@ impl Job {
     pub(crate) fn future(self, port: Port) -> Pin<Box<dyn Future<Output = Done>>> {
         let billing = Billing::new(port.clone(), port.clone(), port.clone());
         match self {
-            Self::Sweep => Box::pin(async move { Done::Swept(billing.sweep(&port).await) }),
+            Self::Sweep => Box::pin(async move { Done::Swept(billing.sweep(&port, || true).await) }),
             Self::Wake { wanted: Wanted::Mail { mail }, .. } => {
                 Box::pin(async move { Done::Mailed(billing.send_mail(&mail, &port).await) })
             }

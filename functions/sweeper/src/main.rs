@@ -2,7 +2,7 @@
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use platform::App;
-use platform::sqs::Queues;
+use platform::sqs::{Queues, in_time};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +13,8 @@ async fn main() -> Result<(), Error> {
 }
 
 /// What the event says does not matter: late, twice or by hand, a sweep is a question to the table.
-async fn handle(app: &App, queues: &Queues, _: LambdaEvent<Value>) -> Result<Value, Error> {
-    let woken = app.billing.sweep(queues).await?;
+async fn handle(app: &App, queues: &Queues, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    let deadline = event.context.deadline();
+    let woken = app.billing.sweep(queues, || in_time(deadline)).await?;
     Ok(json!({ "woken": woken }))
 }

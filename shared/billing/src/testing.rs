@@ -62,7 +62,7 @@ impl World {
     pub fn run_mailing(&self, mailer: &MemoryMailer) {
         let queue = MemoryQueue::default();
         for _ in 0..100 {
-            block_on(self.sweep(&queue)).unwrap_or_else(|error| panic!("{error}"));
+            block_on(self.sweep(&queue, || true)).unwrap_or_else(|error| panic!("{error}"));
             let wanted = queue.take();
             if wanted.is_empty() {
                 return;
