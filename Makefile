@@ -75,6 +75,9 @@ templates: tools
 end-to-end: tools
 	$(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end
 
+exhaustive: ## Every interleaving of all who are about one renewal, with MISHAPS=2 in a run (make test: 1)
+	MISHAPS=$(or $(MISHAPS),2) cargo test --locked -p simulation --test exhaustive
+
 check-vectors: ## Run a file of signature test vectors: FILE=… of the form of tests/contracts/vectors.json (default: that one)
 	@cargo run --locked --quiet --package tests --bin check-vectors -- "$(FILE)"
 
@@ -148,6 +151,6 @@ help: ## This
 	@echo
 
 .PHONY: run stop story token deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
-    templates end-to-end check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release deploy \
-    release-tools help
+    templates end-to-end exhaustive check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release \
+    deploy release-tools help
 .NOTPARALLEL:

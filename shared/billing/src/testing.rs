@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use gateways::{Charge, FakeGateways, Script};
+pub use gateways::{Charge, ChargeStatus, FakeGateways, Script};
 pub use store::MemoryStore;
 
 pub type World = Billing<MemoryStore, FakeGateways, FixedClock>;

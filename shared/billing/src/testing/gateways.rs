@@ -20,7 +20,13 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct FakeGateways(Mutex<State>);
 
-#[derive(Debug, Default)]
+impl Clone for FakeGateways {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(lock(&self.0).clone()))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 struct State {
     charges: BTreeMap<Reference, Charge>,
     forgotten: Vec<String>,
