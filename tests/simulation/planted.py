@@ -197,8 +197,8 @@ BUGS = [
     )]),
     ("a decline that nobody can confirm is asked about for ever", [(
         "workflow/advance.rs",
-        "                    scene.payment.undecided(now)\n                }\n                Collection::OffSession",
-        "                    scene.payment.unanswered(now)\n                }\n                Collection::OffSession",
+        "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.undecided(now),",
+        "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.unanswered(now),",
     )]),
     # Who left is not charged; who owes is, so often and no more.
     ("a canceled subscription's charge is sent again", [(

@@ -77,13 +77,21 @@ const fn unsent(gateway: Gateway) -> &'static [&'static str] {
     }
 }
 
-/// `POST /v1/payment_intents/{id}/cancel`: what has a digit in it, and is no version, is an id.
-fn operation(sent: &Sent) -> String {
+/// The operation of `spec` that `sent` is: `POST /v1/payment_intents/{id}/cancel`. One that is not there is named as it was sent.
+pub(super) fn operation(sent: &Sent, spec: &Value) -> String {
     let path = sent.path.split('?').next().unwrap_or_default();
     let (_, path) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
-    let is_id = |part: &str| part.len() > 6 && part.bytes().any(|byte| byte.is_ascii_digit());
-    let parts = path.split('/').map(|part| if is_id(part) { "{id}" } else { part });
-    format!("{} /{}", sent.method, parts.collect::<Vec<_>>().join("/"))
+    let asked: Vec<&str> = path.split('/').collect();
+    let is_asked = |operation: &&String| {
+        let Some((method, template)) = operation.split_once(" /") else { return false };
+        let template: Vec<&str> = template.split('/').collect();
+        let fits = |(part, is): (&&str, &&str)| *part == "{id}" || part == is;
+        method == sent.method && template.len() == asked.len() && template.iter().zip(&asked).all(fits)
+    };
+    let operations = spec["operations"].as_object().expect("operations").keys();
+    // A name is meant before an id: `/customer/authorization` is no customer.
+    let named = operations.filter(is_asked).min_by_key(|operation| operation.matches("{id}").count());
+    named.cloned().unwrap_or_else(|| format!("{} /{path}", sent.method))
 }
 
 /// Why a request is not what the specification of its operation allows.
@@ -110,7 +118,7 @@ async fn every_request_is_one_that_the_vendor_documents() {
         everything(&desk).await;
         let mut seen = BTreeSet::new();
         for sent in recorder.sent().iter().filter(|sent| sent.method != "GET") {
-            let operation = operation(sent);
+            let operation = operation(sent, &spec);
             if sent.body.is_empty() {
                 seen.insert(operation); // there is nothing in it that could be wrong
                 continue;
