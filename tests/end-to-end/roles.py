@@ -68,6 +68,8 @@ class Roles:
                 return queues[queue]
             case "secretsmanager", secret:
                 return "the link key" if secret.startswith("perennial-LinkKey") else secret.rpartition("-")[0]
+            case "ses", "configuration-set/*":
+                return "any configuration set"
             case "ses", identity:
                 return identity.removeprefix("identity/")
         return resource
@@ -79,6 +81,8 @@ class Roles:
                 return ""
             case {"StringEquals": {"ses:FromAddress": str(address)}}:
                 return f" from {address}"
+            case {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["MAIL#*"]}}:
+                return " mails"
         assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
         return " clock"
 

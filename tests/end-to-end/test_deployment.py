@@ -99,9 +99,11 @@ ALLOWED = {
     },
     "RenewalWorker": SETTLES,
     "PaymentRetryWorker": SETTLES,
-    "MailWorker": on_table("GetItem", "PutItem")
+    "MailWorker": on_table("GetItem")
     | LINK_KEY
     | {
+        ("dynamodb:PutItem", "table mails"),
+        ("ses:SendEmail", "any configuration set from billing@perennial.example"),
         ("ses:SendEmail", "billing@perennial.example from billing@perennial.example"),
         ("ses:SendEmail", "perennial.example from billing@perennial.example"),
     },

@@ -297,10 +297,18 @@ def test_f7_f33_what_nobody_can_tell_is_left_to_a_person(
     passes(client, "P1M")
     for _ in range(10):
         passes(client, "PT18H")
+        if customer.payments()[0]["status"] == "unresolved":
+            break
     assert customer.payments()[0]["status"] == "unresolved"
     assert customer.subscription()["status"] == "active"
     assert counted(gateways, customer.payments()) == [0, 1]
     assert len(customer.payments()) == 2
+
+    # Now that a person knows, and Stripe has never heard of it, it is given up and charged anew.
+    passes(client, "P2D")
+    passes(client, "PT1H")
+    assert [payment["status"] for payment in customer.payments()] == ["succeeded", "expired", "succeeded"]
+    assert customer.subscription()["status"] == "active"
 
 
 # -- Declines
