@@ -92,7 +92,7 @@ BUGS = [
         " && tries < u32::MAX - LOOKS_BEFORE_GIVING_UP =>",
     )]),
     ("any amount counts as paid", [(
-        "payment/mod.rs",
+        "payment/settling.rs",
         "        let asked_for = receipt.amount == self.amount;\n",
         "        let asked_for = receipt.amount.currency == self.amount.currency;\n",
     )]),
@@ -141,11 +141,11 @@ BUGS = [
         "                Err(StoreError::Duplicate | StoreError::Conflict) => return Ok(()),\n",
     )]),
     ("verify and webhook each grant a period", [(
-        "payment/mod.rs",
+        "payment/settling.rs",
         "            (Paid(paid), Outcome::Succeeded { aftermath, method, .. }) => {\n",
         "            (Paid(paid), Outcome::Succeeded { aftermath, method, .. }) if paid.method_known => {\n",
     ), (
-        "payment/mod.rs",
+        "payment/settling.rs",
         "                Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },\n                Outcome::Succeeded",
         "                Paid(_) | Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },\n                Outcome::Succeeded",
     ), (
@@ -154,7 +154,7 @@ BUGS = [
         "            (Active { .. } | PastDue { .. }, Paid { payment, .. }) if payment.subscription == self.id => {\n",
     )]),
     ("a decline undoes a success", [(
-        "payment/mod.rs",
+        "payment/settling.rs",
         "            (Paid(_), Outcome::Pending(_) | Outcome::Declined(_) | Outcome::Expired) => None,\n",
         "            (Paid(_), Outcome::Declined(decline)) => Some(self.declined(decline, now)),\n"
         "            (Paid(_), Outcome::Pending(_) | Outcome::Expired) => None,\n",
@@ -356,7 +356,7 @@ BUGS = [
         "vec![Write::next(Record::Payment(promised.clone()))];\n            drop(claim);",
     )]),
     ("what was charged to prove a card is kept", [(
-        "payment/mod.rs",
+        "payment/settling.rs",
         "            return Some((Self { status: PaymentStatus::Paid(paid.owed_back(now)), ..self }, vec![]));",
         "            return Some((Self { status: PaymentStatus::Paid(paid), ..self }, vec![]));",
     )]),
@@ -372,7 +372,7 @@ BUGS = [
         "            (PastDue { .. }, Disputed { .. } | DisputeLost { .. }) => {",
     )]),
     ("a dispute that a look finds is told to nobody", [(
-        "payment/mod.rs",
+        "payment/settling.rs",
         "                let facts = match paid.is_owed_back() {\n                    true => vec![],",
         "                let facts = match paid.is_owed_back() || !names_method {\n                    true => vec![],",
     )]),

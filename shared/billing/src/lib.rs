@@ -26,8 +26,13 @@
 //! | [`account`]      | what came in by bank transfer, and what of it is left            |
 //! | [`wallet`]       | which payment methods a customer has left with the gateways      |
 //! | [`delivery`]     | what a gateway told us, kept for audit                           |
+//! | [`mail`]         | what a customer must be told, and how they are reached           |
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
+//!
+//! [`pricing`], [`discount`], [`tax`], [`proration`], [`credit`], [`trial`] and the ladders and campaigns of [`dunning`] are
+//! held against other systems' cases (`tests/billing-cases`) and used by no workflow yet: subscriptions cost their plan's
+//! price, and are retried as PRODUCT 9 has it.
 //!
 //! **Invariant.** Everything outside [`ports`] and [`workflow`] is synchronous
 //! and total: no clock, no randomness, no I/O, no `async`. Time arrives as an

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// Refused as [`StoreError::Duplicate`] if the record exists.
+    /// Refused as [`StoreError::Duplicate`](super::StoreError::Duplicate) if the record exists.
     Create(Record),
-    /// Refused as [`StoreError::Conflict`] unless the stored version is `seen`.
+    /// Refused as [`StoreError::Conflict`](super::StoreError::Conflict) unless the stored version is `seen`.
     Replace { record: Record, seen: u64 },
 }
 
