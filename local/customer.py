@@ -70,6 +70,15 @@ class Customer:
         answer = self.call("POST", "/subscription/payments", body={"gateway": gateway} | how, headers=headers)
         return granted(answer, 201)["payment"]
 
+    def preview(self, action: str, **wanted: Any) -> Response:
+        """POST /subscription/preview: what a change would do and cost."""
+        return self.call("POST", "/subscription/preview", body={"action": action} | wanted)
+
+    def change(self, action: str, *, key: str | None = None, **wanted: Any) -> Response:
+        """POST /subscription/changes."""
+        headers = {"idempotency-key": key or secrets.token_hex(12)}
+        return self.call("POST", "/subscription/changes", body={"action": action} | wanted, headers=headers)
+
     def account(self, **wanted: Any) -> Response:
         """POST /virtual-accounts: the estates' middle plan, to be paid by bank transfer."""
         body = {

@@ -6,12 +6,13 @@ use billing::account::VirtualAccount;
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
 use billing::dunning::{Dunning, Failure};
-use billing::id::{CustomerId, IdempotencyKey, PlanId, SubscriptionId};
+use billing::id::{CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
 use billing::mail::{Contact, Dropped, Mail, MailStatus};
+use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens};
-use billing::subscription::{CancelReason, Event, Subscription};
+use billing::subscription::{Becomes, CancelReason, Changing, Event, Subscription};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +39,7 @@ pub(crate) fn incomplete(of: &CustomerId) -> Subscription {
 /// Paid for on 31 January 2026, and due a month later.
 pub(crate) fn active(of: &CustomerId) -> Subscription {
     let order = Box::new(order("estates-professional"));
-    incomplete(of).apply(&Event::Activated { payment: payment_id(of, 1, 0, 1), order, at: now() })
+    incomplete(of).apply(&Event::Activated { payment: payment_id(of, 1, 0, 1), order, at: now(), paid: None })
 }
 
 pub(crate) fn past_due(of: &CustomerId, at: Timestamp) -> Subscription {
@@ -67,13 +68,30 @@ fn imported(of: &CustomerId) -> (Subscription, Event) {
     (Subscription { version: 1, ..subscription.apply(&followed) }, followed)
 }
 
+/// To a dearer plan, half-way through the period.
+fn becomes(of: &CustomerId) -> Becomes {
+    let (order, term) = (order("estates-enterprise"), active(of).term().expect("a term"));
+    let half = |minor: i64| Money { minor: minor / 2, ..order.price.amount };
+    Becomes { credit: half(700_000), charge: half(1_500_000), order: order.clone(), term }
+}
+
+fn changed(of: &CustomerId, payment: Option<PaymentId>) -> Event {
+    let becomes = becomes(of);
+    Event::Changed { payment, paid: Money { minor: 400_000, ..becomes.charge }, becomes: Box::new(becomes) }
+}
+
 pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
     let at = now();
     let active = active(of);
     let after = |event: &Event| active.clone().apply(event);
     let waiting = Subscription { open: Some(payment_id(of, 1, 1, 1)), attempts: 1, ..active.clone() };
     let owing = Subscription { failures: failures(of), disputed: [payment_id(of, 1, 0, 1)].into(), ..past_due(of, at) };
+    let changing = Changing { payment: payment_id(of, 1, 0, 1_001), becomes: becomes(of) };
+    let scheduled = Event::ChangeScheduled { order: Box::new(order("estates-starter")) };
     vec![
+        after(&scheduled),
+        after(&changed(of, None)),
+        Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
         incomplete(of).apply(&Event::Expired { at }),
         after(&Event::CancellationScheduled),
@@ -91,9 +109,18 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
 
 pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
     let (payment, at) = (payment_id(of, 1, 0, 1), now());
+    let paid = Some(active(of).order.price.amount);
     vec![
-        Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at },
-        Event::Renewed { payment: payment.clone() },
+        Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at, paid },
+        Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at, paid: None },
+        Event::Renewed { payment: payment.clone(), paid },
+        Event::Returned { payment: payment.clone(), amount: active(of).order.price.amount },
+        Event::ChangeScheduled { order: Box::new(order("minutes-pro")) },
+        Event::ChangeRevoked,
+        Event::ChangeBlocked,
+        changed(of, Some(payment.clone())),
+        changed(of, None),
+        Event::ChangeDeclined { payment: payment.clone() },
         Event::PaymentMissed { failure: failures(of).pop(), dunning: Dunning::Grace { ends_at: at } },
         Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } },
         Event::RetryScheduled { at, mended: None },

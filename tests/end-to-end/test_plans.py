@@ -130,6 +130,8 @@ def test_s27_s66_there_is_nothing_else(client: Client, customer: Customer, metho
         ("POST", "/payments/{payment}/verify", None),
         ("GET", "/subscription", None),
         ("POST", "/subscription/validate-downgrade", {"plan": "estates-starter"}),
+        ("POST", "/subscription/preview", {"action": "cancel", "effective": "now"}),
+        ("POST", "/subscription/changes", {"action": "resume"}),
         ("PUT", "/usage/estates", {"value": 3}),
         ("PUT", "/usage/none", {"value": 3}),
         ("POST", "/payments", {"plan": "none"}),

@@ -88,7 +88,10 @@ def test_s20_who_one_says_one_is_in_a_query_does_not_matter(customer: Customer, 
     assert granted(customer.call("GET", f"/payments?customer={other.name}&sub={other.name}"))["payments"] == []
 
 
-@pytest.mark.parametrize("path", ["/payments", "/subscription/validate-downgrade"])
+BODIES = ["/payments", "/subscription/validate-downgrade", "/subscription/preview", "/subscription/changes"]
+
+
+@pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("name", ["customer", "tenant", "tenant_id", "sub", "email"])
 def test_s19_who_one_says_one_is_in_a_body_is_refused(
     customer: Customer, other: Customer, records: Records, path: str, name: str

@@ -24,6 +24,8 @@ PROTECTED = [
     ("POST", "/payments/pay_aaaaaaaaaaaa-1-0-1/verify"),
     ("GET", "/subscription"),
     ("POST", "/subscription/validate-downgrade"),
+    ("POST", "/subscription/preview"),
+    ("POST", "/subscription/changes"),
     ("PUT", "/usage/estates"),
     ("POST", "/test-clock/advance"),
 ]

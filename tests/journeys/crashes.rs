@@ -2,6 +2,7 @@
 //! of a gateway, in each of five ways; then repeated until all is at rest.
 //! Money is taken exactly once, and the subscription is what it would have been.
 
+use crate::changes::{downgrade, half_way, upgrade};
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
     mails, methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
@@ -16,8 +17,8 @@ use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
-use billing::subscription::Command;
-use billing::testing::{Script, World, customer, method, request, seen, world};
+use billing::subscription::{Command, Effective};
+use billing::testing::{Script, World, customer, idempotency_key, method, request, seen, world};
 use billing::wallet::Method;
 use billing::workflow::{Billing, Checkout, Import};
 use futures::executor::block_on;
@@ -187,6 +188,9 @@ struct Case {
 #[derive(Debug, PartialEq, Eq)]
 struct Rest {
     subscription: Is,
+    plan: String,
+    scheduled: bool,
+    balances: Vec<Money>,
     period: Option<u32>,
     attempts: u32,
     /// Taken, and given back.
@@ -205,6 +209,9 @@ fn rest(world: &World) -> Rest {
     let payments = block_on(world.store.payments(&customer(), None, 100)).unwrap_or_default();
     Rest {
         subscription: is(&subscription),
+        plan: subscription.order.plan.id.to_string(),
+        scheduled: subscription.scheduled.is_some(),
+        balances: subscription.balances.clone(),
         period: index(world),
         attempts: subscription.attempts,
         money: money(world),
@@ -481,6 +488,32 @@ fn a_transfer_that_comes_in_is_cut_anywhere_and_counted_once() {
 }
 
 #[test]
+fn a_change_that_costs_something_is_cut_anywhere_and_paid_and_made_once() {
+    holds(&Case {
+        begin: half_way,
+        run: |_, billing| {
+            let key = request(PLAN, "change").key;
+            async move { drop(billing.change(&upgrade(), &key, "up").await) }.boxed()
+        },
+        again: |world| drop(block_on(world.change(&upgrade(), &request(PLAN, "change").key, "up"))),
+    });
+}
+
+#[test]
+fn a_change_that_costs_nothing_is_cut_anywhere_and_made_once() {
+    holds(&Case {
+        begin: half_way,
+        run: |_, billing| {
+            let key = request(PLAN, "change").key;
+            async move { drop(billing.change(&downgrade(Effective::PeriodEnd), &key, "down").await) }.boxed()
+        },
+        again: |world| {
+            drop(block_on(world.change(&downgrade(Effective::PeriodEnd), &request(PLAN, "change").key, "down")))
+        },
+    });
+}
+
+#[test]
 fn a_page_that_is_closed_may_be_cut_anywhere() {
     holds(&Case {
         begin: || {
@@ -498,7 +531,10 @@ fn a_page_that_is_closed_may_be_cut_anywhere() {
 fn a_cancellation_cut_anywhere_is_granted_when_it_is_asked_for_again() {
     holds(&Case {
         begin: subscribed,
-        run: |_, billing| async { drop(billing.request(&customer(), Command::CancelNow).await) }.boxed(),
+        run: |_, billing| {
+            async { drop(billing.request(&customer(), Command::CancelNow, &idempotency_key("cancel"), "cancel").await) }
+                .boxed()
+        },
         again: |world| assert_eq!(command(world, Command::CancelNow), Is::Canceled),
     });
 }

@@ -2,6 +2,7 @@
 //! in-memory ports; and each workflow cut short at each of its steps.
 
 mod afterwards;
+mod changes;
 mod collecting;
 mod crashes;
 mod imports;

@@ -10,7 +10,7 @@ use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion, Standing};
 use billing::ports::{Key, Wanted};
 use billing::subscription::{CancelReason, Command, Refusal, Status, Subscription};
-use billing::testing::{Script, World, customer, holder, request, world};
+use billing::testing::{Script, World, customer, holder, idempotency_key, request, world};
 use billing::workflow::{Checkout, CheckoutError, Recovery, RefundRequest, RequestError};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
@@ -130,11 +130,21 @@ pub(crate) fn verify(world: &World, payment: &Payment) -> (Paid, Is) {
 }
 
 pub(crate) fn command(world: &World, command: Command) -> Is {
-    is(&block_on(world.request(&customer(), command)).unwrap_or_else(|error| panic!("{error}")))
+    is(&try_command(world, command).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Under a key of its own while it says something new.
+fn try_command(world: &World, command: Command) -> Result<Subscription, RequestError> {
+    let key = format!("{command:?}-{}", world.subscription().version);
+    requested(world, command, &key)
+}
+
+pub(crate) fn requested(world: &World, command: Command, key: &str) -> Result<Subscription, RequestError> {
+    block_on(world.request(&customer(), command, &idempotency_key(key), &format!("{command:?}")))
 }
 
 pub(crate) fn command_refused(world: &World, command: Command) -> Refusal {
-    match block_on(world.request(&customer(), command)) {
+    match try_command(world, command) {
         Err(RequestError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     }

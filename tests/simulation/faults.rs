@@ -109,6 +109,8 @@ pub(crate) struct CustomerFaults {
     pub(crate) commands: usize,
     /// How often methods are set up, preferred or removed.
     pub(crate) rearrangements: usize,
+    /// How often what was bought is changed.
+    pub(crate) changes: usize,
     /// Who owes opens a page to pay.
     pub(crate) comes_back: u32,
     /// Who is asked to authenticate a charge does so, hours or days later.
@@ -177,6 +179,7 @@ impl Faults {
                 walks_away: rng.one_of(&[0, 100, 300]),
                 commands: rng.one_of(&[0, 1, 4, 12]),
                 rearrangements: rng.one_of(&[0, 1, 4, 10]),
+                changes: rng.one_of(&[0, 0, 2, 8]),
                 comes_back: rng.one_of(&[0, 300, 900]),
                 authenticates: rng.one_of(&[0, 300]),
             },

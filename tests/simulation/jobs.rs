@@ -8,8 +8,8 @@ use billing::ports::{Record, StoreError, Wanted};
 use billing::subscription::{Command, Subscription};
 use billing::wallet::Wallet;
 use billing::workflow::{
-    Billing, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError, RefundRequest, RequestError,
-    SendError, Setup, SweepError, VerifyError, WakeError,
+    Billing, ChangeError, Changed, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError,
+    RefundRequest, RequestError, SendError, Setup, SweepError, VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,8 @@ pub(crate) enum Job {
     Webhook { notice: Notice, tries: u32 },
     Open { page: Box<Page>, tries: u32 },
     Verify { customer: CustomerId, payment: PaymentId },
-    Request { customer: CustomerId, command: Command },
+    Request { customer: CustomerId, command: Command, key: IdempotencyKey },
+    Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
     Remove { customer: CustomerId, method: MethodId },
     Refund { request: Box<RefundRequest>, tries: u32 },
@@ -63,6 +64,7 @@ pub(crate) enum Done {
     Requested(Result<Box<Subscription>, RequestError>),
     Arranged(Result<Box<Wallet>, MethodError>),
     Refunded(Result<Box<Payment>, RefundError>),
+    Changed(Result<Box<Changed>, ChangeError>),
 }
 
 impl Done {
@@ -76,6 +78,9 @@ impl Done {
             Self::Verified(it) => format!("{:?}", it.as_ref().map(|it| (&it.0.id, &it.0.status))),
             Self::Requested(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
             Self::Arranged(it) => format!("{:?}", it.as_ref().map(|it| it.methods.len())),
+            Self::Changed(it) => {
+                format!("{:?}", it.as_ref().map(|it| it.payment.as_ref().map(|it| (&it.id, &it.status))))
+            }
             Self::Refunded(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
         }
     }
@@ -106,9 +111,14 @@ impl Job {
             Self::Verify { customer, payment } => {
                 Box::pin(async move { Done::Verified(billing.verify(&customer, &payment).await.map(Box::new)) })
             }
-            Self::Request { customer, command } => {
-                Box::pin(async move { Done::Requested(billing.request(&customer, command).await.map(Box::new)) })
-            }
+            Self::Request { customer, command, key } => Box::pin(async move {
+                let fingerprint = format!("{command:?}");
+                Done::Requested(billing.request(&customer, command, &key, &fingerprint).await.map(Box::new))
+            }),
+            Self::Change { wish, key, .. } => Box::pin(async move {
+                let fingerprint = fingerprint(&wish);
+                Done::Changed(billing.change(&wish, &key, &fingerprint).await.map(Box::new))
+            }),
             Self::Prefer { customer, method } => {
                 Box::pin(async move { Done::Arranged(billing.prefer_method(&customer, &method).await.map(Box::new)) })
             }
@@ -135,6 +145,11 @@ impl Job {
 }
 
 /// What is for sale, as records.
+/// Of a wish: the same key for another is a mistake.
+pub(crate) fn fingerprint(wish: &Wish) -> String {
+    format!("{wish:?}")
+}
+
 pub(crate) fn catalogue() -> Vec<Record> {
     use billing::catalog::Catalogue;
     use billing::ports::{StoredFamily, StoredPlan};

@@ -13,8 +13,9 @@ use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
 use billing::ports::{Key, MailError, Record, Wanted};
-use billing::subscription::Command;
-use billing::workflow::{Checkout, Recovery, RefundRequest, Setup};
+use billing::subscription::{Action, Command, Effective};
+use billing::testing::idempotency_key;
+use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Wish};
 
 impl State {
     /// Gives each customer something to do between `start` and `end`.
@@ -31,7 +32,11 @@ impl State {
             for _ in 0..self.faults.customers.commands {
                 let command = self.rng.one_of(&[Command::CancelNow, Command::CancelAtPeriodEnd, Command::Resume]);
                 let time = self.rng.within(start, end);
-                self.at(time, Happening::Start(Job::Request { customer: customer.clone(), command }));
+                let job = self.command(customer.clone(), command);
+                self.at(time, Happening::Start(job));
+            }
+            for number in 0..self.faults.customers.changes {
+                self.change(&customer, number, start, end);
             }
             for _ in 0..self.faults.customers.rearrangements {
                 let time = self.rng.within(start, end);
@@ -72,6 +77,41 @@ impl State {
             let Some(request) = request(key, plan, 1) else { continue };
             let time = time + self.rng.within(0, 2 * SECOND);
             self.at(time, Happening::Start(Job::Open { page: Box::new(Page::Checkout(request)), tries: 0 }));
+        }
+    }
+
+    /// Under a key of its own, or one that was used before by chance.
+    fn command(&mut self, customer: CustomerId, command: Command) -> Job {
+        Job::Request { customer, command, key: idempotency_key(&format!("command.{}", self.rng.below(1_000))) }
+    }
+
+    /// Another plan, up or down, now or later; sometimes clicked twice, and sometimes just as a period ends.
+    fn change(&mut self, customer: &CustomerId, number: usize, start: i64, end: i64) {
+        let (action, plan, interval) = self.rng.one_of(&[
+            (Action::Upgrade, Some("estates-professional"), None),
+            (Action::Downgrade, Some("estates-starter"), None),
+            (Action::ChangeInterval, None, Some(Interval::Days(7))),
+            (Action::ChangeInterval, None, Some(Interval::Month)),
+            (Action::Upgrade, Some("tokens-pro"), None),
+        ]);
+        let plan = plan.and_then(|plan| PlanId::try_from(plan.to_owned()).ok());
+        let wish = Wish {
+            customer: customer.clone(),
+            action,
+            plan,
+            interval,
+            quantity: None,
+            effective: self.rng.one_of(&[Effective::Now, Effective::Now, Effective::PeriodEnd]),
+            confirm: true,
+            preview: None,
+        };
+        let any_time = self.rng.within(start, end);
+        let time = self.rng.one_of(&[any_time, any_time, start + 28 * DAY, start + 7 * DAY]);
+        for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
+            let key = if self.rng.chance(500) { format!("change.{number}") } else { format!("change.{number}.{n}") };
+            let Ok(key) = IdempotencyKey::try_from(key) else { continue };
+            let time = time + self.rng.within(0, 2 * SECOND);
+            self.at(time, Happening::Start(Job::Change { wish: Box::new(wish.clone()), key, tries: 0 }));
         }
     }
 
@@ -231,9 +271,9 @@ impl State {
                     let wait = self.rng.one_of(&[MINUTE, HOUR]);
                     self.order(&customer, 100 + i64::from(payment.id.period), self.now + wait);
                 }
-                Job::Request { customer, command: Command::CancelNow }
+                self.command(customer, Command::CancelNow)
             }
-            1 => Job::Request { customer, command: Command::CancelAtPeriodEnd },
+            1 => self.command(customer, Command::CancelAtPeriodEnd),
             2 => Job::Verify { customer, payment: id },
             3 => Job::Wake { wanted: Wanted::Payment { customer, payment: id }, received: 0 },
             4 => return self.dispute_meanwhile(payment),
@@ -267,7 +307,7 @@ impl State {
         let customer = payment.customer.clone();
         let job = match payment.charged_method().filter(|_| self.rng.chance(500)) {
             Some(method) => Job::Remove { customer, method: method.id() },
-            None => Job::Request { customer, command: Command::CancelNow },
+            None => self.command(customer, Command::CancelNow),
         };
         self.after(0, 2 * MINUTE, Happening::Start(job));
         if let Some((_, _, by)) = self.faults.jumps.first().copied() {

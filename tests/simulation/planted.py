@@ -150,8 +150,8 @@ BUGS = [
         "                Paid(_) | Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },\n                Outcome::Succeeded",
     ), (
         "subscription.rs",
-        "            (Active { .. } | PastDue { .. }, Paid { payment, .. }) if self.owes(&payment) => {\n",
-        "            (Active { .. } | PastDue { .. }, Paid { payment, .. }) if payment.subscription == self.id => {\n",
+        "            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if self.owes(&payment) => {\n",
+        "            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if payment.subscription == self.id => {\n",
     )]),
     ("a decline undoes a success", [(
         "payment/settling.rs",
@@ -179,13 +179,13 @@ BUGS = [
     )]),
     ("tokens come again with every answer", [(
         "workflow/settle.rs",
-        "            if let (true, Some(included)) = (granted, after.order.plan.tokens_included) {\n",
+        "            if granted && let Some(more) = tokens.granted(&after.order.plan) {\n",
         "            let granted = granted || payment.is_settled();\n"
-        "            if let (true, Some(included)) = (granted, after.order.plan.tokens_included) {\n",
+        "            if granted && let Some(more) = tokens.granted(&after.order.plan) {\n",
     )]),
     ("a key is claimed after the payment is made", [(
         "workflow/opening.rs",
-        "            writes.push(Write::Create(Record::Claim(opening.claim(&payment, now))));\n",
+        "            writes.push(Write::Create(Record::Claim(opening.claim(payment.id.clone(), now))));\n",
         "",
     )]),
     ("what was never answered is asked about no more", [(
@@ -295,7 +295,8 @@ BUGS = [
     )]),
     ("a page that ends puts grace off", [(
         "subscription.rs",
-        "            Event::AttemptEnded { .. } => self.open = None,",
+        "            Event::AttemptEnded { .. } | Event::ChangeDeclined { .. } => (self.open, self.changing) = (None, None),",
+        "            Event::ChangeDeclined { .. } => (self.open, self.changing) = (None, None),\n"
         "            Event::AttemptEnded { .. } => {\n"
         "                self.open = None;\n"
         "                if let Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } = &mut self.status {\n"
@@ -424,6 +425,61 @@ BUGS = [
         "payment/mod.rs",
         "PaymentStatus::Pending { check_at, .. } | PaymentStatus::Unresolved { check_at, .. } => Some(*check_at),",
         "PaymentStatus::Unresolved { .. } => None,\n            PaymentStatus::Pending { check_at, .. } => Some(*check_at),",
+    )]),
+    # What is bought is changed, and every minor unit of it is somewhere.
+    ("more is credited than was paid", [(
+        "subscription/change.rs",
+        "paid: self.creditable()?, unspent: Ratio::ONE",
+        "paid: self.order.amount()?, unspent: Ratio::ONE",
+    )]),
+    ("what is given back is not taken from what can be credited", [(
+        "subscription/funds.rs",
+        "fund.left = fund.left.with_more(from_fund.saturating_neg());",
+        "",
+    )]),
+    ("what was credited and is given back stays in the balance", [(
+        "subscription/funds.rs",
+        "self.move_balance(Money { minor: from_balance.saturating_neg(), ..amount });",
+        "",
+    )]),
+    ("the balance is used for a charge and kept", [(
+        "subscription/funds.rs",
+        "self.move_balance(Money { minor: paid.minor.saturating_sub(price.minor), ..price });",
+        "self.move_balance(Money { minor: paid.minor.saturating_sub(price.minor).max(0), ..price });",
+    )]),
+    ("what a change credits is credited twice", [(
+        "subscription/change.rs",
+        "self.charge_for(running.index, Money { minor: credit.minor.saturating_neg(), ..credit });",
+        "",
+    )]),
+    ("two changes are paid under one name", [(
+        "subscription/change.rs",
+        "        self.changes += 1;",
+        "        self.changes = 1;",
+    )]),
+    ("a change is made though its payment was declined", [(
+        "subscription.rs",
+        "                vec![Event::ChangeDeclined { payment }]",
+        "                { let nothing = Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
+    )]),
+    ("what is changed while a renewal is under way loses it", [(
+        "subscription/change.rs",
+        "        if self.open.is_some() || now >= period.end {",
+        "        if now >= period.end {",
+    )]),
+    ("whoever asks second is answered with what the first paid", [(
+        "workflow/change.rs",
+        "            None => Err(made.err().unwrap_or(ChangeError::Meanwhile)),",
+        "            None => { let subscription = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
+        "                drop(made); Ok(Changed { subscription, payment: None }) }",
+    )]),
+    ("a request that is repeated is granted again", [(
+        "workflow/mod.rs",
+        "                return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };",
+        "                if !same { return Err(RequestError::KeyReused); }\n"
+        "                let events = subscription.decide(command, now)?;\n"
+        "                let (subscription, writes) = transition(subscription, events, now);\n"
+        "                return Ok(self.store.commit(writes).await.map(|()| subscription)?);",
     )]),
 ]
 

@@ -10,14 +10,15 @@ use crate::books::Charge;
 use crate::checker::Breach;
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
-use crate::jobs::{Done, Job};
+use crate::jobs::{Done, Job, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::delivery::Notice;
 use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
-use billing::workflow::RefundError;
+use billing::proration::Proration;
+use billing::workflow::{ChangeError, Changed, RefundError, RequestError, Wish};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
     /// When what a subscription waited for came last: a period was granted, or what nobody could tell was known.
     pub(crate) moved_at: BTreeMap<SubscriptionId, i64>,
+    /// The payments that paid for a change.
+    pub(crate) changes: BTreeSet<PaymentId>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -146,11 +149,29 @@ pub(crate) struct Story {
     pub(crate) trace: Vec<String>,
 }
 
+/// What is in the catalogue, with every plan of that policy.
+fn prorated(record: &Record, proration: Proration) -> Record {
+    match record.clone() {
+        Record::Plan(mut plan) => {
+            plan.plan.proration = proration;
+            Record::Plan(plan)
+        }
+        other => other,
+    }
+}
+
 /// Tells the story of `seed` until it is at rest or the contract is broken.
 pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
     let mut rng = Rng::seeded(seed);
     let end = START + rng.within(20, 130) * DAY;
     let faults = Faults::drawn(&mut rng, START, end);
+    let policy = rng.one_of(&[
+        Proration::None,
+        Proration::ByDay,
+        Proration::BySecond,
+        Proration::FullNow,
+        Proration::NextPeriod,
+    ]);
     let trace = traced.then(|| vec![format!("seed {seed}: {faults:?}")]);
     let mut state = State {
         rng,
@@ -158,7 +179,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         now: START,
         end,
         step: 0,
-        records: catalogue.iter().map(|record| (record.key(), record.clone())).collect(),
+        records: catalogue.iter().map(|record| (record.key(), prorated(record, policy))).collect(),
         due: Default::default(),
         no_longer_due: Default::default(),
         books: BTreeMap::new(),
@@ -172,6 +193,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         mended: BTreeMap::new(),
         grace: BTreeMap::new(),
         moved_at: BTreeMap::new(),
+        changes: BTreeSet::new(),
         mailed: BTreeMap::new(),
         sent: BTreeMap::new(),
         ordered: BTreeMap::new(),
@@ -353,7 +375,33 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Refund { request, tries: tries + 1 }));
                 }
             }
-            (Job::Verify { .. } | Job::Request { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}
+            (Job::Change { wish, key, tries }, done) => {
+                if let Some(Done::Changed(Ok(changed))) = &done {
+                    self.answers_for_itself(&wish, &key, changed);
+                }
+                let unheard = matches!(done, None | Some(Done::Changed(Err(ChangeError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Change { wish, key, tries: tries + 1 }));
+                }
+            }
+            (Job::Request { customer, command, key }, done) => {
+                if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
+                }
+            }
+            (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}
+        }
+    }
+
+    /// Whoever is told that what they asked for is done, or paid for, is told of nobody else's.
+    fn answers_for_itself(&mut self, wish: &Wish, key: &IdempotencyKey, changed: &Changed) {
+        let claimed = match self.records.get(&Key::Claim(wish.customer.clone(), key.clone())) {
+            Some(Record::Claim(claim)) if claim.fingerprint == fingerprint(wish) => Some(&claim.payment),
+            _ => None,
+        };
+        let payment = changed.payment.as_ref().map(|it| &it.id);
+        if claimed.is_none() || payment.is_some_and(|it| Some(it) != claimed) {
+            self.breach("I-19", format!("{wish:?} under {key} is answered by {payment:?}, and claimed {claimed:?}"));
         }
     }
 

@@ -99,7 +99,7 @@ impl Crowd {
     fn subscribed(&self, of: &CustomerId, at: Timestamp) -> Subscription {
         let payment = PaymentId { subscription: SubscriptionId::nth(of, 1), period: 0, attempt: 1 };
         let ordered = Subscription::ordering(None, of, self.order.clone(), at).expect("an order");
-        let event = Event::Activated { payment, order: Box::new(self.order.clone()), at };
+        let event = Event::Activated { payment, order: Box::new(self.order.clone()), at, paid: None };
         Subscription { version: 1, ..ordered }.apply(&event)
     }
 

@@ -6,6 +6,7 @@
 use crate::calendar::Interval;
 use crate::id::{FamilyId, FeatureId, MeterId, PlanId};
 use crate::money::{Currency, Money};
+use crate::proration::Proration;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,6 +83,9 @@ pub struct Offer {
     pub limits: BTreeMap<MeterId, Limit>,
     /// Granted when a period is paid; `tokens` plans only.
     pub tokens_included: Option<u64>,
+    /// How a change away from it within a period is charged: by the second where nothing is said.
+    #[serde(default)]
+    pub proration: Proration,
     #[serde(default)]
     pub recommended: bool,
     #[serde(default)]
@@ -105,6 +109,8 @@ pub struct Plan {
     pub features: BTreeMap<FeatureId, bool>,
     pub limits: BTreeMap<MeterId, Limit>,
     pub tokens_included: Option<u64>,
+    #[serde(default)]
+    pub proration: Proration,
     pub recommended: bool,
     pub popular: bool,
     pub active: bool,
@@ -190,6 +196,7 @@ impl Plan {
             features,
             limits: offer.limits,
             tokens_included: offer.tokens_included,
+            proration: offer.proration,
             recommended: offer.recommended,
             popular: offer.popular,
             active: offer.active,

@@ -87,7 +87,7 @@ impl Seen {
     }
 
     fn status(&self) -> Status {
-        let term = Term { anchor: self.period.start, index: 0 };
+        let term = Term { anchor: self.period.start, index: 0, since: 0 };
         match self.standing {
             Standing::Incomplete => Status::Incomplete,
             Standing::Running { ends_with_period } => Status::Active { term, cancel_at_period_end: ends_with_period },
@@ -325,7 +325,7 @@ mod tests {
             }
             let payment = PaymentId { subscription: driven.id.clone(), period: 0, attempt: 1 };
             assert!(!driven.welcomes(&payment) && !driven.wants_payment(&payment));
-            let paid = Fact::Paid { payment: payment.clone(), order: None };
+            let paid = Fact::Paid { payment: payment.clone(), order: None, amount: driven.order.price.amount };
             assert_eq!(driven.record(paid, &[], now()), [Event::RefundOwed { payment }]);
         }
     }
@@ -335,7 +335,7 @@ mod tests {
         let ended = following(imported(), &over(), now());
         let at = instant("2025-03-09T10:00:00Z");
         let canceled = Status::Canceled {
-            term: Some(Term { anchor: renewed().period.start, index: 0 }),
+            term: Some(Term { anchor: renewed().period.start, index: 0, since: 0 }),
             at,
             reason: CancelReason::Requested,
         };

@@ -196,6 +196,8 @@ impl SubscriptionId {
 
 /// The `attempt`th attempt, counted from 1, to collect one period of one
 /// subscription: `pay_k3f9x2m7ab-1-0-1`. Ids of one customer sort by age.
+/// Those that pay for a change within a period are counted from 1,001, so that
+/// none is taken for one that pays for the period itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PaymentId {
@@ -203,6 +205,9 @@ pub struct PaymentId {
     pub period: u32,
     pub attempt: u32,
 }
+
+/// More than there are ever attempts for one period: pages are opened by people, and charges by the ladder.
+const CHANGES_COUNT_FROM: u32 = 1_000;
 
 impl PaymentId {
     /// The payment with which `customer` sets a method up for the `number`th time.
@@ -218,6 +223,17 @@ impl PaymentId {
     /// Whether this names a virtual account rather than a payment.
     pub(crate) fn is_account(&self) -> bool {
         self.subscription.number == 0 && self.period == 1 && self.attempt == 0
+    }
+
+    /// The payment for the `number`th change of `subscription`, which costs something in `period`. Number 0 stands for
+    /// a change that cost nothing.
+    pub(crate) fn change(subscription: SubscriptionId, period: u32, number: u32) -> Self {
+        Self { subscription, period, attempt: CHANGES_COUNT_FROM.saturating_add(number) }
+    }
+
+    /// Whether it pays for a change within a period, and not for the period.
+    pub fn is_for_change(&self) -> bool {
+        self.attempt >= CHANGES_COUNT_FROM
     }
 
     /// What stands for the customer's driven subscription where a payment's id does elsewhere.

@@ -30,7 +30,7 @@
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
 //!
-//! [`pricing`], [`discount`], [`tax`], [`proration`], [`credit`], [`trial`] and the ladders and campaigns of [`dunning`] are
+//! [`pricing`], [`discount`], [`tax`], [`trial`] and the ladders and campaigns of [`dunning`] are
 //! held against other systems' cases (`tests/billing-cases`) and used by no workflow yet: subscriptions cost their plan's
 //! price, and are retried as PRODUCT 9 has it.
 //!

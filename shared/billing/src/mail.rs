@@ -96,8 +96,8 @@ impl Mail {
         let about = PaymentNeeded {
             subscription: subscription.id.clone(),
             period: term.index + 1,
-            plan: subscription.order.plan.display_name.clone(),
-            amount: subscription.order.amount().ok()?,
+            plan: subscription.next_order().plan.display_name.clone(),
+            amount: subscription.amount_due().ok()?,
             remedy,
             grace_ends_at: *ends_at,
         };

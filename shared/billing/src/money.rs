@@ -34,6 +34,33 @@ impl Currency {
     pub fn unit(self) -> Ratio {
         Ratio::from(10_u64.pow(self.exponent()))
     }
+
+    /// In how many minor units every gateway counts. Stripe takes no odd fils; PayPal takes whole forints and
+    /// Taiwan dollars only.
+    fn step(self) -> i64 {
+        match (self.code(), self.exponent()) {
+            ("HUF" | "TWD", _) => 100,
+            (_, 3..) => 10,
+            _ => 1,
+        }
+    }
+
+    /// The least that is charged, in minor units: Stripe's and Paystack's own leasts, and half a major unit elsewhere.
+    fn least_charge(self) -> i64 {
+        match (self.code(), self.exponent()) {
+            ("HUF", _) => 17_500,
+            ("NGN", _) => 5_000,
+            ("CZK", _) => 1_500,
+            ("MXN" | "THB", _) => 1_000,
+            ("HKD", _) => 400,
+            ("KES" | "NOK" | "SEK", _) => 300,
+            ("DKK", _) => 250,
+            ("AED" | "MYR" | "PLN" | "RON", _) => 200,
+            ("BGN" | "ZAR", _) => 100,
+            (_, 0) => 50,
+            (_, digits) => 10_i64.saturating_pow(digits) / 2,
+        }
+    }
 }
 
 impl TryFrom<String> for Currency {
@@ -98,6 +125,18 @@ impl Money {
     pub fn minus(self, other: Self) -> Option<Self> {
         let minor = self.minor.checked_sub(other.minor)?;
         (self.currency == other.currency).then_some(Self { minor, ..self })
+    }
+
+    /// What of it is worth a charge, as gateways take it: the rest, or all of what is too small, is for the next
+    /// invoice. Nothing of what is not above zero.
+    pub fn chargeable(self) -> Self {
+        let whole = self.minor.max(0) / self.currency.step() * self.currency.step();
+        Self { minor: if whole < self.currency.least_charge() { 0 } else { whole }, ..self }
+    }
+
+    /// The same with `minor` units more, up to what can be counted.
+    pub(crate) fn with_more(self, minor: i64) -> Self {
+        Self { minor: self.minor.saturating_add(minor), ..self }
     }
 
     /// What a credit of it is. None: more than can be counted.
@@ -225,6 +264,25 @@ mod tests {
     fn only_currencies_that_can_be_charged_exist() {
         for code in ["XAU", "XXX", "usd", "US", "", "ABC"] {
             assert!(Currency::from_code(code).is_none(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_charged_is_counted_as_every_gateway_counts_and_not_too_small() {
+        let cases = [
+            (50, "USD", 50),
+            (49, "USD", 0),
+            (-700, "USD", 0),
+            (4_999, "NGN", 0),
+            (5_001, "NGN", 5_001),
+            (17_550, "HUF", 17_500), // forints have fillér, and no gateway takes any
+            (17_499, "HUF", 0),
+            (1_257, "KWD", 1_250),
+            (49, "JPY", 0),
+            (i64::MAX, "TWD", i64::MAX / 100 * 100),
+        ];
+        for (minor, code, charged) in cases {
+            assert_eq!(money(minor, code).chargeable(), money(charged, code), "{minor} {code}");
         }
     }
 

@@ -18,13 +18,16 @@
 //! because money that has moved has moved. Both yield [`Event`]s, and
 //! [`Subscription::apply`] is the only place that says what an event changes.
 
+mod change;
+mod funds;
 mod words;
 
-use crate::calendar::Period;
+use crate::calendar::{Interval, Period};
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
 use crate::id::{CustomerId, MethodId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
+use crate::money::Money;
 use crate::outcome::Remedy;
 use crate::payment::{Page, Payment};
 use crate::wallet::Method;
@@ -34,6 +37,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 pub use crate::order::Order;
+pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
+pub use funds::Fund;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
 /// How soon it is seen again whether what was missing is there.
@@ -55,6 +60,21 @@ pub struct Subscription {
     pub grace_ends_at: Option<Timestamp>,
     /// Nothing can be done before: the gateways, or our keys, were not there.
     pub held_until: Option<Timestamp>,
+    /// What was paid for each of the last periods and can still be credited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub funds: Vec<Fund>,
+    /// What the customer has in credit, or owes if it is below zero, with the next invoice: one amount a currency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<Money>,
+    /// How many payments there were for changes: their number names them.
+    #[serde(default)]
+    pub changes: u32,
+    /// What the next period is to be, if it is to be another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Box<Order>>,
+    /// The change that is made once its payment is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing: Option<Box<Changing>>,
     /// The payments of this subscription about which a bank is deciding.
     pub disputed: BTreeSet<PaymentId>,
     /// How the customer is told that they must act. None: nobody knows.
@@ -101,6 +121,26 @@ pub enum Status {
 pub struct Term {
     pub anchor: Timestamp,
     pub index: u32,
+    /// The index of the period that begins at `anchor`: a change of interval begins to count anew, and no period's
+    /// number is used twice.
+    #[serde(default)]
+    pub since: u32,
+}
+
+impl Term {
+    pub fn period(self, interval: Interval) -> Period {
+        Period::nth(self.anchor, interval, self.index.saturating_sub(self.since), &TimeZone::UTC)
+    }
+
+    /// The one after it, of the same interval.
+    fn next(self) -> Self {
+        Self { index: self.index + 1, ..self }
+    }
+
+    /// The one after it, which begins at `anchor`, as do all that follow.
+    fn anew(self, anchor: Timestamp) -> Self {
+        Self { anchor, index: self.index + 1, since: self.index + 1 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +173,11 @@ impl Subscription {
             failures: vec![],
             grace_ends_at: None,
             held_until: None,
+            funds: vec![],
+            balances: current.map_or(vec![], |current| current.balances.clone()),
+            changes: 0,
+            scheduled: None,
+            changing: None,
             disputed: BTreeSet::new(),
             contact: None,
             created_at: now,
@@ -156,10 +201,10 @@ impl Subscription {
     /// A checkout for the first period, and the subscription waiting for it.
     pub fn checkout(mut self, page: Page, now: Timestamp) -> Result<(Self, Payment), Refusal> {
         self.is_charged_here()?;
-        let amount = self.order.amount()?;
+        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
         let id = self.next_attempt();
         self.contact = Contact::of(&page).or(self.contact);
-        let payment = Payment::checkout(id, self.customer.clone(), Some(self.order.clone()), amount, page, now);
+        let payment = Payment::checkout(id, self.customer.clone(), Some(order), amount, page, now);
         self.open = Some(payment.id.clone());
         Ok((self, payment))
     }
@@ -180,9 +225,9 @@ impl Subscription {
     /// A charge for the period that is owed, and the subscription waiting for it.
     pub fn charging(mut self, method: Method, now: Timestamp) -> Result<(Self, Payment), Refusal> {
         self.is_charged_here()?;
-        let amount = self.order.amount()?;
+        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
         let id = self.next_attempt();
-        let payment = Payment::off_session(id, self.customer.clone(), &self.order, amount, method, now);
+        let payment = Payment::off_session(id, self.customer.clone(), &order, amount, method, now);
         self.open = Some(payment.id.clone());
         Ok((self, payment))
     }
@@ -199,7 +244,13 @@ impl Subscription {
             (Incomplete, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
             (Incomplete, Resume) => Err(Refusal::NotActive),
             (Active { cancel_at_period_end: false, .. }, CancelAtPeriodEnd) => Ok(vec![Event::CancellationScheduled]),
+            (Active { cancel_at_period_end: true, .. }, Resume) if self.is_over(now) => Err(Refusal::Ended),
             (Active { cancel_at_period_end: true, .. }, Resume) => Ok(vec![Event::CancellationRevoked]),
+            (Active { .. }, Resume) if self.scheduled.is_some() => match self.open.is_some() || self.is_over(now) {
+                // What is being paid already is for what was scheduled.
+                true => Err(Refusal::ChargeRunning),
+                false => Ok(vec![Event::ChangeRevoked]),
+            },
             (Active { .. }, CancelAtPeriodEnd | Resume) => Ok(vec![]),
             // The period is over: its end is now. No further charge (PRODUCT 9).
             (PastDue { .. }, CancelAtPeriodEnd) | (Active { .. } | PastDue { .. }, CancelNow) => {
@@ -213,7 +264,7 @@ impl Subscription {
 
     /// What follows from `fact`, given the `methods` that could be charged, the preferred one first.
     pub fn record(&self, fact: Fact, methods: &[MethodId], now: Timestamp) -> Vec<Event> {
-        use Fact::{Abandoned, Declined, DisputeLost, DisputeWon, Disputed, MethodAdded, NoMethod, Paid};
+        use Fact::{Abandoned, Declined, DisputeLost, DisputeWon, Disputed, MethodAdded, NoMethod, Paid, Returned};
         use Status::{Active, Canceled, Expired, Incomplete, PastDue};
 
         match (&self.status, fact) {
@@ -224,18 +275,24 @@ impl Subscription {
             // Whatever else there is to say of it is said where it is driven.
             _ if self.is_driven() => vec![],
 
-            (Incomplete | Expired { term: None, .. }, Paid { payment, order }) => {
+            (Incomplete | Expired { term: None, .. }, Paid { payment, order, amount }) => {
                 let order = order.unwrap_or_else(|| Box::new(self.order.clone()));
-                vec![Event::Activated { payment, order, at: now }]
+                vec![Event::Activated { payment, order, at: now, paid: Some(amount) }]
             }
-            (Active { .. } | PastDue { .. }, Paid { payment, .. }) if self.owes(&payment) => {
-                vec![Event::Renewed { payment }]
+            (Active { .. }, Paid { payment, amount, .. }) if self.is_changed_by(&payment) => {
+                self.changed_by(payment, amount)
+            }
+            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if self.owes(&payment) => {
+                vec![Event::Renewed { payment, paid: Some(amount) }]
             }
             (
                 Active { .. } | PastDue { .. } | Canceled { .. } | Expired { term: Some(_), .. },
                 Paid { payment, .. },
             ) => vec![Event::RefundOwed { payment }],
 
+            (Active { .. }, Declined { payment, .. }) if self.is_changed_by(&payment) => {
+                vec![Event::ChangeDeclined { payment }]
+            }
             (Active { cancel_at_period_end: true, .. }, Declined { payment, .. }) if self.waits_for(&payment) => {
                 vec![canceled(CancelReason::Requested, now)]
             }
@@ -272,11 +329,12 @@ impl Subscription {
             }
             (Incomplete | Active { .. } | Canceled { .. } | Expired { .. }, MethodAdded { .. }) => vec![],
 
-            (_, Disputed { payment } | DisputeWon { payment } | DisputeLost { payment })
+            (_, Disputed { payment } | DisputeWon { payment } | DisputeLost { payment } | Returned { payment, .. })
                 if payment.subscription != self.id =>
             {
                 vec![]
             }
+            (_, Returned { payment, amount }) => vec![Event::Returned { payment, amount }],
             (Incomplete | Active { .. } | Expired { term: None, .. }, Disputed { payment }) => {
                 vec![Event::Disputed { payment }]
             }
@@ -342,20 +400,22 @@ impl Subscription {
     #[must_use]
     pub fn apply(mut self, event: &Event) -> Self {
         match event {
-            Event::Activated { order, at, .. } => {
+            Event::Activated { order, at, paid, .. } => {
                 self.order = Order::clone(order);
-                let term = Term { anchor: *at, index: 0 };
+                let term = Term { anchor: *at, index: 0, since: 0 };
                 self.status = Status::Active { term, cancel_at_period_end: false };
-                self.starts_afresh();
+                self.begins(term, *paid);
             }
-            Event::Renewed { .. } => {
+            Event::Renewed { paid, .. } => {
                 let leaving = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
                 if let Some(term) = self.term() {
-                    let term = Term { index: term.index + 1, ..term };
+                    let term = self.next_term(term);
+                    self.order = self.scheduled.take().map_or(self.order, |order| *order);
                     self.status = Status::Active { term, cancel_at_period_end: leaving };
+                    self.begins(term, *paid);
                 }
-                self.starts_afresh();
             }
+            Event::Returned { payment, amount } => self.return_from(payment.period, *amount),
             Event::PaymentMissed { failure, dunning } => {
                 if let Some(term) = self.term() {
                     self.status = Status::PastDue { term, dunning: *dunning };
@@ -374,7 +434,10 @@ impl Subscription {
                     *dunning = Dunning::Retry { at: *at };
                 }
             }
-            Event::AttemptEnded { .. } => self.open = None,
+            Event::AttemptEnded { .. } | Event::ChangeDeclined { .. } => (self.open, self.changing) = (None, None),
+            Event::ChangeScheduled { order } => self.scheduled = Some(order.clone()),
+            Event::ChangeRevoked | Event::ChangeBlocked => self.scheduled = None,
+            Event::Changed { becomes, paid, .. } => return self.changed(becomes, *paid),
             Event::Disputed { payment } => {
                 self.disputed.insert(payment.clone());
             }
@@ -407,7 +470,7 @@ impl Subscription {
         if let Some(driven) = &self.driven {
             return Some(driven.period);
         }
-        Some(Period::nth(term.anchor, self.order.price.interval, term.index, &TimeZone::UTC))
+        Some(term.period(self.order.price.interval))
     }
 
     pub fn term(&self) -> Option<Term> {
@@ -442,9 +505,15 @@ impl Subscription {
     }
 
     fn owes(&self, payment: &PaymentId) -> bool {
+        let for_next = |term: Term| payment.period == term.index + 1 && !payment.is_for_change();
         payment.subscription == self.id
             && !self.is_driven()
-            && self.term().is_some_and(|term| payment.period == term.index + 1)
+            && (self.term().is_some_and(for_next) || self.is_changed_by(payment))
+    }
+
+    /// Whether the period that is paid for is over.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.period().is_some_and(|period| period.end <= now)
     }
 
     /// Who is charged by another system is never charged by us too.
@@ -472,8 +541,11 @@ impl Subscription {
         Event::PaymentMissed { dunning, failure }
     }
 
-    fn starts_afresh(&mut self) {
-        (self.open, self.attempts) = (None, 0);
+    /// The period of `term` begins, and is paid for: with so much, where that was not the price.
+    fn begins(&mut self, term: Term, paid: Option<Money>) {
+        let price = self.order.price_sold();
+        self.settle_price(term.index, price, paid.unwrap_or(price));
+        (self.open, self.changing, self.attempts) = (None, None, 0);
         (self.grace_ends_at, self.held_until) = (None, None);
         self.failures.clear();
     }

@@ -157,7 +157,7 @@ pub fn incomplete() -> Subscription {
 pub fn active() -> Subscription {
     let (waiting, payment) = checkout_of(incomplete());
     let order = Box::new(waiting.order.clone());
-    waiting.apply(&Event::Activated { payment: payment.id, order, at: instant("2025-01-31T10:00:00Z") })
+    waiting.apply(&Event::Activated { payment: payment.id, order, at: instant("2025-01-31T10:00:00Z"), paid: None })
 }
 
 pub fn checkout_payment() -> Payment {
@@ -188,6 +188,10 @@ pub fn page(gateway: Gateway) -> Page {
     Page { gateway, payer, method, return_url, stays_open: CHECKOUT_STAYS_OPEN }
 }
 
+pub fn idempotency_key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::try_from(text.to_owned()).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// A request of the sample customer to buy `plan` by the month in NGN.
 pub fn request(plan: &str, key: &str) -> Checkout {
     Checkout {
@@ -201,7 +205,7 @@ pub fn request(plan: &str, key: &str) -> Checkout {
         method: CheckoutMethod::Checkout,
         return_url: None,
         holder: None,
-        key: IdempotencyKey::try_from(key.to_owned()).unwrap_or_else(|error| panic!("{error}")),
+        key: idempotency_key(key),
         fingerprint: format!("{plan} 1"),
     }
 }

@@ -44,6 +44,11 @@ impl Reply {
         Self { status: StatusCode::CREATED, body, public: false }
     }
 
+    /// Begun, and not done yet.
+    pub fn accepted(body: Value) -> Self {
+        Self { status: StatusCode::ACCEPTED, body, public: false }
+    }
+
     pub fn public(body: Value) -> Self {
         Self { status: StatusCode::OK, body, public: true }
     }

@@ -16,11 +16,13 @@
 //! | [`clock`]       | the world's time, or a test stack's                            |
 //! | [`http`]        | requests in, replies and problems out                          |
 //! | [`catalogue`]   | catalogue documents to what is for sale                        |
+//! | [`changes`]     | what a customer asks to change to a wish or a command          |
 //! | [`metrics`]     | counts that alarms listen to                                   |
 //! | [`view`]        | the shapes of our own API                                      |
 
 pub mod aws;
 pub mod catalogue;
+pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod dynamodb;

@@ -1,6 +1,7 @@
 //! The shapes of our own API: what the domain knows, as a client reads it.
 //! Amounts are `{"minor", "currency"}`, times RFC 3339 in UTC, unlimited is null.
 
+mod change;
 mod payment;
 mod subscription;
 mod wallet;
@@ -14,6 +15,7 @@ use billing::workflow::Comparison;
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
+pub use change::{changed, preview};
 pub use payment::payment;
 pub use subscription::{live, subscription};
 pub use wallet::payment_methods;

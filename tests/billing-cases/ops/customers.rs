@@ -126,6 +126,7 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         features: BTreeMap::new(),
         limits,
         tokens_included: None,
+        proration: Proration::default(),
         recommended: false,
         popular: false,
         active: true,

@@ -33,7 +33,7 @@ fn receipt() -> Receipt {
 /// Money that was taken, and that nothing has become of.
 pub(crate) fn paid() -> Paid {
     let (aftermath, refunds) = (Aftermath::default(), vec![]);
-    Paid { receipt: receipt(), at: now(), aftermath, refunds, method_known: true, look_at: None }
+    Paid { receipt: receipt(), at: now(), aftermath, refunds, method_known: true, counted_on: None, look_at: None }
 }
 
 /// The `number`th refund of a payment, of `minor` units.

@@ -64,6 +64,11 @@ impl<'a> Changes<'a> {
         self.events().find_map(granted)
     }
 
+    /// The payment that paid for a change, if one did.
+    fn changed(&self) -> Option<&'a PaymentId> {
+        self.events().find_map(|event| if let Event::Changed { payment, .. } = event { payment.as_ref() } else { None })
+    }
+
     fn heard(&self, about: &str, is: impl Fn(&Heard) -> bool) -> bool {
         self.task.heard.iter().any(|(of, heard)| of == about && is(heard))
     }
@@ -71,7 +76,7 @@ impl<'a> Changes<'a> {
 
 fn granted(event: &Event) -> Option<&PaymentId> {
     match event {
-        Event::Activated { payment, .. } | Event::Renewed { payment } => Some(payment),
+        Event::Activated { payment, .. } | Event::Renewed { payment, .. } => Some(payment),
         Event::PaymentMissed { .. }
         | Event::RetryScheduled { .. }
         | Event::AttemptEnded { .. }
@@ -81,6 +86,12 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::RefundOwed { .. }
         | Event::CancellationScheduled
         | Event::CancellationRevoked
+        | Event::ChangeScheduled { .. }
+        | Event::ChangeRevoked
+        | Event::ChangeBlocked
+        | Event::Returned { .. }
+        | Event::Changed { .. }
+        | Event::ChangeDeclined { .. }
         | Event::Canceled { .. }
         | Event::Expired { .. } => None,
     }
@@ -124,6 +135,9 @@ impl State {
                 Event::PaymentMissed { .. } => {
                     let customer = customer.clone();
                     self.owes(&customer);
+                }
+                Event::Changed { payment: Some(payment), .. } => {
+                    self.changes.insert(payment.clone());
                 }
                 Event::RetryScheduled { mended: Some(method), .. } => {
                     self.mended.insert((customer.clone(), method.clone()), self.now);
@@ -176,8 +190,9 @@ impl State {
 
     fn siblings(&self, payment: &PaymentId, customer: &CustomerId) -> impl Iterator<Item = &Payment> {
         let key = |attempt| Key::Payment(customer.clone(), PaymentId { attempt, ..payment.clone() });
-        self.records.range(key(0)..=key(u32::MAX)).filter_map(|(_, record)| match record {
-            Record::Payment(it) => Some(it),
+        let for_change = payment.is_for_change();
+        self.records.range(key(0)..=key(u32::MAX)).filter_map(move |(_, record)| match record {
+            Record::Payment(it) if it.id.is_for_change() == for_change => Some(it),
             _ => None,
         })
     }
@@ -205,7 +220,8 @@ impl State {
     }
 
     fn is_granted(&self, id: &PaymentId) -> bool {
-        self.grants.get(&(id.subscription.clone(), id.period)).is_some_and(|grants| grants.contains(id))
+        let granted = self.grants.get(&(id.subscription.clone(), id.period)).is_some_and(|grants| grants.contains(id));
+        granted || self.changes.contains(id)
     }
 
     /// A mail ends as sent when it was taken, and as pointless when it is.

@@ -47,6 +47,9 @@ impl State {
         let Some(subscription) = subscription.filter(|_| id.period > 0 || new.charged_method().is_some()) else {
             return Ok(());
         };
+        if subscription.changing.as_ref().is_some_and(|changing| changing.payment == *id) {
+            return self.pays_for_change(changes, subscription, new);
+        }
         let open = self.siblings(id, &new.customer).find(|it| it.id != *id && !is_terminal(it));
         check(open.is_none(), "I-4", || format!("{id} is made while {:?} is open", open.map(|it| it.id.to_string())))?;
         match new.charged_method() {
@@ -56,6 +59,18 @@ impl State {
                 check(owed, "P-9", || format!("{id} is made and {:?} owes nothing", subscription.status))
             }
         }
+    }
+
+    /// One attempt, while the period runs, with a method that is the customer's, and while no bank decides.
+    fn pays_for_change(&self, changes: &Changes, subscription: &Subscription, new: &Payment) -> Checked {
+        let (id, active) = (&new.id, matches!(subscription.status, Status::Active { .. }));
+        let of_period = subscription.term().is_some_and(|term| term.index == id.period);
+        check(active && of_period, "P-8", || format!("{id} is made for a change while {:?}", subscription.status))?;
+        check(subscription.disputed.is_empty(), "P-18", || format!("{id} is made while the bank decides"))?;
+        let removed = new.charged_method().and_then(|it| self.removed.get(&(new.customer.clone(), it.id())));
+        check(removed.is_none_or(|step| *step >= changes.task.began_at_step), "P-17", || {
+            format!("{id} is made and its method was removed before")
+        })
     }
 
     /// A charge that we make ourselves.
@@ -174,7 +189,7 @@ impl State {
         }
         if let Some(old) = old {
             check(old.receipt == paid.receipt && old.at == paid.at, "I-13", || format!("{id} is paid anew"))?;
-        } else if changes.granted() == Some(id) {
+        } else if changes.granted() == Some(id) || changes.changed() == Some(id) {
             let (asked, told) = (new.amount, paid.receipt.amount);
             check(told == asked, "I-9", || format!("{id} over {asked} counts as paid by {told}"))?;
             let taken = self.books.get(&new.reference).map(|it| it.amount);

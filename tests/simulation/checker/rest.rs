@@ -6,6 +6,7 @@ use crate::books::Charge;
 use crate::faults::DAY;
 use crate::world::{State, instant};
 use billing::delivery::DeliveryStatus;
+use billing::id::PaymentId;
 use billing::outcome::DisputeStanding;
 use billing::payment::{Gateway, Paid, Payment, PaymentStatus, RefundReason, RefundStatus};
 use billing::ports::{Key, Record};
@@ -42,12 +43,19 @@ impl State {
                 let charge = self.books.values().find(|charge| charge.payment.id == **id);
                 charge.is_some_and(|charge| charge.taken == 1)
             });
-            let taken = taken.count();
+            let from_balance = payments.iter().filter(|id| self.is_from_balance(id)).count();
+            let taken = taken.count() + from_balance;
             check(taken == 1 && payments.len() == 1, "I-1", || {
                 format!("period {period} of {subscription} is granted {} times and paid {taken} times", payments.len())
             })?;
         }
         Ok(())
+    }
+
+    /// Whether the period was paid for from the balance: then there is no payment of that name.
+    fn is_from_balance(&self, id: &PaymentId) -> bool {
+        let recorded = |record: &Record| matches!(record, Record::Payment(it) if it.id == *id);
+        !self.records.values().any(recorded)
     }
 
     /// Granted and ours to keep, unless somebody chose otherwise; or gone.
@@ -60,6 +68,10 @@ impl State {
         let right = if granted { !not_owed } else { gone == taken || !decided };
         check(right && gone <= taken, "I-2", || {
             format!("{} took {taken}: granted {granted}, gone {gone}, {:?}", payment.id, payment.status)
+        })?;
+        let counted = granted.then(|| paid.left());
+        check(paid.counted_on == counted, "I-6", || {
+            format!("{} is counted on for {:?}, and is worth {counted:?}", payment.id, paid.counted_on)
         })?;
         let ours: i64 = paid
             .refunds

@@ -5,13 +5,17 @@ use super::{Changes, Checked, check, granted};
 use crate::faults::{DAY, MINUTE};
 use crate::world::State;
 use billing::dunning::Dunning;
+use billing::id::SubscriptionId;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::{Payment, PaymentStatus};
-use billing::ports::Record;
+use billing::ports::{Key, Record};
 use billing::subscription::{CancelReason, Event, Status, Subscription};
 
 /// PRODUCT 9: how long who owes is served after the last attempt failed.
 const GRACE: i64 = 3 * DAY;
+
+/// The least that is charged, in kobo: what the simulation's customers pay in.
+const LEAST: i64 = 5_000;
 
 impl State {
     pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
@@ -41,14 +45,28 @@ impl State {
             (Some(before), Some(after)) => usize::from(before != after),
             (Some(_), None) => usize::MAX,
         };
-        check(grants == expected, "I-10", told)?;
+        // A change of interval begins a period too.
+        let moved = usize::from(
+            changes
+                .events()
+                .any(|event| matches!(event, Event::Changed { becomes, .. } if Some(becomes.term) != before)),
+        );
+        check(grants + moved == expected, "I-10", told)?;
+        self.conserved(new)?;
         if let Some(payment) = changes.granted() {
             let next = before.map_or(0, |term| term.index + 1);
+            let other_interval = old.next_order().price.interval != old.order.price.interval;
             let same_anchor = before.is_none_or(|before| after.is_some_and(|after| after.anchor == before.anchor));
+            let same_anchor = same_anchor || other_interval;
             let by_one = after.is_some_and(|term| term.index == next) && payment.period == next && same_anchor;
             check(by_one, "I-10", || format!("{payment} leads from {before:?} to {after:?}"))?;
             let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
-            check(paid, "I-2", || format!("{payment} is granted and not paid in the same commit"))?;
+            let price = new.order.amount().map_or(i64::MAX, |price| price.minor);
+            let currency = new.order.price.amount.currency;
+            let (had, has) = (old.balance(currency).minor, new.balance(currency).minor);
+            // All of it, but for what is too small to be charged.
+            let from_balance = !paid && had > price - LEAST && has == had - price;
+            check(paid || from_balance, "I-2", || format!("{payment} is granted and not paid in the same commit"))?;
             let included = new.order.plan.tokens_included.unwrap_or(0);
             let with_tokens = changes.list.iter().any(|(_, new)| matches!(new, Record::Tokens(_)));
             check(with_tokens == (included > 0), "I-16", || format!("{payment} is granted without its tokens"))?;
@@ -63,6 +81,31 @@ impl State {
             self.ended(changes, old, new)?;
         }
         self.unpaid(new)
+    }
+
+    /// All that we hold of a customer's money was paid for a period, and is neither credited nor given back, or is their
+    /// balance (I-6).
+    fn conserved(&self, new: &Subscription) -> Checked {
+        let currency = new.order.price.amount.currency;
+        let payments = self.payments_of(&new.customer, &new.id).filter(|it| it.amount.currency == currency);
+        let held: i64 = payments.filter_map(Payment::paid).filter_map(|it| it.counted_on).sum();
+        let before = new.id.number.checked_sub(1).and_then(|number| {
+            let past = SubscriptionId::nth(&new.customer, number);
+            match self.records.get(&Key::PastSubscription(new.customer.clone(), past)) {
+                Some(Record::PastSubscription(it)) => Some(it.balance(currency).minor),
+                _ => None,
+            }
+        });
+        let funds: i64 =
+            new.funds.iter().map(|it| it.left).filter(|it| it.currency == currency).map(|it| it.minor).sum();
+        let sound = new.funds.iter().all(|it| it.left.minor >= 0 && it.short >= 0);
+        let (brought, balance) = (before.unwrap_or(0), new.balance(currency).minor);
+        check(sound && held + brought == funds + balance, "I-6", || {
+            format!(
+                "of {} {held} is held and {brought} was brought, but {funds} paid for periods and {balance} is left",
+                new.id
+            )
+        })
     }
 
     /// Who was served is so until there is a reason to end it.

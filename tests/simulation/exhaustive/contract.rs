@@ -263,7 +263,7 @@ fn books(world: &World) -> Vec<(Payment, Charge)> {
 
 fn renewed(record: &Record) -> Option<&PaymentId> {
     match record {
-        Record::History { event: Event::Renewed { payment }, .. } => Some(payment),
+        Record::History { event: Event::Renewed { payment, .. }, .. } => Some(payment),
         _ => None,
     }
 }

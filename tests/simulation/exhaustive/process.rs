@@ -5,7 +5,7 @@ use crate::world::{Answer, Call, Course, GATEWAY, World, digest, renewal};
 use billing::delivery::{DeliveryId, Notice};
 use billing::ports::{Key, Record, Wanted};
 use billing::subscription::{Command, Status};
-use billing::testing::customer;
+use billing::testing::{customer, idempotency_key};
 use billing::workflow::Billing;
 use jiff::Timestamp;
 use std::future::Future;
@@ -117,7 +117,11 @@ impl Job {
                 billing.verify(&customer(), &renewal()).await.map(drop).map_err(|error| error.to_string())
             }),
             Self::Request(command) => Box::pin(async move {
-                billing.request(&customer(), command).await.map(drop).map_err(|error| error.to_string())
+                billing
+                    .request(&customer(), command, &idempotency_key("cancel"), "cancel")
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
             }),
         }
     }

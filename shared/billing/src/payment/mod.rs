@@ -276,6 +276,24 @@ impl Payment {
         }
     }
 
+    /// The payment once it has paid for something: its subscription counts on all of it.
+    #[must_use]
+    pub(crate) fn counted_on(self) -> Self {
+        self.with_paid(|paid| Paid { counted_on: Some(paid.receipt.amount.minor), ..paid })
+    }
+
+    /// The payment when its subscription is told what of the money is not ours any more, and what that is, if it is news.
+    #[must_use]
+    pub(crate) fn telling_returned(self) -> (Self, Option<Fact>) {
+        let counted_on = self.paid().and_then(|paid| Some((paid.counted_on?, paid.left())));
+        let Some((counted_on, left)) = counted_on.filter(|(counted_on, left)| counted_on != left) else {
+            return (self, None);
+        };
+        let amount = Money { minor: counted_on.saturating_sub(left), ..self.amount };
+        let fact = Fact::Returned { payment: self.id.clone(), amount };
+        (self.with_paid(|paid| Paid { counted_on: Some(left), ..paid }), Some(fact))
+    }
+
     /// Whether money was taken: then nothing the gateway says changes that.
     pub fn is_settled(&self) -> bool {
         self.paid().is_some()

@@ -25,6 +25,9 @@ pub struct Paid {
     pub refunds: Vec<Refund>,
     /// Whether the method paid with is known: a gateway may name it only days later.
     pub method_known: bool,
+    /// Minor units of it that its subscription counts on: what is left, as far as it was told. None: it pays for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_on: Option<i64>,
     /// When the gateway is next asked whether the money is still ours; webhooks are lost.
     pub look_at: Option<Timestamp>,
 }
@@ -50,7 +53,7 @@ const LOOKS_WHILE_DISPUTED: i64 = 30;
 impl Paid {
     pub(super) fn now(receipt: Receipt, aftermath: Aftermath, method_known: bool, now: Timestamp) -> Self {
         let look_at = Some(after(now, days(LOOKS[0])));
-        Self { receipt, at: now, aftermath, refunds: vec![], method_known, look_at }
+        Self { receipt, at: now, aftermath, refunds: vec![], method_known, counted_on: None, look_at }
     }
 
     pub fn standing(&self) -> Standing {

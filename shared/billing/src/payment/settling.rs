@@ -69,7 +69,7 @@ impl Payment {
                 Collection::Checkout { order, .. } => order.clone(),
                 Collection::OffSession { .. } | Collection::Transfer(_) => None,
             };
-            let mut facts = vec![Fact::Paid { payment: self.id.clone(), order }];
+            let mut facts = vec![Fact::Paid { payment: self.id.clone(), order, amount: self.amount }];
             facts.extend(self.disputed_facts(None, &paid.aftermath));
             return Some((Self { status: PaymentStatus::Paid(paid), ..self }, facts));
         }

@@ -95,6 +95,18 @@ pub struct Tokens {
     pub version: u64,
 }
 
+impl Tokens {
+    pub(crate) fn none(customer: CustomerId) -> Self {
+        Self { customer, balance: 0, version: 0 }
+    }
+
+    /// With those that come with a paid period of `plan`, if any do.
+    pub(crate) fn granted(&self, plan: &Plan) -> Option<Self> {
+        let balance = self.balance.saturating_add(plan.tokens_included?);
+        Some(Self { balance, ..self.clone() })
+    }
+}
+
 /// The level of a gauge as last reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterUsage {

@@ -41,7 +41,7 @@ fn told_with(subscription: Subscription, fact: Fact, tokens: &[&str]) -> Subscri
 }
 
 fn paid(payment: &PaymentId) -> Fact {
-    Fact::Paid { payment: payment.clone(), order: None }
+    Fact::Paid { payment: payment.clone(), order: None, amount: order("estates-professional").price.amount }
 }
 
 fn attempt(period: u32, attempt: u32) -> PaymentId {
@@ -70,8 +70,11 @@ fn paying_renews_by_exactly_one_period() {
 
 #[test]
 fn a_late_payment_renews() {
-    let late = past_due(2);
-    assert_eq!(late.record(paid(&attempt(1, 1)), &[], now()), [Event::Renewed { payment: attempt(1, 1) }]);
+    let (late, price) = (past_due(2), active().order.price.amount);
+    assert_eq!(
+        late.record(paid(&attempt(1, 1)), &[], now()),
+        [Event::Renewed { payment: attempt(1, 1), paid: Some(price) }]
+    );
 }
 
 #[test]
@@ -261,7 +264,8 @@ fn the_first_checkout_paid_opens_what_it_was_for() {
     let again = Subscription::ordering(Some(&first), &customer(), other, now());
     let Ok((second, _)) = again.map(checkout) else { panic!("an unpaid order may be replaced") };
     let order = Box::new(order("estates-professional"));
-    let opened = told(second.clone(), Fact::Paid { payment: attempt(0, 1), order: Some(order) });
+    let opened =
+        told(second.clone(), Fact::Paid { payment: attempt(0, 1), amount: order.price.amount, order: Some(order) });
     assert_eq!(opened.order.plan.id.as_str(), "estates-professional");
     assert_eq!(opened.record(paid(&attempt(0, 2)), &[], now()), [Event::RefundOwed { payment: attempt(0, 2) }]);
 }

@@ -1,9 +1,10 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
-use super::{CancelReason, Order, Status};
+use super::{Becomes, CancelReason, Order, Status};
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
 use crate::id::{MethodId, PaymentId};
+use crate::money::Money;
 use crate::outcome::Decline;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,16 @@ pub enum Command {
 /// What a gateway tells us, or time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// `order`: what was bought, if this payment opens a subscription.
+    /// `order`: what was bought, if this payment opens a subscription. `amount`: what came in.
     Paid {
         payment: PaymentId,
         order: Option<Box<Order>>,
+        amount: Money,
+    },
+    /// So much of what was paid goes back, or is gone; below zero: does not go back after all.
+    Returned {
+        payment: PaymentId,
+        amount: Money,
     },
     /// A charge of ours was declined. What happens on a page before it ends is nobody's business.
     Declined {
@@ -57,13 +64,24 @@ pub enum Fact {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
+    /// `paid`: what came in; the balance has what is left to the price. None: the price, in what was stored before
+    /// there were balances.
     Activated {
         payment: PaymentId,
         order: Box<Order>,
         at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paid: Option<Money>,
     },
     Renewed {
         payment: PaymentId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paid: Option<Money>,
+    },
+    /// Of a payment for this subscription.
+    Returned {
+        payment: PaymentId,
+        amount: Money,
     },
     PaymentMissed {
         /// None: there was no method to charge.
@@ -93,6 +111,25 @@ pub enum Event {
     },
     CancellationScheduled,
     CancellationRevoked,
+    /// From the next period on.
+    ChangeScheduled {
+        order: Box<Order>,
+    },
+    ChangeRevoked,
+    /// More is in use than what was scheduled allows: it goes on as it is.
+    ChangeBlocked,
+    /// Now.
+    Changed {
+        /// None: there was nothing to charge.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payment: Option<PaymentId>,
+        paid: Money,
+        becomes: Box<Becomes>,
+    },
+    /// What the change would have cost was not paid: it is not made.
+    ChangeDeclined {
+        payment: PaymentId,
+    },
     Canceled {
         at: Timestamp,
         reason: CancelReason,
@@ -127,6 +164,22 @@ pub enum Refusal {
     NothingOwed,
     #[error("a charge for what is owed is running: its outcome comes first")]
     ChargeRunning,
+    #[error("that is what the customer has already")]
+    NothingChanges,
+    #[error("that is no such change: by its tier and price it is another")]
+    OtherDirection,
+    #[error("the subscription is to end: take that back first")]
+    Leaving,
+    #[error("what is owed is to be paid first")]
+    PaymentOwed,
+    #[error("a bank is deciding about a payment: nothing is changed meanwhile")]
+    Disputed,
+    #[error("what is prepaid or does not renew is changed at the end of its period, or bought anew")]
+    NotWithinPeriod,
+    #[error("there is no payment method to charge: leave one first")]
+    NoMethod,
+    #[error("the preview is too old, or something has changed since: ask for another")]
+    PreviewStale,
     #[error("another system charges for the subscription: it is changed and canceled there")]
     DrivenElsewhere,
 }

@@ -156,7 +156,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Status::PastDue { .. } => true,
             Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
-        if !owed || !account.covers(subscription.order.amount()?) {
+        let due = subscription.amount_due()?;
+        // What the balance pays for needs no payment.
+        if !owed || due.minor == 0 || !account.covers(due) {
             return Ok(None);
         }
         let page = Page {

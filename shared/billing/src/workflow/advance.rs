@@ -5,11 +5,14 @@ use super::{Billing, transition};
 use crate::account::VirtualAccount;
 use crate::delivery::DeliveryId;
 use crate::dunning::ready_at;
+use crate::entitlement::downgrade;
 use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
 use crate::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
-use crate::payment::{Collection, Payment, PaymentStatus, Refund};
-use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Wanted, Write};
-use crate::subscription::{CancelReason, Due, Event, Fact, Refusal, Subscription};
+use crate::payment::{Collection, Payment, PaymentStatus};
+use crate::ports::{
+    Clock, Found, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Tokens, Wanted, Write,
+};
+use crate::subscription::{Action, CancelReason, Due, Event, Fact, Refusal, Subscription};
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
@@ -78,6 +81,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Some(Due::Cancellation(reason)) => self.ending(&subscription, found.wallet(), reason, now),
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
             Some(Due::Look) => return self.watch_driven(customer, now).await,
+            Some(Due::Payment) if self.is_blocked(&subscription).await? => vec![Event::ChangeBlocked],
+            Some(Due::Payment) if subscription.amount_due()?.minor == 0 => {
+                return self.renew_from_balance(subscription, found, now).await;
+            }
             // What came in by transfer is the customer's money already: it is used before any other.
             Some(Due::Payment) if covers(account.as_ref(), &subscription) => {
                 return self.spend_credit(customer, now).await;
@@ -106,6 +113,39 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         };
         let (_, writes) = transition(subscription, events, now);
         Ok(self.store.commit(writes).await?)
+    }
+
+    /// The balance pays for all of the period: there is nothing to charge, and no payment.
+    async fn renew_from_balance(
+        &self,
+        subscription: Subscription,
+        mut found: Found,
+        now: Timestamp,
+    ) -> Result<(), WakeError> {
+        let (subscription, event) = subscription.renewing_from_balance()?;
+        let (after, mut writes) = transition(subscription, vec![event], now);
+        let tokens = found.tokens().unwrap_or_else(|| Tokens::none(after.customer.clone()));
+        writes.extend(tokens.granted(&after.order.plan).map(|it| Write::next(Record::Tokens(it))));
+        Ok(self.store.commit(writes).await?)
+    }
+
+    /// Whether more is in use than the plan allows that the next period is to be of: it is asked for again then
+    /// (PRODUCT 12). Who was charged for it already has it.
+    async fn is_blocked(&self, subscription: &Subscription) -> Result<bool, StoreError> {
+        let Some(to) = subscription.scheduled.as_deref().filter(|_| subscription.attempts == 0) else {
+            return Ok(false);
+        };
+        let from = &subscription.order;
+        if Action::of(from, to) != Some(Action::Downgrade) {
+            return Ok(false);
+        }
+        let customer = &subscription.customer;
+        let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family();
+        let Some(family) = family.map(|it| it.family) else { return Ok(false) };
+        let meters = family.meters.iter().map(|meter| Key::Usage(customer.clone(), meter.id.clone()));
+        let mut found = self.store.get(meters.collect()).await?;
+        let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
+        Ok(!downgrade(&from.plan, &to.plan, &family, &usage).can_downgrade)
     }
 
     /// Nobody is left unserved whose transfer has come and was not told of.
@@ -174,12 +214,23 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// The attempt is recorded, and the subscription is waiting for it, before
     /// the gateway hears of it. From then on the payment is what is due: a
     /// crash below leaves it to [`check`](Self::check).
-    async fn collect(&self, mut scene: Scene, now: Timestamp) -> Result<(), WakeError> {
+    pub(super) async fn collect(&self, scene: Scene, now: Timestamp) -> Result<(), WakeError> {
+        self.collect_with(vec![], scene, now).await
+    }
+
+    /// The same, with `more` recorded in the same transaction.
+    pub(super) async fn collect_with(
+        &self,
+        more: Vec<Write>,
+        mut scene: Scene,
+        now: Timestamp,
+    ) -> Result<(), WakeError> {
         let mut writes = vec![
             Write::next(Record::Payment(scene.payment.clone())),
             Write::Create(Record::Reference(Referred::to(&scene.payment))),
         ];
         writes.extend(scene.subscription.clone().map(|it| Write::next(Record::Subscription(it))));
+        writes.extend(more);
         self.store.commit(writes).await?;
         scene.payment.version += 1;
         if let Some(subscription) = &mut scene.subscription {
@@ -297,12 +348,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let (id, stuck) = (payment.id.clone(), refund.is_stuck());
         match self.gateways.refund(&payment, &refund).await? {
             RefundOutcome::Done { id } => {
-                let payment = payment.refunded(number, id, now);
-                self.replace(payment.clone()).await?;
-                Ok(Payment { version: payment.version + 1, ..payment })
+                let done = payment.clone().refunded(number, id, now);
+                Ok(self.refund_ended(payment, done, now).await?)
             }
             RefundOutcome::Failed { code } => {
-                self.refund_failed(payment, &refund, &code, now).await?;
+                let failed = payment.clone().refund_failed(number, code.clone(), now);
+                self.refund_ended(payment, failed, now).await?;
                 Err(WakeError::RefundFailed(id, code))
             }
             RefundOutcome::Pending if stuck => Err(WakeError::RefundStuck(id)),
@@ -310,24 +361,25 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
     }
 
-    /// What was to go back of a transfer, and does not, is the customer's credit again.
-    async fn refund_failed(
-        &self,
-        payment: Payment,
-        refund: &Refund,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let failed = payment.clone().refund_failed(refund.number, code.to_owned(), now);
-        let more = credit_by(&payment, &failed);
+    /// What was to go back and does not is the customer's credit again, if it came by transfer, and pays again for
+    /// what it was paid for. So does what was counted twice while the gateway knew more of a refund than we did.
+    async fn refund_ended(&self, before: Payment, after: Payment, now: Timestamp) -> Result<Payment, StoreError> {
+        let more = credit_by(&before, &after);
+        let (after, returned) = after.telling_returned();
         let mut writes = vec![];
-        if more.minor != 0 {
-            let account = self.store.get(vec![Key::Account(payment.customer.clone())]).await?.account();
-            let account = account.filter(|account| account.currency == more.currency);
+        if more.minor != 0 || returned.is_some() {
+            let keys = vec![Key::Account(after.customer.clone()), Key::Subscription(after.customer.clone())];
+            let mut found = self.store.get(keys).await?;
+            let account = found.account().filter(|account| account.currency == more.currency && more.minor != 0);
             writes.extend(account.map(|account| Write::next(Record::Account(account.credited(more.minor)))));
+            if let Some((returned, subscription)) = returned.zip(found.subscription()) {
+                let events = subscription.record(returned, &[], now);
+                writes.extend(transition(subscription, events, now).1);
+            }
         }
-        writes.push(Write::next(Record::Payment(failed)));
-        self.store.commit(writes).await
+        writes.push(Write::next(Record::Payment(after.clone())));
+        self.store.commit(writes).await?;
+        Ok(Payment { version: after.version + 1, ..after })
     }
 
     /// Not hearing back is expected, and asked about again. A request that the
@@ -355,7 +407,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
 /// Whether what came in by transfer pays for the next period.
 fn covers(account: Option<&VirtualAccount>, subscription: &Subscription) -> bool {
-    account.zip(subscription.order.amount().ok()).is_some_and(|(account, amount)| account.covers(amount))
+    account.zip(subscription.amount_due().ok()).is_some_and(|(account, amount)| account.covers(amount))
 }
 
 /// What is to be done about a period that is owed.

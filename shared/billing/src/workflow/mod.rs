@@ -4,6 +4,7 @@
 mod accounts;
 mod advance;
 mod catalogue;
+mod change;
 mod checkout;
 mod clock;
 mod downgrade;
@@ -22,13 +23,15 @@ mod verify;
 
 use opening::Opening;
 
+use crate::id::{CustomerId, IdempotencyKey};
 use crate::mail::Mail;
-use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Command, Event, Refusal, Subscription};
 use jiff::Timestamp;
 
 pub use advance::WakeError;
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
+pub use change::{ChangeError, Changed, Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError};
 pub use clock::AdvanceClockError;
 pub use downgrade::DowngradeError;
@@ -57,6 +60,8 @@ const MOST_RACES: u32 = 6;
 pub enum RequestError {
     #[error("there is no subscription")]
     NoSubscription,
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -68,22 +73,34 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Self { store, gateways, clock }
     }
 
-    /// Grants `command` or says why not.
+    /// Grants `command`, once for each key, or says why not.
     pub async fn request(
         &self,
-        customer: &crate::id::CustomerId,
+        customer: &CustomerId,
         command: Command,
+        key: &IdempotencyKey,
+        fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
+        let opening = Opening { customer, key, fingerprint };
         let now = self.clock.now().await?;
-        let mut found = self.store.get(vec![crate::ports::Key::Subscription(customer.clone())]).await?;
-        let subscription = found.subscription().ok_or(RequestError::NoSubscription)?;
-        let events = subscription.decide(command, now)?;
-        if events.is_empty() {
-            return Ok(subscription);
+        for _ in 0..MOST_RACES {
+            let keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
+            let mut found = self.store.get(keys).await?;
+            let subscription = found.subscription().ok_or(RequestError::NoSubscription)?;
+            if let Some(claim) = found.claim() {
+                let same = claim.fingerprint == fingerprint;
+                return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };
+            }
+            let claim = opening.claim(subscription.no_payment(), now);
+            let events = subscription.decide(command, now)?;
+            let (subscription, mut writes) = transition(subscription, events, now);
+            writes.push(Write::Create(Record::Claim(claim)));
+            match self.store.commit(writes).await {
+                Err(StoreError::Duplicate | StoreError::Conflict) => {}
+                done => return Ok(done.map(|()| subscription)?),
+            }
         }
-        let (subscription, writes) = transition(subscription, events, now);
-        self.store.commit(writes).await?;
-        Ok(subscription)
+        Err(StoreError::Conflict.into())
     }
 }
 

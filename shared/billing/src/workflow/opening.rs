@@ -3,7 +3,7 @@
 
 use super::{Billing, CheckoutError, MOST_RACES, WakeError};
 use crate::dunning::after;
-use crate::id::{CustomerId, IdempotencyKey};
+use crate::id::{CustomerId, IdempotencyKey, PaymentId};
 use crate::payment::{Payment, PaymentStatus};
 use crate::ports::{Claim, Clock, Found, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +38,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             let (payment, mut writes) = order(&mut found, now)?;
             self.gateways.accepts(&payment)?;
-            writes.push(Write::Create(Record::Claim(opening.claim(&payment, now))));
+            writes.push(Write::Create(Record::Claim(opening.claim(payment.id.clone(), now))));
             writes.push(Write::next(Record::Payment(payment.clone())));
             writes.push(Write::Create(Record::Reference(Referred::to(&payment))));
             match self.store.commit(writes).await {
@@ -49,6 +49,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    /// What the key was used for before, if it was.
+    pub(super) async fn claimed(&self, opening: Opening<'_>) -> Result<Option<Claim>, StoreError> {
+        let key = Key::Claim(opening.customer.clone(), opening.key.clone());
+        Ok(self.store.get(vec![key]).await?.claim())
     }
 
     /// The key was used before: the same answer for the same request. If the
@@ -107,12 +113,12 @@ impl Opening<'_> {
         keys
     }
 
-    pub(super) fn claim(&self, payment: &Payment, now: Timestamp) -> Claim {
+    pub(super) fn claim(&self, payment: PaymentId, now: Timestamp) -> Claim {
         Claim {
             customer: self.customer.clone(),
             key: self.key.clone(),
             fingerprint: self.fingerprint.to_owned(),
-            payment: payment.id.clone(),
+            payment,
             expires_at: after(now, CLAIM_KEPT_FOR),
         }
     }

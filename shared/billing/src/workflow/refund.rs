@@ -1,7 +1,7 @@
 //! Someone of the SaaS gives money back: recorded first, then asked for.
 
 use super::settle::credit_by;
-use super::{Billing, MOST_RACES, Opening, WakeError};
+use super::{Billing, MOST_RACES, Opening, WakeError, transition};
 use crate::account::VirtualAccount;
 use crate::id::{CustomerId, IdempotencyKey, PaymentId};
 use crate::payment::{AskedBecause, BY_TRANSFER, Payment, Portion, RefundRefusal};
@@ -49,18 +49,24 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Key::Payment(wanted.customer.clone(), wanted.payment.clone()),
                 Key::Claim(wanted.customer.clone(), key.clone()),
                 Key::Account(wanted.customer.clone()),
+                Key::Subscription(wanted.customer.clone()),
             ];
             let mut found = self.store.get(keys).await?;
-            let account = found.account();
+            let (account, subscription) = (found.account(), found.subscription());
             let payment = found.payment().ok_or(RefundError::NoPayment)?;
             if let Some(claim) = found.claim() {
                 let same = claim.fingerprint == wanted.fingerprint && claim.payment == payment.id;
                 return if same { Ok(payment) } else { Err(RefundError::KeyReused) };
             }
             let (promised, account) = promise(payment, account, &wanted, now)?;
-            let claim = opening.claim(&promised, now);
+            let (promised, returned) = promised.telling_returned();
+            let claim = opening.claim(promised.id.clone(), now);
             let mut writes = vec![Write::Create(Record::Claim(claim)), Write::next(Record::Payment(promised.clone()))];
             writes.extend(account.map(|account| Write::next(Record::Account(account))));
+            if let Some((fact, subscription)) = returned.zip(subscription) {
+                let events = subscription.record(fact, &[], now);
+                writes.extend(transition(subscription, events, now).1);
+            }
             match self.store.commit(writes).await {
                 Ok(()) => return self.ask(Payment { version: promised.version + 1, ..promised }, now).await,
                 Err(StoreError::Duplicate | StoreError::Conflict) => {}

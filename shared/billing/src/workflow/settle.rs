@@ -111,6 +111,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let granted = events.iter().any(|event| matches!(event, Event::Activated { .. } | Event::Renewed { .. }));
         if events.iter().any(|event| matches!(event, Event::RefundOwed { .. })) {
             payment = payment.owed_back(now);
+        } else if says_paid && next.is_some() {
+            payment = payment.counted_on();
+        }
+        let returned;
+        (payment, returned) = payment.telling_returned();
+        if let (Some(next), Some(returned)) = (&mut next, returned) {
+            events.extend(self.recorded(next, vec![returned], &wallet, now));
         }
 
         let mut writes = vec![];
@@ -135,10 +142,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let (after, more) = transition(before, events, now);
             writes.extend(more);
             // A period that is paid brings its tokens in the same transaction, and no other way.
-            if let (true, Some(included)) = (granted, after.order.plan.tokens_included) {
-                tokens.balance = tokens.balance.saturating_add(included);
-                writes.push(Write::next(Record::Tokens(tokens.clone())));
-                tokens.version += 1;
+            if granted && let Some(more) = tokens.granted(&after.order.plan) {
+                writes.push(Write::next(Record::Tokens(more.clone())));
+                tokens = Tokens { version: more.version + 1, ..more };
             }
             subscription = Some(after);
         }
@@ -192,7 +198,7 @@ impl Scene {
     pub(super) fn new(payment: Payment, mut found: Found) -> Self {
         let customer = &payment.customer;
         let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
-        let tokens = found.tokens().unwrap_or_else(|| Tokens { customer: customer.clone(), balance: 0, version: 0 });
+        let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
         let (subscription, account) = (found.subscription(), found.account());
         Self { payment, subscription, wallet, tokens, account, account_changed: false }
     }

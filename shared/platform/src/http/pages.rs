@@ -142,7 +142,17 @@ impl From<Refusal> for Page {
                 Self::nothing_to_pay()
             }
             Refusal::ChargeRunning => Self::under_way(),
-            Refusal::AlreadySubscribed | Refusal::QuantityNotOne | Refusal::TooExpensive => Self::refused(refusal),
+            Refusal::AlreadySubscribed
+            | Refusal::QuantityNotOne
+            | Refusal::TooExpensive
+            | Refusal::NothingChanges
+            | Refusal::OtherDirection
+            | Refusal::Leaving
+            | Refusal::PaymentOwed
+            | Refusal::Disputed
+            | Refusal::NotWithinPeriod
+            | Refusal::NoMethod
+            | Refusal::PreviewStale => Self::refused(refusal),
         }
     }
 }

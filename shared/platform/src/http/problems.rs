@@ -2,14 +2,16 @@
 //! for, one stable `type` a reason.
 
 use crate::gateways::WebhookError;
+use crate::view;
 use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::Refusal;
 use billing::workflow::{
-    AdvanceClockError, CheckoutError, DowngradeError, ImportError, MethodError, RefundError, UsageError, VerifyError,
+    AdvanceClockError, ChangeError, CheckoutError, DowngradeError, ImportError, MethodError, RefundError, RequestError,
+    UsageError, VerifyError,
 };
 use lambda_http::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
 /// What the client is told. The cause is for the log and never leaves it.
@@ -20,14 +22,17 @@ pub struct Problem {
     pub(super) title: &'static str,
     detail: String,
     /// The part of the request that is wrong.
-    pub(super) field: Option<String>,
+    pub(crate) field: Option<String>,
+    /// What a program needs to know besides. Boxed: every result has room for a problem, and few have this.
+    more: Box<Map<String, Value>>,
     pub(super) retry_after_s: Option<u32>,
     pub(super) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Display) -> Self {
-        Self { status, slug, title, detail: detail.to_string(), field: None, retry_after_s: None, cause: None }
+        let (detail, more) = (detail.to_string(), Box::default());
+        Self { status, slug, title, detail, field: None, more, retry_after_s: None, cause: None }
     }
 
     pub fn not_found() -> Self {
@@ -96,6 +101,11 @@ impl Problem {
         Self { cause: Some(cause.into()), ..self }
     }
 
+    fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+
     pub(super) fn document(&self, request_id: Option<String>) -> Value {
         let mut document = json!({
             "type": format!("https://perennial.example/problems/{}", self.slug),
@@ -105,6 +115,9 @@ impl Problem {
         });
         if let Some(field) = &self.field {
             document["field"] = json!(field);
+        }
+        for (name, value) in self.more.iter() {
+            document[name] = value.clone();
         }
         if let Some(id) = request_id {
             document["request_id"] = json!(id);
@@ -169,7 +182,58 @@ impl From<Refusal> for Problem {
             Refusal::NothingOwed => state("nothing-owed"),
             Refusal::ChargeRunning => state("charge-running"),
             Refusal::DrivenElsewhere => state("driven-elsewhere"),
+            Refusal::Leaving => state("leaving"),
+            Refusal::PaymentOwed => state("payment-owed"),
+            Refusal::Disputed => state("disputed"),
+            Refusal::NoMethod => state("no-payment-method"),
+            Refusal::PreviewStale => Self::conflict("preview-stale", "The preview no longer holds", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
+            Refusal::NothingChanges => Self::invalid("plan", refusal),
+            Refusal::OtherDirection => Self::invalid("action", refusal),
+            Refusal::NotWithinPeriod => Self::invalid("effective", refusal),
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RequestError::NoSubscription => Self::no_subscription(),
+            RequestError::KeyReused => Self::key_reused(detail),
+            RequestError::Refused(refusal) => refusal.into(),
+            RequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ChangeError::NoSubscription => Self::no_subscription(),
+            ChangeError::NoSuchPlan(_) | ChangeError::OtherFamily(..) => Self::invalid("plan", detail),
+            ChangeError::NoSuchPrice { .. } => Self::invalid("interval", detail),
+            ChangeError::QuantityMissing => Self::invalid("quantity", detail),
+            ChangeError::Blocked(downgrade) => {
+                let problem = Self::conflict("downgrade-blocked", "More is in use than the plan allows", detail);
+                problem.with("exceeds", json!(downgrade.exceeds)).with("steps", json!(downgrade.steps))
+            }
+            ChangeError::Unconfirmed(downgrade) => {
+                let problem = Self::conflict("confirmation-required", "The customer must confirm this", detail);
+                problem.at("confirm").with("features_lost", json!(downgrade.features_lost))
+            }
+            ChangeError::Declined(payment) => {
+                let status = StatusCode::PAYMENT_REQUIRED;
+                let problem = Self::new(status, "payment-declined", "The payment was declined", detail);
+                let payment = view::payment(&payment);
+                problem.with("payment", payment["id"].clone()).with("decline", payment["decline"].clone())
+            }
+            ChangeError::Meanwhile => StoreError::Conflict.into(),
+            ChangeError::KeyReused => Self::key_reused(detail),
+            ChangeError::Refused(refusal) => refusal.into(),
+            ChangeError::Gateway(error) => error.into(),
+            ChangeError::Store(error) => error.into(),
         }
     }
 }
@@ -294,5 +358,73 @@ impl From<WebhookError> for Problem {
             WebhookError::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, "It cannot be verified at present."),
         };
         Self::new(status, "webhook-rejected", "The delivery was not accepted", detail).because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::entitlement::downgrade;
+    use billing::outcome::{Decline, Outcome, Remedy};
+    use billing::testing::{family, instant, meter, off_session_payment, plan};
+
+    fn document(error: ChangeError) -> Value {
+        Problem::from(error).document(None)
+    }
+
+    fn slug(document: &Value) -> (u64, &str) {
+        let kind = document["type"].as_str().unwrap_or_default();
+        (document["status"].as_u64().unwrap_or_default(), kind.rsplit('/').next().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_change_that_is_refused_says_why_and_where() {
+        let cases = [
+            (Refusal::NothingChanges, 422, "invalid", json!("plan")),
+            (Refusal::OtherDirection, 422, "invalid", json!("action")),
+            (Refusal::NotWithinPeriod, 422, "invalid", json!("effective")),
+            (Refusal::Leaving, 409, "leaving", Value::Null),
+            (Refusal::PaymentOwed, 409, "payment-owed", Value::Null),
+            (Refusal::Disputed, 409, "disputed", Value::Null),
+            (Refusal::ChargeRunning, 409, "charge-running", Value::Null),
+            (Refusal::NoMethod, 409, "no-payment-method", Value::Null),
+            (Refusal::PreviewStale, 409, "preview-stale", Value::Null),
+            (Refusal::DrivenElsewhere, 409, "driven-elsewhere", Value::Null),
+        ];
+        for (refusal, status, kind, field) in cases {
+            let said = document(refusal.into());
+            assert_eq!((slug(&said), &said["field"]), ((status, kind), &field), "{refusal}");
+            assert_eq!(said["detail"], refusal.to_string());
+        }
+        assert_eq!(slug(&document(ChangeError::Meanwhile)), (409, "conflict"));
+        assert_eq!(slug(&document(ChangeError::KeyReused)), (422, "idempotency-key-reused"));
+    }
+
+    #[test]
+    fn a_downgrade_that_is_not_made_says_what_to_reduce_or_what_is_lost() {
+        let (from, wanted) = (plan("minutes-enterprise"), plan("minutes-starter"));
+        let lost = downgrade(&from, &wanted, &family("minutes"), &[].into());
+        let said = document(ChangeError::Unconfirmed(Box::new(lost)));
+        assert_eq!(slug(&said), (409, "confirmation-required"));
+        assert_eq!((&said["field"], &said["features_lost"]), (&json!("confirm"), &json!(["analytics", "api_access"])));
+
+        let (from, wanted) = (plan("estates-professional"), plan("estates-starter"));
+        let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into());
+        let said = document(ChangeError::Blocked(Box::new(blocked)));
+        assert_eq!(slug(&said), (409, "downgrade-blocked"));
+        assert_eq!(said["exceeds"], json!([{"resource": "estates", "current": 26, "limit": 25, "overage": 1}]));
+        assert_eq!(said["steps"][1], "Or stay on Professional");
+    }
+
+    #[test]
+    fn a_decline_is_told_with_what_helps() {
+        let declined = Outcome::Declined(Decline::new("insufficient_funds", Remedy::RetryLater));
+        let settled = off_session_payment().settle(declined, instant("2025-02-14T10:00:00Z"));
+        let (payment, _) = settled.unwrap_or_else(|| panic!("nothing new"));
+        let id = json!(payment.id);
+        let said = document(ChangeError::Declined(Box::new(payment)));
+        assert_eq!((slug(&said), &said["payment"]), ((402, "payment-declined"), &id));
+        let decline = json!({"code": "insufficient_funds", "remedy": "retry_later", "link": null});
+        assert_eq!(said["decline"], decline);
     }
 }

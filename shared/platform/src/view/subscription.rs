@@ -8,7 +8,7 @@ use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
 use billing::entitlement::standings;
 use billing::ports::Tokens;
-use billing::subscription::{Status, Subscription};
+use billing::subscription::{Action, Changing, Status, Subscription};
 use billing::wallet::Method;
 use billing::workflow::Live;
 use jiff::tz::TimeZone;
@@ -28,16 +28,6 @@ pub fn subscription(it: &Subscription) -> Value {
         Status::Canceled { .. } => "canceled",
         Status::Expired { .. } => "expired",
     };
-    let scheduled = match &it.status {
-        Status::Active { cancel_at_period_end: true, .. } => {
-            json!({ "action": "cancel", "at": period.map(|period| period.end) })
-        }
-        Status::Incomplete
-        | Status::Active { .. }
-        | Status::PastDue { .. }
-        | Status::Canceled { .. }
-        | Status::Expired { .. } => Value::Null,
-    };
     // Who is not served has no feature, whatever the plan says.
     let features: Map<String, Value> =
         plan.features.iter().map(|(id, on)| (id.to_string(), json!(*on && it.is_live()))).collect();
@@ -50,9 +40,32 @@ pub fn subscription(it: &Subscription) -> Value {
         "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
         "current_period": period,
         "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
-        "features": features, "scheduled_change": scheduled, "dunning": dunning(it),
+        "features": features, "scheduled_change": scheduled(it), "pending_change": it.changing.as_deref().map(pending),
+        "balance": it.balances, "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
         "driven": it.driven.as_ref().map(driven),
+    })
+}
+
+/// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.
+fn scheduled(it: &Subscription) -> Value {
+    let at = it.period().map(|period| period.end);
+    match (&it.status, &it.scheduled) {
+        (Status::Active { cancel_at_period_end: true, .. }, _) => json!({ "action": "cancel", "at": at }),
+        (Status::Active { .. } | Status::PastDue { .. }, Some(order)) => json!({
+            "action": Action::of(&it.order, order), "plan": order.plan.id, "quantity": order.quantity,
+            "interval": order.price.interval, "at": at,
+        }),
+        (Status::Active { .. } | Status::PastDue { .. }, None)
+        | (Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. }, _) => Value::Null,
+    }
+}
+
+/// A change whose payment has no outcome: it is not made yet.
+fn pending(it: &Changing) -> Value {
+    let order = &it.becomes.order;
+    json!({
+        "payment": it.payment, "plan": order.plan.id, "quantity": order.quantity, "interval": order.price.interval,
     })
 }
 
@@ -130,8 +143,8 @@ fn expires_too_soon(subscription: &Subscription, method: &Method) -> bool {
 mod tests {
     use super::*;
     use billing::outcome::{Decline, Remedy};
-    use billing::subscription::{Event, Fact};
-    use billing::testing::{active, customer, instant, meter, method as card};
+    use billing::subscription::{Becomes, CancelReason, Event, Fact, Order};
+    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, plan};
     use billing::wallet::{Card, Expiry, Instrument, Wallet};
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
@@ -150,10 +163,11 @@ mod tests {
             "disputed_payment",
             "account",
             "driven",
+            "pending_change",
         ] {
             assert_eq!(view.get(part), Some(&Value::Null), "{part}");
         }
-        assert_eq!(view["status"], "active");
+        assert_eq!((&view["status"], &view["balance"]), (&json!("active"), &json!([])));
         assert_eq!(view["plan"]["id"], "estates-professional");
         assert_eq!(view["current_period"]["end"], "2025-02-28T10:00:00Z");
         assert_eq!(view["end_date"], "2025-02-28");
@@ -187,6 +201,36 @@ mod tests {
         let mut once = active();
         once.order.price.recurring = false;
         assert!(!expires_too_soon(&leaving, &expiring(2025, 1)) && !expires_too_soon(&once, &expiring(2025, 1)));
+    }
+
+    #[test]
+    fn a_change_is_shown_before_it_is_made_and_who_leaves_is_said_to_leave() {
+        let order = Order { plan: plan("estates-starter"), ..active().order };
+        let to_come = active().apply(&Event::ChangeScheduled { order: Box::new(order.clone()) });
+        let at = "2025-02-28T10:00:00Z";
+        let scheduled = |it: &Subscription| subscription(it)["scheduled_change"].clone();
+        let expected = json!({
+            "action": "downgrade", "plan": "estates-starter", "quantity": 1, "interval": "month", "at": at,
+        });
+        assert_eq!(scheduled(&to_come), expected);
+        let leaving = to_come.apply(&Event::CancellationScheduled);
+        assert_eq!(scheduled(&leaving), json!({"action": "cancel", "at": at}));
+        let ended = leaving.apply(&Event::Canceled { at: instant(at), reason: CancelReason::Requested });
+        assert_eq!(scheduled(&ended), Value::Null);
+
+        let term = active().term().unwrap_or_else(|| panic!("a term"));
+        let balance = order.price.amount;
+        let becomes = Becomes { order, term, credit: balance, charge: balance };
+        let payment = off_session_payment().id;
+        let waiting = Subscription {
+            changing: Some(Box::new(Changing { payment: payment.clone(), becomes })),
+            balances: vec![balance],
+            ..active()
+        };
+        let view = subscription(&waiting);
+        let expected = json!({"payment": payment, "plan": "estates-starter", "quantity": 1, "interval": "month"});
+        assert_eq!((&view["pending_change"], &view["plan"]["id"]), (&expected, &json!("estates-professional")));
+        assert_eq!(view["balance"], json!([balance]));
     }
 
     #[test]

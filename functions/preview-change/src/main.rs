@@ -1,0 +1,22 @@
+//! `POST /subscription/preview`: what would a change do and cost? Nothing changes.
+
+use lambda_http::{Error, Request, run, service_fn};
+use platform::changes::{ChangeRequest, Wanted};
+use platform::http::{Problem, Reply, body, respond};
+use platform::identity::Scope;
+use platform::{App, view};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let app = platform::app()?;
+    run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
+}
+
+async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
+    let caller = app.caller(&request, Scope::Read)?;
+    let asked: ChangeRequest = body(&request)?;
+    match asked.wanted(caller.customer)? {
+        Wanted::Change(wish) => Ok(Reply::ok(view::preview(&app.billing.preview_change(&wish).await?))),
+        Wanted::Command(_) => Err(Problem::invalid("action", "this costs nothing: there is nothing to preview")),
+    }
+}

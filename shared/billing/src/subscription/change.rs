@@ -1,0 +1,345 @@
+//! Changes of what is bought: another plan, interval or number of seats.
+//!
+//! A change takes effect at the end of the period, and costs nothing before; or
+//! now, and then the rest of the old is credited and the rest of the new is
+//! charged, by the policy of the plan that is left. What that comes to is shown
+//! first ([`Preview`]), and exactly that is charged. Credit goes to the
+//! customer's balance, which is used before anything is charged. A change that
+//! costs something is made once that is paid.
+
+use super::{Event, Order, Refusal, Status, Subscription, Term};
+use crate::calendar::Period;
+use crate::id::{PaymentId, base32};
+use crate::money::Money;
+use crate::payment::Payment;
+use crate::proration::{self, Anchor, Collected, Held, Of};
+use crate::ratio::Ratio;
+use crate::wallet::Method;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
+use std::fmt;
+
+/// How long what a preview says can be had.
+const PREVIEW_HOLDS: SignedDuration = SignedDuration::from_mins(15);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Upgrade,
+    Downgrade,
+    ChangeSeats,
+    ChangeInterval,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effective {
+    Now,
+    PeriodEnd,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub action: Action,
+    pub order: Order,
+    pub effective: Effective,
+}
+
+/// What a change would do and cost at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    pub id: PreviewId,
+    pub action: Action,
+    pub effective: Effective,
+    /// When the order is another.
+    pub takes_effect_at: Timestamp,
+    pub lines: Vec<ChangeLine>,
+    /// The lines together. Below zero: the customer gets so much credit.
+    pub total: Money,
+    /// What of that the balance pays, or takes up.
+    pub from_balance: Money,
+    /// What is charged now.
+    pub due_now: Money,
+    /// When the next invoice is written, and what is charged for it.
+    pub next_at: Timestamp,
+    pub next_amount: Money,
+    pub becomes: Becomes,
+}
+
+/// Credits are below zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeLine {
+    pub of: Order,
+    pub is_credit: bool,
+    pub period: Period,
+    pub amount: Money,
+}
+
+/// What a change makes of the subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Becomes {
+    pub order: Order,
+    pub term: Term,
+    /// What of the running period's price the customer gets back as balance, and what the new order costs until the
+    /// end of its period.
+    pub credit: Money,
+    pub charge: Money,
+}
+
+/// A change that waits for its payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changing {
+    pub payment: PaymentId,
+    pub becomes: Becomes,
+}
+
+/// Names a preview: `prv_1738317600_k3f9x2m7ab…`. It says when it was made, to the second, and a digest of all that it
+/// said: so it is made again to the letter, or seen to be stale, and nothing needs to be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PreviewId {
+    pub at: Timestamp,
+    digest: String,
+}
+
+impl Action {
+    /// What a change from one order to another is. None: nothing changes.
+    ///
+    /// Another plan is an upgrade or a downgrade by its tier, and where the tiers are equal by what a year of it costs
+    /// (PRODUCT 12).
+    pub fn of(from: &Order, to: &Order) -> Option<Self> {
+        if from.plan.id != to.plan.id {
+            return match to.plan.tier.cmp(&from.plan.tier).then_with(|| to.yearly().cmp(&from.yearly())) {
+                Ordering::Less => Some(Self::Downgrade),
+                Ordering::Equal | Ordering::Greater => Some(Self::Upgrade),
+            };
+        }
+        match (from.price.interval == to.price.interval, from.quantity == to.quantity) {
+            (false, _) => Some(Self::ChangeInterval),
+            (true, false) => Some(Self::ChangeSeats),
+            (true, true) => None,
+        }
+    }
+}
+
+impl PreviewId {
+    /// Whether it may still be had at `now`. One from a time to come is none of ours.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.at);
+        !age.is_negative() && age <= PREVIEW_HOLDS
+    }
+}
+
+impl fmt::Display for PreviewId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prv_{}_{}", self.at.as_second(), self.digest)
+    }
+}
+
+impl From<PreviewId> for String {
+    fn from(id: PreviewId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for PreviewId {
+    type Error = crate::id::Invalid;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parse = || {
+            let (at, digest) = text.strip_prefix("prv_")?.split_once('_')?;
+            let at = Timestamp::from_second(at.parse().ok()?).ok()?;
+            Some(Self { at, digest: digest.to_owned() })
+        };
+        let spelled = |id: &Self| id.digest.len() == 26 && id.to_string() == text;
+        parse().filter(spelled).ok_or(crate::id::Invalid { expected: "a preview's id (`prv_…`)" })
+    }
+}
+
+impl Subscription {
+    /// What the next period is to be.
+    pub fn next_order(&self) -> &Order {
+        self.scheduled.as_deref().unwrap_or(&self.order)
+    }
+
+    /// What `change` would do and cost at `at`, if it is asked for at `now`.
+    pub fn preview(&self, change: &Change, at: Timestamp, now: Timestamp) -> Result<Preview, Refusal> {
+        let (term, period) = self.changeable(at, now)?;
+        match Action::of(&self.order, &change.order) {
+            // What is scheduled is taken back by going on as before, not by changing to it.
+            None => return Err(Refusal::NothingChanges),
+            Some(action) if action != change.action => return Err(Refusal::OtherDirection),
+            Some(_) => {}
+        }
+        let price = change.order.amount()?;
+        let nothing = Money::zero(price.currency);
+        let order = change.order.clone();
+        let mut preview = Preview {
+            id: PreviewId { at, digest: String::new() },
+            action: change.action,
+            effective: change.effective,
+            takes_effect_at: period.end,
+            lines: vec![],
+            total: nothing,
+            from_balance: nothing,
+            due_now: nothing,
+            next_at: period.end,
+            next_amount: Self { scheduled: Some(Box::new(order.clone())), ..self.clone() }.amount_due()?,
+            becomes: Becomes { order, term, credit: nothing, charge: nothing },
+        };
+        if change.effective == Effective::Now {
+            self.price_now(&mut preview, period, price)?;
+        }
+        preview.id.digest = self.digest_of(&preview);
+        Ok(preview)
+    }
+
+    /// Adds to `preview` what the change costs when it is made now.
+    fn price_now(&self, preview: &mut Preview, period: Period, price: Money) -> Result<(), Refusal> {
+        let order = &preview.becomes.order;
+        if self.order.plan.tokens_included.is_some() || order.plan.tokens_included.is_some() {
+            return Err(Refusal::NotWithinPeriod);
+        }
+        let anchor = match order.price.interval == self.order.price.interval {
+            true => Anchor::Kept,
+            false => Anchor::Moved,
+        };
+        let held = Held { price: self.order.amount()?, paid: self.creditable()?, unspent: Ratio::ONE };
+        let change = proration::Change { old: &[held], new: &[price], once: &[], anchor };
+        let policy = self.order.plan.proration;
+        // A preview is of a whole second; the period may have begun within it.
+        let at = preview.id.at.max(period.start);
+        let quote = policy.quote(&change, policy.left(period, at, &TimeZone::UTC), price.currency);
+        let quote = quote.ok_or(Refusal::TooExpensive)?;
+        let term = match quote.anchor {
+            Anchor::Kept => preview.becomes.term,
+            Anchor::Moved => preview.becomes.term.anew(at),
+        };
+        let then = term.period(order.price.interval);
+        let lines = quote.lines.iter().map(|line| {
+            let is_credit = matches!(line.of, Of::Old(_));
+            let (of, end) = if is_credit { (&self.order, period.end) } else { (order, then.end) };
+            ChangeLine { of: of.clone(), is_credit, period: Period { start: at, end }, amount: line.amount }
+        });
+        preview.lines = lines.collect();
+        preview.total = quote.net;
+        preview.due_now = match quote.collected {
+            Collected::Now => quote.net.minus(self.balance(price.currency)).ok_or(Refusal::TooExpensive)?.chargeable(),
+            Collected::NextInvoice => Money::zero(price.currency),
+        };
+        preview.from_balance = quote.net.minus(preview.due_now).ok_or(Refusal::TooExpensive)?;
+        preview.takes_effect_at = at;
+        preview.next_at = then.end;
+        let credit = quote.credit.negated().ok_or(Refusal::TooExpensive)?;
+        preview.becomes = Becomes { order: order.clone(), term, credit, charge: quote.charge };
+        preview.next_amount = self.clone().changed(&preview.becomes, preview.due_now).amount_due()?;
+        Ok(())
+    }
+
+    /// Whether anything may be changed just now as it was shown `at`, and in which period.
+    fn changeable(&self, at: Timestamp, now: Timestamp) -> Result<(Term, Period), Refusal> {
+        self.is_charged_here()?;
+        let term = match &self.status {
+            Status::Incomplete => return Err(Refusal::NotActive),
+            Status::PastDue { .. } => return Err(Refusal::PaymentOwed),
+            Status::Canceled { .. } | Status::Expired { .. } => return Err(Refusal::Ended),
+            Status::Active { cancel_at_period_end: true, .. } => return Err(Refusal::Leaving),
+            Status::Active { .. } if !self.disputed.is_empty() => return Err(Refusal::Disputed),
+            Status::Active { .. } if !self.order.price.recurring => return Err(Refusal::NotWithinPeriod),
+            Status::Active { term, .. } => *term,
+        };
+        let period = term.period(self.order.price.interval);
+        if self.open.is_some() || now >= period.end {
+            return Err(Refusal::ChargeRunning);
+        }
+        if at.as_second() < period.start.as_second() {
+            return Err(Refusal::PreviewStale);
+        }
+        Ok((term, period))
+    }
+
+    /// All that `preview` says, and of what: the version tells a change that came between.
+    fn digest_of(&self, preview: &Preview) -> String {
+        let Preview { action, effective, total, due_now, next_at, next_amount, becomes, .. } = preview;
+        let Becomes { order, credit, charge, .. } = becomes;
+        let said = format!(
+            "preview|{}|{}|{}|{action:?}|{effective:?}|{}|{}|{}|{}|{credit}|{charge}|{total}|{due_now}|{next_at}|{next_amount}",
+            self.id,
+            self.version,
+            preview.id.at,
+            order.plan.id,
+            order.plan.version,
+            order.price.interval,
+            order.quantity,
+        );
+        base32(&Sha256::digest(said))[..26].to_owned()
+    }
+
+    /// The events of a change that costs nothing now.
+    pub(crate) fn change(&self, preview: &Preview) -> Vec<Event> {
+        let becomes = Box::new(preview.becomes.clone());
+        match preview.effective {
+            Effective::PeriodEnd => vec![Event::ChangeScheduled { order: Box::new(becomes.order) }],
+            Effective::Now => vec![Event::Changed { payment: None, paid: preview.due_now, becomes }],
+        }
+    }
+
+    /// The payment for a change, and the subscription waiting for it.
+    pub(crate) fn paying_for_change(mut self, preview: &Preview, method: Method, now: Timestamp) -> (Self, Payment) {
+        self.changes += 1;
+        let id = PaymentId::change(self.id.clone(), preview.becomes.term.index, self.changes);
+        let (order, due) = (&preview.becomes.order, preview.due_now);
+        let payment = Payment::off_session(id.clone(), self.customer.clone(), order, due, method, now);
+        self.open = Some(id.clone());
+        self.changing = Some(Box::new(Changing { payment: id, becomes: preview.becomes.clone() }));
+        (self, payment)
+    }
+
+    /// What stands for the payment of a request that costs nothing.
+    pub(crate) fn no_payment(&self) -> PaymentId {
+        PaymentId::change(self.id.clone(), self.term().map_or(0, |term| term.index), 0)
+    }
+
+    /// The next period, and what made it so, when there is nothing to charge for it.
+    pub(crate) fn renewing_from_balance(mut self) -> Result<(Self, Event), Refusal> {
+        let paid = Money { minor: 0, ..self.amount_due()? };
+        let payment = self.next_attempt();
+        Ok((self, Event::Renewed { payment, paid: Some(paid) }))
+    }
+
+    pub(super) fn is_changed_by(&self, payment: &PaymentId) -> bool {
+        self.changing.as_ref().is_some_and(|changing| changing.payment == *payment)
+    }
+
+    pub(super) fn changed_by(&self, payment: PaymentId, paid: Money) -> Vec<Event> {
+        let becomes = self.changing.iter().map(|changing| Box::new(changing.becomes.clone()));
+        becomes.map(|becomes| Event::Changed { payment: Some(payment.clone()), paid, becomes }).collect()
+    }
+
+    #[must_use]
+    pub(super) fn changed(mut self, becomes: &Becomes, paid: Money) -> Self {
+        let Becomes { order, term, credit, charge } = becomes.clone();
+        self.remember_fund();
+        if let Some(running) = self.term() {
+            self.charge_for(running.index, Money { minor: credit.minor.saturating_neg(), ..credit });
+        }
+        self.move_balance(credit);
+        self.settle_price(term.index, charge, paid);
+        if let Status::Active { term: running, .. } = &mut self.status {
+            *running = term;
+        }
+        self.order = order;
+        (self.open, self.changing, self.scheduled) = (None, None, None);
+        self
+    }
+
+    /// The period after `term`, as it will be.
+    pub(super) fn next_term(&self, term: Term) -> Term {
+        let (now, then) = (self.order.price.interval, self.next_order().price.interval);
+        if now == then { term.next() } else { term.anew(term.period(now).end) }
+    }
+}
