@@ -244,7 +244,7 @@ impl Subscription {
                 vec![canceled(CancelReason::Disputed, now)]
             }
             (Active { .. } | PastDue { .. }, Declined { payment, method, decline }) if self.waits_for(&payment) => {
-                let failure = Failure::new(payment, method, decline, self.failures.len(), now);
+                let failure = Failure::new(payment, method, decline, self.failures.len(), &self.order.plan.dunning, now);
                 vec![self.missed(Some(failure), methods, now)]
             }
             // It was settled otherwise.
@@ -263,7 +263,7 @@ impl Subscription {
 
             (PastDue { dunning, .. }, MethodAdded { method: mended }) => {
                 let failures = mended.as_ref().map(|method| mended_by(&self.failures, method));
-                match Dunning::after(failures.as_ref().unwrap_or(&self.failures), methods, now) {
+                match Dunning::after(failures.as_ref().unwrap_or(&self.failures), methods, &self.order.plan.dunning, now) {
                     Dunning::Retry { at } if matches!(dunning, Dunning::Grace { .. }) || at < dunning.due_at() => {
                         vec![Event::RetryScheduled { at, mended }]
                     }
@@ -464,7 +464,7 @@ impl Subscription {
 
     fn missed(&self, failure: Option<Failure>, methods: &[MethodId], now: Timestamp) -> Event {
         let failures: Vec<Failure> = self.failures.iter().cloned().chain(failure.clone()).collect();
-        let dunning = match (Dunning::after(&failures, methods, now), self.grace_ends_at) {
+        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), self.grace_ends_at) {
             // It began before, and was only interrupted.
             (Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },
             (dunning, _) => dunning,

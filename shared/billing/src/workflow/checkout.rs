@@ -67,7 +67,7 @@ impl Checkout {
             interval: self.interval,
             currency: self.currency,
         })?;
-        let order = Order { plan, price, quantity: self.quantity };
+        let order = Order { plan, price, quantity: self.quantity, addons: vec![] };
         let known_as = self.known_as(found)?;
         let page = Page {
             gateway: self.gateway,
