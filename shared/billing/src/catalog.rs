@@ -399,4 +399,4 @@ impl Problems {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

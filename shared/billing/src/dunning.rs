@@ -123,7 +123,14 @@ mod tests {
     fn failed(attempts: &[(&str, Remedy)]) -> Vec<Failure> {
         let failure = |(earlier, (token, remedy)): (usize, &(&str, Remedy))| {
             let decline = Decline::new("declined", *remedy);
-            Failure::new(off_session_payment().id, Some(method(token).id()), decline, earlier, &DunningPolicy::default(), NOW)
+            Failure::new(
+                off_session_payment().id,
+                Some(method(token).id()),
+                decline,
+                earlier,
+                &DunningPolicy::default(),
+                NOW,
+            )
         };
         attempts.iter().enumerate().map(failure).collect()
     }
@@ -178,14 +185,18 @@ mod tests {
     fn an_issuers_advice_to_wait_longer_is_taken_and_to_wait_less_is_not() {
         let again_after_h = |wait_h| {
             let decline = Decline { wait_h, ..Decline::new("51", Remedy::RetryLater) };
-            Failure::new(off_session_payment().id, None, decline, 0, &DunningPolicy::default(), NOW).again_at.as_second() / 3_600
+            Failure::new(off_session_payment().id, None, decline, 0, &DunningPolicy::default(), NOW)
+                .again_at
+                .as_second()
+                / 3_600
         };
         assert_eq!([None, Some(1), Some(96), Some(240)].map(again_after_h), [24, 24, 96, 144]);
     }
 
     #[test]
     fn grace_lasts_three_days() {
-        let grace = Dunning::after(&failed(&[("A", Remedy::NewMethod)]), &methods(&["A"]), &DunningPolicy::default(), NOW);
+        let grace =
+            Dunning::after(&failed(&[("A", Remedy::NewMethod)]), &methods(&["A"]), &DunningPolicy::default(), NOW);
         assert_eq!(grace.due_at().to_string(), "1970-01-04T00:00:00Z");
     }
 }

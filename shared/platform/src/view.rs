@@ -6,7 +6,8 @@ mod subscription;
 mod wallet;
 
 use crate::gateways::Clients;
-use billing::catalog::Plan;
+use billing::catalog::{Addon, Plan};
+use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
 use billing::payment::Gateway;
 use billing::ports::MeterUsage;
@@ -25,7 +26,13 @@ pub fn plan(plan: &Plan) -> Value {
         "tier": plan.tier, "pricing_model": plan.pricing_model, "prices": plan.prices,
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
         "recommended": plan.recommended, "popular": plan.popular,
+        "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
+}
+
+/// Null: as every plan has it that says nothing.
+fn dunning(policy: &DunningPolicy) -> Value {
+    if *policy == DunningPolicy::default() { Value::Null } else { json!(policy) }
 }
 
 pub fn plans(plans: &[Plan]) -> Value {
@@ -52,7 +59,9 @@ pub fn comparison(comparison: Comparison) -> Value {
 }
 
 pub fn features(plan: &Plan) -> Value {
-    json!({ "plan": plan.id, "features": plan.features, "limits": plan.limits })
+    let addon = |it: &Addon| json!({ "id": it.id, "name": it.name, "features": it.features, "limits": it.limits });
+    let addons: Vec<Value> = plan.addons.iter().map(addon).collect();
+    json!({ "plan": plan.id, "features": plan.features, "limits": plan.limits, "addons": addons })
 }
 
 /// What this deployment is: no secrets, and nobody is called to find out.

@@ -125,11 +125,7 @@ impl Price {
         let tier = |(at, tier): (usize, &PriceTier)| {
             let flat = tier.flat.map_or(Some(Ratio::ZERO), |flat| self.minor(flat))?;
             let besides = if at == 0 { with_first } else { with_others };
-            Some(Tier {
-                up_to: tier.up_to.map(Ratio::from),
-                unit: self.minor(tier.amount)?,
-                flat: flat.plus(besides)?,
-            })
+            Some(Tier { up_to: tier.up_to.map(Ratio::from), unit: self.minor(tier.amount)?, flat: flat.plus(besides)? })
         };
         Tiers::new(self.tiers.iter().enumerate().map(tier).collect::<Option<_>>()?).ok()
     }

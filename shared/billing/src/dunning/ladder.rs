@@ -65,7 +65,11 @@ impl DunningPolicy {
     /// Before each retry, from the failure before.
     fn waits(&self) -> Vec<SignedDuration> {
         let before = std::iter::once(&0).chain(&self.retry_after_days);
-        self.retry_after_days.iter().zip(before).map(|(day, before)| days(i64::from(*day) - i64::from(*before))).collect()
+        self.retry_after_days
+            .iter()
+            .zip(before)
+            .map(|(day, before)| days(i64::from(*day) - i64::from(*before)))
+            .collect()
     }
 
     /// Tells of everything that is wrong: the field, and what.

@@ -7,6 +7,7 @@ use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
 use billing::entitlement::standings;
+use billing::order::BoughtAddon;
 use billing::ports::Tokens;
 use billing::subscription::{Status, Subscription};
 use billing::wallet::Method;
@@ -40,7 +41,7 @@ pub fn subscription(it: &Subscription) -> Value {
     };
     // Who is not served has no feature, whatever the plan says.
     let features: Map<String, Value> =
-        plan.features.iter().map(|(id, on)| (id.to_string(), json!(*on && it.is_live()))).collect();
+        it.order.features().into_iter().map(|(id, on)| (id.to_string(), json!(on && it.is_live()))).collect();
     json!({
         "id": it.id, "status": status,
         "plan": {
@@ -48,6 +49,7 @@ pub fn subscription(it: &Subscription) -> Value {
             "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
         },
         "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
+        "addons": it.order.addons.iter().map(addon).collect::<Vec<_>>(), "amount": it.order.amount().ok(),
         "current_period": period,
         "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
         "features": features, "scheduled_change": scheduled, "dunning": dunning(it),
@@ -56,12 +58,17 @@ pub fn subscription(it: &Subscription) -> Value {
     })
 }
 
+/// Its price is for one.
+fn addon(it: &BoughtAddon) -> Value {
+    json!({ "id": it.addon.id, "name": it.addon.name, "price": it.price, "quantity": it.quantity })
+}
+
 /// What does not apply is null.
 pub fn live(live: &Live) -> Value {
     let mut view = subscription(&live.subscription);
     let plan = &live.subscription.order.plan;
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
-    view["usage"] = standings(plan, &live.usage).iter().map(standing).collect();
+    view["usage"] = standings(&live.subscription.order, &live.usage).iter().map(standing).collect();
     view["tokens"] = tokens(plan, live.tokens.as_ref());
     view["alerts"] = default.filter(|it| expires_too_soon(&live.subscription, it)).map_or(Value::Null, card_expiring);
     view["payment_method"] = default.map_or(Value::Null, |it| method(it, true));
