@@ -111,7 +111,8 @@ pub(crate) const fn days(days: i64) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{method, off_session_payment};
+    use crate::subscription::{Fact, Status};
+    use crate::testing::{active, instant, method, off_session_payment};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -147,6 +148,48 @@ mod tests {
         let soft = [("A", Remedy::RetryLater); 5];
         let waits: Vec<_> = (1..=5).map(|failures| retried_after_days(&soft[..failures], &["A"])).collect();
         assert_eq!(waits, [Some(1), Some(2), Some(2), None, None]);
+    }
+
+    #[test]
+    fn a_plan_has_a_ladder_of_its_own() {
+        let soft = failed(&[("A", Remedy::RetryLater); 4]);
+        let policy = |days: &[u16]| DunningPolicy { retry_after_days: days.to_vec(), grace_days: 7 };
+        let after = |failures: usize, days: &[u16]| {
+            let failed = soft[..failures].iter().cloned().enumerate().map(|(earlier, failure)| {
+                let decline = Decline::new("declined", Remedy::RetryLater);
+                Failure::new(failure.payment, failure.method, decline, earlier, &policy(days), NOW)
+            });
+            match Dunning::after(&failed.collect::<Vec<_>>(), &methods(&["A"]), &policy(days), NOW) {
+                Dunning::Retry { at } => at.as_second() / 86_400,
+                Dunning::Grace { ends_at } => -(ends_at.as_second() / 86_400),
+            }
+        };
+        // A retry on days 2 and 9, each counted from the failure before; then a week of grace.
+        assert_eq!([1, 2, 3].map(|failures| after(failures, &[2, 9])), [2, 7, -7]);
+        assert_eq!([after(1, &[]), after(1, &[60])], [-7, 60]);
+    }
+
+    #[test]
+    fn a_subscription_is_dunned_by_the_plan_that_it_was_sold() {
+        let mut patient = active();
+        patient.order.plan.dunning = DunningPolicy { retry_after_days: vec![2], grace_days: 7 };
+        let missed = |failures: usize| {
+            let mut now = instant("2025-02-28T10:00:00Z");
+            let mut subscription = patient.clone();
+            for _ in 0..failures {
+                let charging = subscription.charging(method("A"), now).unwrap_or_else(|refusal| panic!("{refusal}"));
+                let (charged, payment) = charging;
+                let decline = Decline::new("declined", Remedy::RetryLater);
+                let fact = Fact::Declined { payment: payment.id, method: Some(method("A").id()), decline };
+                let events = charged.record(fact, &methods(&["A"]), now);
+                subscription = events.iter().fold(charged, |state, event| state.apply(event));
+                now = subscription.due_at().unwrap_or(now);
+            }
+            subscription.status
+        };
+        let stage = |status| if let Status::PastDue { dunning, .. } = status { Some(dunning) } else { None };
+        assert_eq!(stage(missed(1)), Some(Dunning::Retry { at: instant("2025-03-02T10:00:00Z") }));
+        assert_eq!(stage(missed(2)), Some(Dunning::Grace { ends_at: instant("2025-03-09T10:00:00Z") }));
     }
 
     #[test]

@@ -131,7 +131,9 @@ fn per_mille(used: u64, limit: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::tests::{documented, documented_family};
     use crate::testing::{family, meter, order, plan};
+    use std::num::NonZeroU32;
 
     fn usage(levels: [(&str, u64); 4]) -> Usage {
         levels.into_iter().map(|(name, level)| (meter(name), level)).collect()
@@ -181,6 +183,27 @@ mod tests {
         let answer = downgrade(&from, &wanted, &family("minutes"), &Usage::new());
         assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["analytics", "api_access"]);
         assert!(answer.can_downgrade);
+    }
+
+    #[test]
+    fn what_addons_bring_is_had_now_and_not_after_the_change() {
+        let plan = documented();
+        let held = Order { price: plan.prices[0].clone(), plan: plan.clone(), quantity: 1, addons: vec![] };
+        let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, NonZeroU32::MIN));
+        let held = held.unwrap_or_else(|error| panic!("{error}"));
+        // 50 gigabytes, and 50 more.
+        let stored = |used| standing(&held, &meter("storage"), used).map(|it| (it.limit, it.remaining, it.per_mille));
+        assert_eq!(stored(80), Some((Limit::AtMost(100), Some(20), Some(800))));
+        let usage: Usage = [(meter("storage"), 80)].into();
+        assert_eq!(standings(&held, &usage).first().and_then(|it| it.remaining), Some(20));
+        let answer = downgrade(&held, &plan, &documented_family(), &usage);
+        assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["phone"]);
+        let compared = &answer.usage_comparison[0];
+        assert_eq!(
+            (compared.current_limit, compared.limit, compared.fits),
+            (Limit::AtMost(100), Limit::AtMost(50), false)
+        );
+        assert_eq!(answer.steps, ["Storage: delete 30 (reduce from 80 to 50 max)", "Or stay on Team"]);
     }
 
     #[test]

@@ -244,7 +244,8 @@ impl Subscription {
                 vec![canceled(CancelReason::Disputed, now)]
             }
             (Active { .. } | PastDue { .. }, Declined { payment, method, decline }) if self.waits_for(&payment) => {
-                let failure = Failure::new(payment, method, decline, self.failures.len(), &self.order.plan.dunning, now);
+                let failure =
+                    Failure::new(payment, method, decline, self.failures.len(), &self.order.plan.dunning, now);
                 vec![self.missed(Some(failure), methods, now)]
             }
             // It was settled otherwise.
@@ -263,7 +264,12 @@ impl Subscription {
 
             (PastDue { dunning, .. }, MethodAdded { method: mended }) => {
                 let failures = mended.as_ref().map(|method| mended_by(&self.failures, method));
-                match Dunning::after(failures.as_ref().unwrap_or(&self.failures), methods, &self.order.plan.dunning, now) {
+                match Dunning::after(
+                    failures.as_ref().unwrap_or(&self.failures),
+                    methods,
+                    &self.order.plan.dunning,
+                    now,
+                ) {
                     Dunning::Retry { at } if matches!(dunning, Dunning::Grace { .. }) || at < dunning.due_at() => {
                         vec![Event::RetryScheduled { at, mended }]
                     }

@@ -98,6 +98,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_plan_says_what_it_has_and_null_or_nothing_for_the_rest() {
+        let shown = plan(&billing::testing::plan("estates-starter"));
+        assert_eq!(
+            [&shown["trial_days"], &shown["dunning"], &shown["addons"]],
+            [&Value::Null, &Value::Null, &json!([])]
+        );
+        let price = json!({"interval": "month", "amount": {"minor": 300_000, "currency": "NGN"}, "recurring": true});
+        assert_eq!(shown["prices"][0], price, "as before there was more to a price");
+
+        let mut more = billing::testing::plan("estates-starter");
+        let addon = json!({"id": "more", "name": "More", "prices": [], "per_unit": true, "features": [], "limits": {"estates": 5}});
+        more.addons = serde_json::from_value(json!([addon])).unwrap_or_else(|error| panic!("{error}"));
+        (more.trial_days, more.dunning.grace_days) = (Some(14), 7);
+        let shown = plan(&more);
+        assert_eq!((&shown["trial_days"], &shown["addons"][0]), (&json!(14), &addon));
+        assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7}));
+        let brings = json!([{"id": "more", "name": "More", "features": [], "limits": {"estates": 5}}]);
+        assert_eq!(features(&more)["addons"], brings);
+    }
+
+    #[test]
     fn percentages_are_printed_to_a_tenth() {
         for (per_mille, text) in [(50, "5.0"), (0, "0.0"), (333, "33.3"), (1_040, "104.0")] {
             assert_eq!(percentage(per_mille).to_string(), text);

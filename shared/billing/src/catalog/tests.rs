@@ -11,8 +11,15 @@ fn written() -> Value {
 
 /// The plan that the README shows, with everything that a plan can have.
 pub(crate) fn documented() -> Plan {
-    let catalogue: Catalogue = serde_json::from_value(written()).unwrap_or_else(|error| panic!("{error}"));
-    catalogue.into_plans().1.remove(0)
+    documented_catalogue().into_plans().1.remove(0)
+}
+
+pub(crate) fn documented_family() -> Family {
+    documented_catalogue().family
+}
+
+pub(crate) fn documented_catalogue() -> Catalogue {
+    serde_json::from_value(written()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What is wrong with it once it is changed; the field, and what.

@@ -204,6 +204,7 @@ fn allowance(meter: &Meter, limit: Option<&Limit>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::tests::documented_catalogue;
     use crate::testing::{World, catalogue, customer, meter, world};
     use futures::executor::block_on;
 
@@ -223,6 +224,22 @@ mod tests {
             ],
         };
         assert_eq!(comparison, Some(expected));
+    }
+
+    #[test]
+    fn trials_and_addons_are_lines_of_their_own_where_a_plan_has_any() {
+        let mut desk = documented_catalogue();
+        let mut small = desk.plans[0].clone();
+        small.id = "desk-small".to_owned().try_into().unwrap_or_else(|error| panic!("{error}"));
+        (small.name, small.trial_days) = ("Small".to_owned(), None);
+        small.addons.truncate(1);
+        desk.plans.push(small);
+        let (family, plans) = desk.into_plans();
+        let shown = compare(&family, &plans);
+        assert_eq!(shown.features, ["Storage", "Phone", "Reports", "Free Trial", "50 GB more", "Phone line"]);
+        let rows = shown.packages.iter().map(|(_, row)| &row[3..]).collect::<Vec<_>>();
+        assert_eq!(rows, [["14 days", "➕ Add-on", "➕ Add-on"], ["❌ No", "➕ Add-on", "❌ No"]]);
+        assert_eq!(trial_of(1), "1 day");
     }
 
     fn changes(world: &World, catalogue: Catalogue) -> Vec<(Change, u32)> {

@@ -171,6 +171,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn addons_are_shown_with_what_they_bring_and_cost() {
+        let bought = json!([{"price": {"minor": 50_000, "currency": "NGN"}, "quantity": 2, "addon": {
+            "id": "more", "name": "More", "prices": [], "per_unit": true, "features": ["phone"], "limits": {"estates": 10}}}]);
+        let mut subscription = active();
+        subscription.order.addons = serde_json::from_value(bought).unwrap_or_else(|error| panic!("{error}"));
+        let view = shown(subscription, None);
+        let price = json!({"minor": 50_000, "currency": "NGN"});
+        assert_eq!(view["addons"], json!([{"id": "more", "name": "More", "price": price, "quantity": 2}]));
+        assert_eq!(view["amount"], json!({"minor": 800_000, "currency": "NGN"}));
+        assert_eq!(view["features"]["phone"], true);
+        let estates = view["usage"].as_array().and_then(|usage| usage.iter().find(|it| it["meter"] == "estates"));
+        assert_eq!(estates.map(|it| (&it["limit"], &it["remaining"])), Some((&json!(120), &json!(115))));
+
+        let plain = shown(active(), None);
+        assert_eq!((&plain["addons"], &plain["amount"]), (&json!([]), &plain["price"]));
+    }
+
     fn expiring(year: u16, month: u8) -> Method {
         let plain = card("AUTH_1");
         let Instrument::Card(known) = plain.instrument.clone() else { panic!("a card") };

@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_more_than_one_amount_is_no_price_of_stripes() {
+        let currency = Currency::from_code("USD").unwrap_or_else(|| panic!("USD"));
+        let plain = Price::plain(Interval::Month, Money::new(1_000, currency), true);
+        let tier = billing::catalog::PriceTier { up_to: None, amount: plain.amount, flat: None };
+        let more = [
+            Price { tiers: vec![tier], ..plain.clone() },
+            Price { package_size: Some(5), ..plain.clone() },
+            Price { minimum: Some(plain.amount), ..plain.clone() },
+        ];
+        assert!(price(&plan("estates-starter"), &plain).is_ok());
+        assert!(more.iter().all(|it| price(&plan("estates-starter"), it).is_err()));
+    }
+
+    #[test]
     fn a_price_is_a_price_of_stripes() {
         let cases = [
             (300_000, "NGN", Interval::Month, true, "estates-starter:ngn:month", "NGN 3000.00 a month"),
