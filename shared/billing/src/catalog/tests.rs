@@ -190,7 +190,8 @@ fn an_addon_that_makes_no_sense_is_told_by_its_field() {
 
 #[test]
 fn what_was_forgotten_about_money_is_refused_when_it_is_read() {
-    let cases: [(fn(&mut Value), &str); 6] = [
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 6] = [
         (|it| _ = forget(&mut it["prices"][0], "amount"), "amount"),
         (|it| _ = forget(&mut it["prices"][0]["tiers"][2], "up_to"), "up_to"),
         (|it| _ = forget(&mut it["prices"][0]["tiers"][0], "amount"), "amount"),
