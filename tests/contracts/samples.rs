@@ -51,7 +51,10 @@ fn failures(of: &CustomerId) -> Vec<Failure> {
     let asked = Decline { link: Some("https://pay.example/3ds".to_owned()), ..Decline::new("c", Remedy::AskCustomer) };
     let policy = DunningPolicy::default();
     let few = Decline { wait_h: Some(72), ..Decline::new("do_not_honor", Remedy::FewTries) };
-    vec![Failure::new(first, Some(method("AUTH_1").id()), few, 0, &policy, now()), Failure::new(second, None, asked, 1, &policy, now())]
+    vec![
+        Failure::new(first, Some(method("AUTH_1").id()), few, 0, &policy, now()),
+        Failure::new(second, None, asked, 1, &policy, now()),
+    ]
 }
 
 /// Charged for by someone else, and at a price that is none of ours.
