@@ -5,6 +5,7 @@ pub(crate) mod payments;
 use billing::account::VirtualAccount;
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
+use billing::dunning::ladder::DunningPolicy;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
 use billing::mail::{Contact, Dropped, Mail, MailStatus};
@@ -49,8 +50,12 @@ pub(crate) fn past_due(of: &CustomerId, at: Timestamp) -> Subscription {
 fn failures(of: &CustomerId) -> Vec<Failure> {
     let (first, second) = (payment_id(of, 1, 1, 1), payment_id(of, 1, 1, 2));
     let asked = Decline { link: Some("https://pay.example/3ds".to_owned()), ..Decline::new("c", Remedy::AskCustomer) };
+    let policy = DunningPolicy::default();
     let few = Decline { wait_h: Some(72), ..Decline::new("do_not_honor", Remedy::FewTries) };
-    vec![Failure::new(first, Some(method("AUTH_1").id()), few, 0, now()), Failure::new(second, None, asked, 1, now())]
+    vec![
+        Failure::new(first, Some(method("AUTH_1").id()), few, 0, &policy, now()),
+        Failure::new(second, None, asked, 1, &policy, now()),
+    ]
 }
 
 /// Charged for by someone else, and at a price that is none of ours.
@@ -72,7 +77,7 @@ fn imported(of: &CustomerId) -> (Subscription, Event) {
 fn becomes(of: &CustomerId) -> Becomes {
     let (order, term) = (order("estates-enterprise"), active(of).term().expect("a term"));
     let half = |minor: i64| Money { minor: minor / 2, ..order.price.amount };
-    Becomes { credit: half(700_000), charge: half(1_500_000), order: order.clone(), term }
+    Becomes { credit: half(700_000), charge: half(1_500_000), order: order.clone(), term, at: now() }
 }
 
 fn changed(of: &CustomerId, payment: Option<PaymentId>) -> Event {

@@ -27,6 +27,7 @@ fn to(action: Action, plan: &str, effective: Effective) -> Wish {
         customer: customer(),
         action,
         plan: Some(plan),
+        addon: None,
         interval: None,
         quantity: None,
         effective,
@@ -462,12 +463,26 @@ fn a_change_whose_payment_nobody_can_tell_of_is_made_when_it_is_known_and_the_re
     assert_eq!(pending.payment.as_ref().map(paid), Some(Paid::Pending));
     assert_eq!(plan(&world), "estates-professional");
     assert_eq!(refused(&world, &upgrade()), Refusal::ChargeRunning);
-    assert_eq!(world.subscription().due_at(), None);
+    assert_eq!(world.subscription().due_at(), world.subscription().period().map(|period| period.end));
     live(&world, DAY);
     assert_eq!((plan(&world).as_str(), money(&world)), (ENTERPRISE, (2, 0)));
     to_period_end(&world);
     live(&world, HOUR);
     assert_eq!(index(&world), Some(1));
+}
+
+#[test]
+fn a_change_that_nobody_can_tell_of_does_not_hold_up_the_renewal_and_its_money_goes_back() {
+    let world = half_way();
+    world.gateways.fail_from(Some(0));
+    change(&world, &upgrade(), "k");
+    to_period_end(&world);
+    world.gateways.fail_from(None);
+    live(&world, HOUR);
+    assert_eq!((plan(&world).as_str(), index(&world)), ("estates-professional", Some(1)));
+    assert_eq!((world.subscription().changing, attempt(&world, 1, 1).amount.minor), (None, 700_000));
+    live(&world, DAY * 9);
+    assert_eq!((plan(&world).as_str(), money(&world).0 - money(&world).1), ("estates-professional", 2));
 }
 
 #[test]
@@ -519,9 +534,9 @@ fn what_cannot_be_changed_says_why() {
     let elsewhere = to(Action::Upgrade, "crm-professional", Effective::Now);
     assert!(matches!(block_on(world.preview_change(&elsewhere)), Err(ChangeError::OtherFamily(..))));
     let unknown = to(Action::Upgrade, "estates-galactic", Effective::Now);
-    assert!(matches!(block_on(world.preview_change(&unknown)), Err(ChangeError::NoSuchPlan(_))));
+    assert!(matches!(block_on(world.preview_change(&unknown)), Err(ChangeError::NotForSale(_))));
     let weekly = Wish { interval: Some(Interval::Days(7)), ..by_the_year(Effective::Now) };
-    assert!(matches!(block_on(world.preview_change(&weekly)), Err(ChangeError::NoSuchPrice { .. })));
+    assert!(matches!(block_on(world.preview_change(&weekly)), Err(ChangeError::NotForSale(_))));
 
     assert_eq!(command(&world, Command::CancelAtPeriodEnd), Is::Leaving);
     assert_eq!(refused(&world, &upgrade()), Refusal::Leaving);

@@ -25,8 +25,10 @@ pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Is {
     Incomplete,
+    Trialing,
     Active,
     Leaving,
+    Paused,
     Retrying,
     InGrace,
     Canceled,
@@ -38,7 +40,9 @@ pub(crate) enum Is {
 pub(crate) fn is(subscription: &Subscription) -> Is {
     match &subscription.status {
         Status::Incomplete => Is::Incomplete,
+        Status::Active { cancel_at_period_end: false, .. } if subscription.is_trialing() => Is::Trialing,
         Status::Active { cancel_at_period_end: false, .. } => Is::Active,
+        Status::Paused { .. } => Is::Paused,
         Status::Active { cancel_at_period_end: true, .. } => Is::Leaving,
         Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Is::Retrying,
         Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Is::InGrace,

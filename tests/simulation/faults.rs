@@ -111,6 +111,8 @@ pub(crate) struct CustomerFaults {
     pub(crate) rearrangements: usize,
     /// How often what was bought is changed.
     pub(crate) changes: usize,
+    /// Who subscribes without a page.
+    pub(crate) subscribes: u32,
     /// Who owes opens a page to pay.
     pub(crate) comes_back: u32,
     /// Who is asked to authenticate a charge does so, hours or days later.
@@ -180,6 +182,7 @@ impl Faults {
                 commands: rng.one_of(&[0, 1, 4, 12]),
                 rearrangements: rng.one_of(&[0, 1, 4, 10]),
                 changes: rng.one_of(&[0, 0, 2, 8]),
+                subscribes: rng.one_of(&[0, 300, 1_000]),
                 comes_back: rng.one_of(&[0, 300, 900]),
                 authenticates: rng.one_of(&[0, 300]),
             },

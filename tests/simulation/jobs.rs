@@ -9,7 +9,7 @@ use billing::subscription::{Command, Subscription};
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError,
-    RefundRequest, RequestError, SendError, Setup, SweepError, VerifyError, WakeError, Wish,
+    RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +23,7 @@ pub(crate) enum Job {
     Verify { customer: CustomerId, payment: PaymentId },
     Request { customer: CustomerId, command: Command, key: IdempotencyKey },
     Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
+    Subscribe { wanted: Box<Subscribe>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
     Remove { customer: CustomerId, method: MethodId },
     Refund { request: Box<RefundRequest>, tries: u32 },
@@ -119,6 +120,10 @@ impl Job {
                 let fingerprint = fingerprint(&wish);
                 Done::Changed(billing.change(&wish, &key, &fingerprint).await.map(Box::new))
             }),
+            Self::Subscribe { wanted, key, .. } => Box::pin(async move {
+                let fingerprint = format!("{wanted:?}");
+                Done::Changed(billing.subscribe(&wanted, &key, &fingerprint).await.map(Box::new))
+            }),
             Self::Prefer { customer, method } => {
                 Box::pin(async move { Done::Arranged(billing.prefer_method(&customer, &method).await.map(Box::new)) })
             }
@@ -135,8 +140,7 @@ impl Job {
     pub(crate) fn may_help(error: &CheckoutError) -> bool {
         match error {
             CheckoutError::InProgress | CheckoutError::Gateway(_) | CheckoutError::Store(_) => true,
-            CheckoutError::NoSuchPlan(_)
-            | CheckoutError::NoSuchPrice { .. }
+            CheckoutError::NotForSale(_)
             | CheckoutError::NoSubscription
             | CheckoutError::Refused(_)
             | CheckoutError::KeyReused => false,
@@ -145,11 +149,6 @@ impl Job {
 }
 
 /// What is for sale, as records.
-/// Of a wish: the same key for another is a mistake.
-pub(crate) fn fingerprint(wish: &Wish) -> String {
-    format!("{wish:?}")
-}
-
 pub(crate) fn catalogue() -> Vec<Record> {
     use billing::catalog::Catalogue;
     use billing::ports::{StoredFamily, StoredPlan};
@@ -162,4 +161,9 @@ pub(crate) fn catalogue() -> Vec<Record> {
         records.extend(plans.into_iter().map(|plan| Record::Plan(StoredPlan { plan, revision: 1 })));
     }
     records
+}
+
+/// Of a wish: the same key for another is a mistake.
+pub(crate) fn fingerprint(wish: &Wish) -> String {
+    format!("{wish:?}")
 }

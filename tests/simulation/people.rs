@@ -9,13 +9,13 @@ use crate::jobs::{Job, Page};
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
 use billing::id::{CustomerId, IdempotencyKey, PlanId, Reference};
-use billing::mail::Mail;
+use billing::mail::{Contact, Mail};
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
 use billing::ports::{Key, MailError, Record, Wanted};
 use billing::subscription::{Action, Command, Effective};
 use billing::testing::idempotency_key;
-use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Wish};
+use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Subscribe, Wish};
 
 impl State {
     /// Gives each customer something to do between `start` and `end`.
@@ -30,10 +30,22 @@ impl State {
                 time = self.rng.one_of(&[time + MINUTE, time + 5 * HOUR, time + 2 * DAY, any_time]);
             }
             for _ in 0..self.faults.customers.commands {
-                let command = self.rng.one_of(&[Command::CancelNow, Command::CancelAtPeriodEnd, Command::Resume]);
+                let command = self.rng.one_of(&[
+                    Command::CancelNow,
+                    Command::CancelAtPeriodEnd,
+                    Command::Resume,
+                    Command::Resume,
+                    Command::Pause,
+                    Command::PauseAtPeriodEnd,
+                    Command::Unpause,
+                    Command::Unpause,
+                ]);
                 let time = self.rng.within(start, end);
                 let job = self.command(customer.clone(), command);
                 self.at(time, Happening::Start(job));
+            }
+            if self.rng.chance(self.faults.customers.subscribes) {
+                self.subscribe(&customer, start, end);
             }
             for number in 0..self.faults.customers.changes {
                 self.change(&customer, number, start, end);
@@ -80,6 +92,24 @@ impl State {
         }
     }
 
+    /// Without a page: with a trial, if there is one to be had.
+    fn subscribe(&mut self, customer: &CustomerId, start: i64, end: i64) {
+        let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
+        let Ok(plan) = PlanId::try_from(plan.to_owned()) else { return };
+        let interval = Some(self.rng.one_of(&[Interval::Month, Interval::Days(7)]));
+        let contact =
+            Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
+        let contact = Some(contact);
+        let wanted = Subscribe { customer: customer.clone(), contact, plan, interval, currency: None, quantity: None };
+        let time = self.rng.within(start, end);
+        for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
+            let key = if self.rng.chance(500) { "subscribe".to_owned() } else { format!("subscribe.{n}") };
+            let time = time + self.rng.within(0, 2 * SECOND);
+            let (wanted, key) = (Box::new(wanted.clone()), idempotency_key(&key));
+            self.at(time, Happening::Start(Job::Subscribe { wanted, key, tries: 0 }));
+        }
+    }
+
     /// Under a key of its own, or one that was used before by chance.
     fn command(&mut self, customer: CustomerId, command: Command) -> Job {
         Job::Request { customer, command, key: idempotency_key(&format!("command.{}", self.rng.below(1_000))) }
@@ -92,13 +122,13 @@ impl State {
             (Action::Downgrade, Some("estates-starter"), None),
             (Action::ChangeInterval, None, Some(Interval::Days(7))),
             (Action::ChangeInterval, None, Some(Interval::Month)),
-            (Action::Upgrade, Some("tokens-pro"), None),
         ]);
         let plan = plan.and_then(|plan| PlanId::try_from(plan.to_owned()).ok());
         let wish = Wish {
             customer: customer.clone(),
             action,
             plan,
+            addon: None,
             interval,
             quantity: None,
             effective: self.rng.one_of(&[Effective::Now, Effective::Now, Effective::PeriodEnd]),

@@ -223,9 +223,9 @@ BUGS = [
         "                    self.status = Status::Active { term, cancel_at_period_end: leaving && term.index == 0 };",
     )]),
     ("one retry too many", [(
-        "dunning.rs",
-        "pub const MOST_ATTEMPTS: usize = 4;",
-        "pub const MOST_ATTEMPTS: usize = 5;",
+        "dunning/ladder.rs",
+        "        1 + self.retry_after_days.len()",
+        "        2 + self.retry_after_days.len()",
     )]),
     ("a method that will not work again is charged again", [(
         "dunning.rs",

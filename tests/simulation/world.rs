@@ -149,11 +149,17 @@ pub(crate) struct Story {
     pub(crate) trace: Vec<String>,
 }
 
-/// What is in the catalogue, with every plan of that policy.
-fn prorated(record: &Record, proration: Proration) -> Record {
+/// What is in the catalogue, each plan with a policy of its own.
+fn prorated(record: &Record, rng: &mut Rng) -> Record {
     match record.clone() {
         Record::Plan(mut plan) => {
-            plan.plan.proration = proration;
+            plan.plan.proration = rng.one_of(&[
+                Proration::None,
+                Proration::ByDay,
+                Proration::BySecond,
+                Proration::FullNow,
+                Proration::NextPeriod,
+            ]);
             Record::Plan(plan)
         }
         other => other,
@@ -165,21 +171,14 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
     let mut rng = Rng::seeded(seed);
     let end = START + rng.within(20, 130) * DAY;
     let faults = Faults::drawn(&mut rng, START, end);
-    let policy = rng.one_of(&[
-        Proration::None,
-        Proration::ByDay,
-        Proration::BySecond,
-        Proration::FullNow,
-        Proration::NextPeriod,
-    ]);
     let trace = traced.then(|| vec![format!("seed {seed}: {faults:?}")]);
     let mut state = State {
+        records: catalogue.iter().map(|record| (record.key(), prorated(record, &mut rng))).collect(),
         rng,
         faults,
         now: START,
         end,
         step: 0,
-        records: catalogue.iter().map(|record| (record.key(), prorated(record, policy))).collect(),
         due: Default::default(),
         no_longer_due: Default::default(),
         books: BTreeMap::new(),
@@ -382,6 +381,12 @@ impl State {
                 let unheard = matches!(done, None | Some(Done::Changed(Err(ChangeError::Store(_)))));
                 if unheard && tries < 3 {
                     self.after(SECOND, HOUR, Happening::Start(Job::Change { wish, key, tries: tries + 1 }));
+                }
+            }
+            (Job::Subscribe { wanted, key, tries }, done) => {
+                let unheard = matches!(done, None | Some(Done::Changed(Err(ChangeError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Subscribe { wanted, key, tries: tries + 1 }));
                 }
             }
             (Job::Request { customer, command, key }, done) => {

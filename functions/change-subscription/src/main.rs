@@ -18,10 +18,12 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let key = idempotency_key(&request)?;
     let asked: ChangeRequest = body(&request)?;
     let fingerprint = fingerprint(&("change-subscription", &asked))?;
-    let changed = match asked.wanted(caller.customer.clone())? {
+    let customer = caller.customer.clone();
+    let changed = match asked.wanted(caller, &app.config.return_urls)? {
+        Wanted::Subscribe(wanted) => app.billing.subscribe(&wanted, &key, &fingerprint).await?,
         Wanted::Change(wish) => app.billing.change(&wish, &key, &fingerprint).await?,
         Wanted::Command(command) => {
-            let subscription = app.billing.request(&caller.customer, command, &key, &fingerprint).await?;
+            let subscription = app.billing.request(&customer, command, &key, &fingerprint).await?;
             Changed { subscription, payment: None }
         }
     };

@@ -15,8 +15,10 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
     let asked: ChangeRequest = body(&request)?;
-    match asked.wanted(caller.customer)? {
+    match asked.wanted(caller, &app.config.return_urls)? {
         Wanted::Change(wish) => Ok(Reply::ok(view::preview(&app.billing.preview_change(&wish).await?))),
-        Wanted::Command(_) => Err(Problem::invalid("action", "this costs nothing: there is nothing to preview")),
+        Wanted::Subscribe(_) | Wanted::Command(_) => {
+            Err(Problem::invalid("action", "this costs nothing: there is nothing to preview"))
+        }
     }
 }

@@ -3,12 +3,19 @@
 //! A catalogue document (one file, one family) is checked as a whole by
 //! [`Catalogue::problems`]; nothing of a document with a problem is stored.
 
+mod addon;
+mod price;
+
 use crate::calendar::Interval;
-use crate::id::{FamilyId, FeatureId, MeterId, PlanId};
-use crate::money::{Currency, Money};
+use crate::dunning::ladder::DunningPolicy;
+use crate::id::{AddonId, FamilyId, FeatureId, MeterId, PlanId};
+use crate::money::Currency;
 use crate::proration::Proration;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use addon::{Addon, AddonPrice};
+pub use price::{Price, PriceTier, PricingModel};
 
 /// One family as its file gives it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -86,6 +93,14 @@ pub struct Offer {
     /// How a change away from it within a period is charged: by the second where nothing is said.
     #[serde(default)]
     pub proration: Proration,
+    /// None: there is no trial. [`crate::trial::DEFAULT_DAYS`] is what most plans have.
+    pub trial_days: Option<u16>,
+    /// Days 1, 3 and 5, then three of grace, where nothing is said.
+    #[serde(default)]
+    pub dunning: DunningPolicy,
+    /// What can be bought onto it.
+    #[serde(default)]
+    pub addons: Vec<Addon>,
     #[serde(default)]
     pub recommended: bool,
     #[serde(default)]
@@ -111,29 +126,15 @@ pub struct Plan {
     pub tokens_included: Option<u64>,
     #[serde(default)]
     pub proration: Proration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial_days: Option<u16>,
+    #[serde(default)]
+    pub dunning: DunningPolicy,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<Addon>,
     pub recommended: bool,
     pub popular: bool,
     pub active: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PricingModel {
-    /// One price whatever the quantity (CRM-based).
-    Flat,
-    /// The price is for one seat (agent-based).
-    PerSeat,
-    /// A prepaid bundle of tokens.
-    Tokens,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    pub interval: Interval,
-    pub amount: Money,
-    /// Whether the next period follows by itself; else the plan expires.
-    pub recurring: bool,
 }
 
 /// At most so much. Unlimited is `null` (in files also `"unlimited"`), never a magic number.
@@ -177,7 +178,11 @@ impl From<Limit> for Option<u64> {
 
 impl Plan {
     pub fn price(&self, interval: Interval, currency: Currency) -> Option<Price> {
-        self.prices.iter().find(|price| price.interval == interval && price.amount.currency == currency).copied()
+        self.prices.iter().find(|price| price.interval == interval && price.amount.currency == currency).cloned()
+    }
+
+    pub fn addon(&self, id: &AddonId) -> Option<&Addon> {
+        self.addons.iter().find(|addon| addon.id == *id)
     }
 
     /// The plan that `offer` describes, as a first version.
@@ -197,6 +202,9 @@ impl Plan {
             limits: offer.limits,
             tokens_included: offer.tokens_included,
             proration: offer.proration,
+            trial_days: offer.trial_days,
+            dunning: offer.dunning,
+            addons: offer.addons,
             recommended: offer.recommended,
             popular: offer.popular,
             active: offer.active,
@@ -223,6 +231,11 @@ pub struct CatalogueProblem {
 /// two for each plan, and one for each name that a meter has or gives up.
 const MOST_PLANS: usize = 20;
 const MOST_METER_NAMES: usize = 25;
+
+/// A subscription keeps its plan whole, and is read and written as one.
+const MOST_ADDONS: usize = 20;
+
+const LONGEST_TRIAL: u16 = 730;
 
 impl Catalogue {
     /// Everything that is wrong, in the order of the document. Empty: it may be stored.
@@ -278,6 +291,8 @@ impl Catalogue {
     }
 
     fn check_plan(&self, plan: &Offer, found: &mut Problems) {
+        use PricingModel::{Flat, Graduated, Package, PerSeat, Tokens, Volume};
+
         let prefix = format!("{}-", self.family.id);
         if !plan.id.as_str().starts_with(&prefix) {
             found.add("id", format!("a plan of this family is called `{prefix}…`"));
@@ -288,16 +303,7 @@ impl Catalogue {
         if plan.tier == 0 {
             found.add("tier", "tiers are counted from 1".to_owned());
         }
-        for feature in &plan.features {
-            if !self.family.features.iter().any(|it| it.id == *feature) {
-                found.add("features", format!("`{feature}` is not a feature of the family"));
-            }
-        }
-        for meter in plan.limits.keys() {
-            if !self.family.meters.iter().any(|it| it.id == *meter) {
-                found.add("limits", format!("`{meter}` is not a meter of the family"));
-            }
-        }
+        self.family.check(&plan.features, plan.limits.keys(), "", found);
         for meter in &self.family.meters {
             if !plan.limits.contains_key(&meter.id) {
                 // No default: a limit that was forgotten must not become unlimited, nor zero.
@@ -309,26 +315,61 @@ impl Catalogue {
         }
         let mut sold = Vec::new();
         for (n, price) in plan.prices.iter().enumerate() {
-            if price.amount.minor <= 0 {
-                found.add(&format!("prices[{n}].amount.minor"), "an amount is at least 1".to_owned());
-            }
-            if sold.contains(&(price.interval, price.amount.currency)) {
-                let (interval, currency) = (price.interval, price.amount.currency);
-                found.add(&format!("prices[{n}]"), format!("there are two prices for {interval} in {currency}"));
-            }
-            sold.push((price.interval, price.amount.currency));
+            let field = format!("prices[{n}]");
+            price.check(plan.pricing_model, &field, found);
+            found.once(&mut sold, (price.interval, price.amount.currency), &field);
         }
         match (plan.pricing_model, plan.tokens_included) {
-            (PricingModel::Tokens, None | Some(0)) => {
+            (Tokens, None | Some(0)) => {
                 found.add("tokens_included", "a `tokens` plan includes at least 1".to_owned());
             }
-            (PricingModel::Flat | PricingModel::PerSeat, Some(_)) => {
+            (Flat | PerSeat | Graduated | Volume | Package, Some(_)) => {
                 found.add("tokens_included", "only a `tokens` plan includes tokens".to_owned());
             }
-            (PricingModel::Tokens, Some(_)) | (PricingModel::Flat | PricingModel::PerSeat, None) => {}
+            (Tokens, Some(_)) | (Flat | PerSeat | Graduated | Volume | Package, None) => {}
+        }
+        if plan.trial_days.is_some_and(|days| !(1..=LONGEST_TRIAL).contains(&days)) {
+            found.add("trial_days", format!("a trial has 1 to {LONGEST_TRIAL} days; without one nothing is said"));
+        }
+        plan.dunning.check(|field, problem| found.add(&format!("dunning.{field}"), problem));
+        if plan.addons.len() > MOST_ADDONS {
+            found.add("addons", format!("a plan has at most {MOST_ADDONS} add-ons"));
+        }
+        let mut names = BTreeSet::new();
+        for (n, addon) in plan.addons.iter().enumerate() {
+            let field = format!("addons[{n}]");
+            if !names.insert(&addon.id) {
+                found.add(&format!("{field}.id"), "is used by an earlier add-on of the plan".to_owned());
+            }
+            addon.check(&sold, &self.family, &field, found);
         }
     }
 }
+
+impl Family {
+    /// Whether it has the features and meters that are spoken of at `within`.
+    fn check<'a>(
+        &self,
+        features: &BTreeSet<FeatureId>,
+        meters: impl Iterator<Item = &'a MeterId>,
+        within: &str,
+        found: &mut Problems,
+    ) {
+        for feature in features {
+            if !self.features.iter().any(|it| it.id == *feature) {
+                found.add(&format!("{within}features"), format!("`{feature}` is not a feature of the family"));
+            }
+        }
+        for meter in meters {
+            if !self.meters.iter().any(|it| it.id == *meter) {
+                found.add(&format!("{within}limits"), format!("`{meter}` is not a meter of the family"));
+            }
+        }
+    }
+}
+
+/// What something is sold by.
+type Terms = (Interval, Currency);
 
 #[derive(Default)]
 struct Problems {
@@ -341,6 +382,15 @@ impl Problems {
         self.list.push(CatalogueProblem { plan: self.plan.clone(), field: field.to_owned(), problem });
     }
 
+    /// The price at `field` is on `terms` that no other of the `sold` ones is on.
+    fn once(&mut self, sold: &mut Vec<Terms>, terms: Terms, field: &str) {
+        let (interval, currency) = terms;
+        if sold.contains(&terms) {
+            self.add(field, format!("there are two prices for {interval} in {currency}"));
+        }
+        sold.push(terms);
+    }
+
     fn text(&mut self, field: &str, text: &str) {
         if text.trim().is_empty() || text.len() > 500 {
             self.add(field, "must be 1 to 500 characters".to_owned());
@@ -349,97 +399,4 @@ impl Problems {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn catalogue(change: impl FnOnce(&mut serde_json::Value)) -> Result<Vec<CatalogueProblem>, serde_json::Error> {
-        let mut document = serde_json::json!({
-            "family": {
-                "id": "estates", "name": "Estates",
-                "meters": [{"id": "estates", "name": "Estates", "kind": "gauge", "reduce": "delete or archive",
-                            "unit": {"one": "estate", "many": "estates"}, "aliases": ["plots"]}],
-                "features": [{"id": "analytics", "name": "Analytics"}],
-            },
-            "plans": [{
-                "id": "estates-starter", "name": "Starter", "display_name": "Starter", "description": "To begin with",
-                "tier": 1, "pricing_model": "flat", "active": true,
-                "prices": [{"interval": "month", "amount": {"minor": 300_000, "currency": "NGN"}, "recurring": true}],
-                "features": ["analytics"], "limits": {"estates": 25},
-            }],
-        });
-        change(&mut document);
-        serde_json::from_value::<Catalogue>(document).map(|catalogue| catalogue.problems())
-    }
-
-    #[test]
-    fn a_good_catalogue_has_no_problems() {
-        assert_eq!(catalogue(|_| {}).ok(), Some(vec![]));
-    }
-
-    #[test]
-    fn a_problem_names_the_plan_and_the_field() {
-        type Change = fn(&mut serde_json::Value);
-        let cases: [(&str, Change, &str); 9] = [
-            ("a plan outside its family", |it| it["plans"][0]["id"] = "crm-basic".into(), "id"),
-            ("tier zero", |it| it["plans"][0]["tier"] = 0.into(), "tier"),
-            ("an unknown feature", |it| it["plans"][0]["features"] = serde_json::json!(["telepathy"]), "features"),
-            ("a forgotten limit", |it| it["plans"][0]["limits"] = serde_json::json!({}), "limits"),
-            ("an unknown meter", |it| it["plans"][0]["limits"]["dogs"] = 1.into(), "limits"),
-            ("a free price", |it| it["plans"][0]["prices"][0]["amount"]["minor"] = 0.into(), "prices[0].amount.minor"),
-            ("no price", |it| it["plans"][0]["prices"] = serde_json::json!([]), "prices"),
-            ("a blank name", |it| it["plans"][0]["name"] = " ".into(), "name"),
-            ("tokens in a flat plan", |it| it["plans"][0]["tokens_included"] = 5.into(), "tokens_included"),
-        ];
-        for (what, change, field) in cases {
-            let problems = catalogue(change).unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_eq!(problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), [field], "{what}");
-            assert!(problems.iter().all(|it| it.plan.is_some()), "{what}");
-        }
-    }
-
-    #[test]
-    fn a_price_twice_and_a_plan_twice_are_told() {
-        let twice = |it: &mut serde_json::Value, list: &str| {
-            let first = it["plans"][0][list][0].clone();
-            if let Some(prices) = it["plans"][0][list].as_array_mut() {
-                prices.push(first);
-            }
-        };
-        assert!(catalogue(|it| twice(it, "prices")).is_ok_and(|problems| problems[0].field == "prices[1]"));
-        let plan_twice =
-            |it: &mut serde_json::Value| it["plans"] = [it["plans"][0].clone(), it["plans"][0].clone()].into();
-        assert!(catalogue(plan_twice).is_ok_and(|problems| problems[0].field == "id"));
-    }
-
-    #[test]
-    fn what_has_no_meaning_is_refused_when_read() {
-        let cases: [fn(&mut serde_json::Value); 5] = [
-            |it| it["plans"][0]["prise"] = 1.into(),
-            |it| it["plans"][0]["limits"]["estates"] = (-1).into(),
-            |it| it["plans"][0]["limits"]["estates"] = "lots".into(),
-            |it| it["plans"][0]["prices"][0]["amount"]["currency"] = "NGX".into(),
-            |it| it["plans"][0]["pricing_model"] = "free".into(),
-        ];
-        for change in cases {
-            assert!(catalogue(change).is_err());
-        }
-    }
-
-    #[test]
-    fn unlimited_is_null_or_a_word_and_never_minus_one() {
-        let read = |text| serde_json::from_str::<Limit>(text).ok();
-        assert_eq!(read("null"), Some(Limit::Unlimited));
-        assert_eq!(read("\"unlimited\""), Some(Limit::Unlimited));
-        assert_eq!(read("0"), Some(Limit::AtMost(0)));
-        assert_eq!(read("-1"), None);
-        assert_eq!(serde_json::to_string(&Limit::Unlimited).ok().as_deref(), Some("null"));
-    }
-
-    #[test]
-    fn a_change_makes_a_new_version_and_no_change_makes_none() {
-        let plan = crate::testing::plan("estates-starter");
-        assert_eq!(plan.clone().succeeding(&plan), None);
-        let dearer = Plan { tier: 2, ..plan.clone() };
-        assert_eq!(dearer.succeeding(&plan).map(|it| it.version), Some(plan.version + 1));
-    }
-}
+pub(crate) mod tests;

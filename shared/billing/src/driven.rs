@@ -78,7 +78,7 @@ impl Seen {
     /// brings tokens is none of them: how many are left is counted where it is driven.
     pub fn order<'a>(&self, known: impl IntoIterator<Item = &'a Plan>) -> Option<Order> {
         let plan = known.into_iter().find(|plan| self.plan.as_ref() == Some(&plan.id))?.clone();
-        let order = Order { plan, price: self.price?, quantity: self.quantity };
+        let order = Order { plan, price: self.price.clone()?, quantity: self.quantity, addons: vec![] };
         (order.plan.tokens_included.is_none() && order.amount().is_ok()).then_some(order)
     }
 
@@ -87,7 +87,7 @@ impl Seen {
     }
 
     fn status(&self) -> Status {
-        let term = Term { anchor: self.period.start, index: 0, since: 0 };
+        let term = Term::first(self.period.start);
         match self.standing {
             Standing::Incomplete => Status::Incomplete,
             Standing::Running { ends_with_period } => Status::Active { term, cancel_at_period_end: ends_with_period },
@@ -334,11 +334,8 @@ mod tests {
     fn it_ends_with_the_date_it_ended_on_and_then_another_may_be_bought() {
         let ended = following(imported(), &over(), now());
         let at = instant("2025-03-09T10:00:00Z");
-        let canceled = Status::Canceled {
-            term: Some(Term { anchor: renewed().period.start, index: 0, since: 0 }),
-            at,
-            reason: CancelReason::Requested,
-        };
+        let canceled =
+            Status::Canceled { term: Some(Term::first(renewed().period.start)), at, reason: CancelReason::Requested };
         assert_eq!((ended.status.clone(), ended.due_at(), ended.is_driven()), (canceled, None, false));
         let next = Subscription::ordering(Some(&ended), &customer(), ended.order.clone(), now());
         assert_eq!(next.map(|next| (next.id.number, next.driven)), Ok((2, None)));

@@ -1,9 +1,9 @@
 //! Dunning: when a declined renewal is tried again, with what, and when we give up.
 //!
-//! PRODUCT 9: at most three retries after the first failure, then grace. A
-//! method that cannot work again is not tried again; another that the customer
-//! has left is, at once. That plans differ in how often ([`ladder`]), and that
-//! small debts may add up first ([`campaign`]), is beside this.
+//! So many retries after the first failure, then grace: as the plan has it
+//! ([`ladder`]), by default as PRODUCT 9 does. A method that cannot work again
+//! is not tried again; another that the customer has left is, at once. That
+//! small debts may add up first ([`campaign`]) is beside this.
 
 pub mod campaign;
 pub mod ladder;
@@ -11,21 +11,15 @@ pub mod ladder;
 use crate::id::{MethodId, PaymentId};
 use crate::outcome::{Decline, Remedy};
 use jiff::{SignedDuration, Timestamp};
+use ladder::DunningPolicy;
 use serde::{Deserialize, Serialize};
-
-/// Waits before the first, second and third retry: days 1, 3 and 5 after the
-/// first failure. Counted from the failure before, so that a late sweep never
-/// puts two attempts on one card close together.
-const WAITS: [SignedDuration; 3] = [days(1), days(2), days(2)];
-
-/// How long a customer is still served after the last failed attempt.
-const GRACE: SignedDuration = days(3);
 
 /// Issuers advise to wait for up to ten days; nobody is served unpaid for as long as three such waits take.
 const LONGEST_WAIT: SignedDuration = days(6);
 
-/// The most attempts one period can see: the first and every retry.
-pub const MOST_ATTEMPTS: usize = 4;
+/// The most attempts one period can see where a plan says nothing.
+#[cfg(test)]
+pub(crate) const MOST_ATTEMPTS: usize = 4;
 
 /// How often a method is charged whose issuer gives no reason (Visa and
 /// Mastercard fine merchants who go on).
@@ -48,8 +42,15 @@ pub struct Failure {
 
 impl Failure {
     /// The failure that comes after `earlier` ones for the same period.
-    pub fn new(payment: PaymentId, method: Option<MethodId>, decline: Decline, earlier: usize, now: Timestamp) -> Self {
-        let ladder = WAITS.get(earlier).or(WAITS.last()).copied().unwrap_or(GRACE);
+    pub fn new(
+        payment: PaymentId,
+        method: Option<MethodId>,
+        decline: Decline,
+        earlier: usize,
+        policy: &DunningPolicy,
+        now: Timestamp,
+    ) -> Self {
+        let ladder = policy.wait_after(earlier);
         let advised = SignedDuration::from_hours(decline.wait_h.unwrap_or_default().into()).min(LONGEST_WAIT);
         let Decline { code, remedy, link, .. } = decline;
         Self { payment, method, code, remedy, link, again_at: after(now, ladder.max(advised)) }
@@ -81,12 +82,12 @@ impl Dunning {
     /// What follows `failures`, given the methods that could be charged.
     ///
     /// While the customer is asked to do something nothing else is charged: they may be doing it.
-    pub fn after(failures: &[Failure], methods: &[MethodId], now: Timestamp) -> Self {
+    pub fn after(failures: &[Failure], methods: &[MethodId], policy: &DunningPolicy, now: Timestamp) -> Self {
         let ready = methods.iter().filter_map(|method| ready_at(method, failures, now)).min();
         let asked = failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer && last.method.is_some());
-        match ready.filter(|_| failures.len() < MOST_ATTEMPTS && !asked) {
+        match ready.filter(|_| failures.len() < policy.most_attempts() && !asked) {
             Some(at) => Self::Retry { at },
-            None => Self::Grace { ends_at: after(now, GRACE) },
+            None => Self::Grace { ends_at: after(now, policy.grace()) },
         }
     }
 
@@ -110,7 +111,8 @@ pub(crate) const fn days(days: i64) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{method, off_session_payment};
+    use crate::subscription::{Fact, Status};
+    use crate::testing::{active, instant, method, off_session_payment};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -122,13 +124,20 @@ mod tests {
     fn failed(attempts: &[(&str, Remedy)]) -> Vec<Failure> {
         let failure = |(earlier, (token, remedy)): (usize, &(&str, Remedy))| {
             let decline = Decline::new("declined", *remedy);
-            Failure::new(off_session_payment().id, Some(method(token).id()), decline, earlier, NOW)
+            Failure::new(
+                off_session_payment().id,
+                Some(method(token).id()),
+                decline,
+                earlier,
+                &DunningPolicy::default(),
+                NOW,
+            )
         };
         attempts.iter().enumerate().map(failure).collect()
     }
 
     fn retried_after_days(attempts: &[(&str, Remedy)], tokens: &[&str]) -> Option<i64> {
-        match Dunning::after(&failed(attempts), &methods(tokens), NOW) {
+        match Dunning::after(&failed(attempts), &methods(tokens), &DunningPolicy::default(), NOW) {
             Dunning::Retry { at } => Some(at.as_second() / 86_400),
             Dunning::Grace { .. } => None,
         }
@@ -139,6 +148,48 @@ mod tests {
         let soft = [("A", Remedy::RetryLater); 5];
         let waits: Vec<_> = (1..=5).map(|failures| retried_after_days(&soft[..failures], &["A"])).collect();
         assert_eq!(waits, [Some(1), Some(2), Some(2), None, None]);
+    }
+
+    #[test]
+    fn a_plan_has_a_ladder_of_its_own() {
+        let soft = failed(&[("A", Remedy::RetryLater); 4]);
+        let policy = |days: &[u16]| DunningPolicy { retry_after_days: days.to_vec(), grace_days: 7 };
+        let after = |failures: usize, days: &[u16]| {
+            let failed = soft[..failures].iter().cloned().enumerate().map(|(earlier, failure)| {
+                let decline = Decline::new("declined", Remedy::RetryLater);
+                Failure::new(failure.payment, failure.method, decline, earlier, &policy(days), NOW)
+            });
+            match Dunning::after(&failed.collect::<Vec<_>>(), &methods(&["A"]), &policy(days), NOW) {
+                Dunning::Retry { at } => at.as_second() / 86_400,
+                Dunning::Grace { ends_at } => -(ends_at.as_second() / 86_400),
+            }
+        };
+        // A retry on days 2 and 9, each counted from the failure before; then a week of grace.
+        assert_eq!([1, 2, 3].map(|failures| after(failures, &[2, 9])), [2, 7, -7]);
+        assert_eq!([after(1, &[]), after(1, &[60])], [-7, 60]);
+    }
+
+    #[test]
+    fn a_subscription_is_dunned_by_the_plan_that_it_was_sold() {
+        let mut patient = active();
+        patient.order.plan.dunning = DunningPolicy { retry_after_days: vec![2], grace_days: 7 };
+        let missed = |failures: usize| {
+            let mut now = instant("2025-02-28T10:00:00Z");
+            let mut subscription = patient.clone();
+            for _ in 0..failures {
+                let charging = subscription.charging(method("A"), now).unwrap_or_else(|refusal| panic!("{refusal}"));
+                let (charged, payment) = charging;
+                let decline = Decline::new("declined", Remedy::RetryLater);
+                let fact = Fact::Declined { payment: payment.id, method: Some(method("A").id()), decline };
+                let events = charged.record(fact, &methods(&["A"]), now);
+                subscription = events.iter().fold(charged, |state, event| state.apply(event));
+                now = subscription.due_at().unwrap_or(now);
+            }
+            subscription.status
+        };
+        let stage = |status| if let Status::PastDue { dunning, .. } = status { Some(dunning) } else { None };
+        assert_eq!(stage(missed(1)), Some(Dunning::Retry { at: instant("2025-03-02T10:00:00Z") }));
+        assert_eq!(stage(missed(2)), Some(Dunning::Grace { ends_at: instant("2025-03-09T10:00:00Z") }));
     }
 
     #[test]
@@ -177,14 +228,18 @@ mod tests {
     fn an_issuers_advice_to_wait_longer_is_taken_and_to_wait_less_is_not() {
         let again_after_h = |wait_h| {
             let decline = Decline { wait_h, ..Decline::new("51", Remedy::RetryLater) };
-            Failure::new(off_session_payment().id, None, decline, 0, NOW).again_at.as_second() / 3_600
+            Failure::new(off_session_payment().id, None, decline, 0, &DunningPolicy::default(), NOW)
+                .again_at
+                .as_second()
+                / 3_600
         };
         assert_eq!([None, Some(1), Some(96), Some(240)].map(again_after_h), [24, 24, 96, 144]);
     }
 
     #[test]
     fn grace_lasts_three_days() {
-        let grace = Dunning::after(&failed(&[("A", Remedy::NewMethod)]), &methods(&["A"]), NOW);
+        let grace =
+            Dunning::after(&failed(&[("A", Remedy::NewMethod)]), &methods(&["A"]), &DunningPolicy::default(), NOW);
         assert_eq!(grace.due_at().to_string(), "1970-01-04T00:00:00Z");
     }
 }

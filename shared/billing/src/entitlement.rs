@@ -1,8 +1,9 @@
-//! What a plan allows, how much of it is used, and what stands in the way of a
-//! smaller plan.
+//! What a customer is allowed, how much of it is used, and what stands in the
+//! way of a smaller plan.
 
-use crate::catalog::{Family, Limit, Plan};
+use crate::catalog::{Family, Limit};
 use crate::id::{FeatureId, MeterId};
+use crate::order::Order;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,18 +23,21 @@ pub struct Standing {
     pub per_mille: Option<u64>,
 }
 
-/// `used` against what `plan` allows of `meter`, if it limits the meter at all.
-pub fn standing(plan: &Plan, meter: &MeterId, used: u64) -> Option<Standing> {
-    let limit = *plan.limits.get(meter)?;
+/// `used` against what `order` allows of `meter`, if it limits the meter at all.
+pub fn standing(order: &Order, meter: &MeterId, used: u64) -> Option<Standing> {
+    order.limits().get(meter).map(|limit| against(*limit, meter, used))
+}
+
+pub fn standings(order: &Order, usage: &Usage) -> Vec<Standing> {
+    order.limits().iter().map(|(meter, limit)| against(*limit, meter, used(usage, meter))).collect()
+}
+
+fn against(limit: Limit, meter: &MeterId, used: u64) -> Standing {
     let (remaining, per_mille) = match limit {
         Limit::Unlimited => (None, None),
         Limit::AtMost(most) => (Some(most.saturating_sub(used)), Some(per_mille(used, most))),
     };
-    Some(Standing { meter: meter.clone(), used, limit, remaining, per_mille })
-}
-
-pub fn standings(plan: &Plan, usage: &Usage) -> Vec<Standing> {
-    plan.limits.keys().filter_map(|meter| standing(plan, meter, used(usage, meter))).collect()
+    Standing { meter: meter.clone(), used, limit, remaining, per_mille }
 }
 
 /// Whether a customer may go down to a plan, and if not, exactly what to reduce.
@@ -65,10 +69,11 @@ pub struct Excess {
     pub overage: u64,
 }
 
-/// Holds `usage` against `wanted`. Blocked only above a limit: 25 of 25 fits.
-/// The order is the family's, so that the same question has the same answer.
-pub fn downgrade(from: &Plan, wanted: &Plan, family: &Family, usage: &Usage) -> Downgrade {
-    let limit = |plan: &Plan, meter| plan.limits.get(meter).copied().unwrap_or(Limit::AtMost(0));
+/// Holds `usage` against what `wanted` allows. Blocked only above a limit: 25 of 25 fits. The order is the family's, so
+/// that the same question has the same answer.
+pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage) -> Downgrade {
+    let (present, then) = (from.limits(), wanted.limits());
+    let limit = |limits: &BTreeMap<MeterId, Limit>, meter| limits.get(meter).copied().unwrap_or(Limit::AtMost(0));
     let mut answer = Downgrade {
         can_downgrade: true,
         usage_comparison: vec![],
@@ -78,7 +83,7 @@ pub fn downgrade(from: &Plan, wanted: &Plan, family: &Family, usage: &Usage) -> 
     };
     for meter in &family.meters {
         let current = used(usage, &meter.id);
-        let new_limit = limit(wanted, &meter.id);
+        let new_limit = limit(&then, &meter.id);
         let excess = match new_limit {
             Limit::AtMost(most) if current > most => Some((most, current - most)),
             Limit::AtMost(_) | Limit::Unlimited => None,
@@ -87,7 +92,7 @@ pub fn downgrade(from: &Plan, wanted: &Plan, family: &Family, usage: &Usage) -> 
             resource: meter.id.clone(),
             name: meter.name.clone(),
             current,
-            current_limit: limit(from, &meter.id),
+            current_limit: limit(&present, &meter.id),
             limit: new_limit,
             fits: excess.is_none(),
         });
@@ -100,14 +105,18 @@ pub fn downgrade(from: &Plan, wanted: &Plan, family: &Family, usage: &Usage) -> 
     }
     if !answer.exceeds.is_empty() {
         answer.can_downgrade = false;
-        answer.steps.push(format!("Or stay on {}", from.display_name));
+        answer.steps.push(match from.plan.id == wanted.plan.id {
+            true => "Or keep what you have".to_owned(),
+            false => format!("Or stay on {}", from.plan.display_name),
+        });
     }
     answer
 }
 
-fn features_lost(from: &Plan, wanted: &Plan) -> Vec<FeatureId> {
-    let on = |plan: &Plan, feature| plan.features.get(feature).copied().unwrap_or(false);
-    from.features.keys().filter(|feature| on(from, feature) && !on(wanted, feature)).cloned().collect()
+fn features_lost(from: &Order, wanted: &Order) -> Vec<FeatureId> {
+    let then = wanted.features();
+    let kept = |feature: &FeatureId| then.get(feature).copied().unwrap_or(false);
+    from.features().into_iter().filter(|(feature, on)| *on && !kept(feature)).map(|(feature, _)| feature).collect()
 }
 
 fn used(usage: &Usage, meter: &MeterId) -> u64 {
@@ -126,14 +135,16 @@ fn per_mille(used: u64, limit: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{family, meter, plan};
+    use crate::catalog::tests::{documented, documented_family};
+    use crate::testing::{family, meter, order};
+    use std::num::NonZeroU32;
 
     fn usage(levels: [(&str, u64); 4]) -> Usage {
         levels.into_iter().map(|(name, level)| (meter(name), level)).collect()
     }
 
     fn to_starter(levels: [(&str, u64); 4]) -> Downgrade {
-        let (from, wanted) = (plan("estates-enterprise"), plan("estates-starter"));
+        let (from, wanted) = (order("estates-enterprise"), order("estates-starter"));
         downgrade(&from, &wanted, &family("estates"), &usage(levels))
     }
 
@@ -165,17 +176,39 @@ mod tests {
 
     #[test]
     fn nothing_is_too_much_for_unlimited() {
-        let enterprise = plan("estates-enterprise");
+        let enterprise = order("estates-enterprise");
         let levels = usage([("estates", u64::MAX), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
         assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels).can_downgrade);
     }
 
     #[test]
     fn the_features_that_would_be_lost_are_named() {
-        let (from, wanted) = (plan("minutes-enterprise"), plan("minutes-starter"));
+        let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
         let answer = downgrade(&from, &wanted, &family("minutes"), &Usage::new());
         assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["analytics", "api_access"]);
         assert!(answer.can_downgrade);
+    }
+
+    #[test]
+    fn what_addons_bring_is_had_now_and_not_after_the_change() {
+        let plan = documented();
+        let held = Order { price: plan.prices[0].clone(), plan: plan.clone(), quantity: 1, addons: vec![] };
+        let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, NonZeroU32::MIN));
+        let held = held.unwrap_or_else(|error| panic!("{error}"));
+        // 50 gigabytes, and 50 more.
+        let stored = |used| standing(&held, &meter("storage"), used).map(|it| (it.limit, it.remaining, it.per_mille));
+        assert_eq!(stored(80), Some((Limit::AtMost(100), Some(20), Some(800))));
+        let usage: Usage = [(meter("storage"), 80)].into();
+        assert_eq!(standings(&held, &usage).first().and_then(|it| it.remaining), Some(20));
+        let bare = Order { addons: vec![], ..held.clone() };
+        let answer = downgrade(&held, &bare, &documented_family(), &usage);
+        assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["phone"]);
+        let compared = &answer.usage_comparison[0];
+        assert_eq!(
+            (compared.current_limit, compared.limit, compared.fits),
+            (Limit::AtMost(100), Limit::AtMost(50), false)
+        );
+        assert_eq!(answer.steps, ["Storage: delete 30 (reduce from 80 to 50 max)", "Or keep what you have"]);
     }
 
     #[test]
@@ -188,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_remains_is_never_below_zero() {
-        let starter = plan("estates-starter");
+        let starter = order("estates-starter");
         let over = standing(&starter, &meter("estates"), 26);
         assert_eq!(over.as_ref().map(|it| (it.remaining, it.per_mille)), Some((Some(0), Some(1_040))));
         assert_eq!(standing(&starter, &meter("minutes"), 1), None);

@@ -84,6 +84,12 @@ text!(
     slug
 );
 text!(
+    /// Something that can be bought onto a plan: `extra-estates`.
+    AddonId,
+    "an add-on: 1 to 64 lower-case letters, digits, - and _",
+    slug
+);
+text!(
     /// `Idempotency-Key`, per draft-ietf-httpapi-idempotency-key-header.
     IdempotencyKey,
     "an Idempotency-Key of 1 to 255 visible ASCII characters",

@@ -10,7 +10,7 @@
 //! | [`id`]           | how things are named, and which names follow from others         |
 //! | [`catalog`]      | what is for sale                                                 |
 //! | [`pricing`]      | what a quantity costs                                            |
-//! | [`entitlement`]  | what a plan allows, how much of it is used, what blocks a smaller one |
+//! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
 //! | [`discount`]     | what a coupon takes off, and how often                           |
 //! | [`tax`]          | what of a price is tax                                           |
@@ -30,9 +30,8 @@
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
 //!
-//! [`pricing`], [`discount`], [`tax`], [`trial`] and the ladders and campaigns of [`dunning`] are
-//! held against other systems' cases (`tests/billing-cases`) and used by no workflow yet: subscriptions cost their plan's
-//! price, and are retried as PRODUCT 9 has it.
+//! [`discount`], [`tax`] and the campaigns of [`dunning`] are held against other systems' cases (`tests/billing-cases`)
+//! and used by no workflow yet.
 //!
 //! **Invariant.** Everything outside [`ports`] and [`workflow`] is synchronous
 //! and total: no clock, no randomness, no I/O, no `async`. Time arrives as an

@@ -34,10 +34,31 @@ pub struct Mail {
     pub id: MailId,
     pub customer: CustomerId,
     pub to: Contact,
-    pub about: PaymentNeeded,
+    pub about: About,
     pub created_at: Timestamp,
     pub status: MailStatus,
     pub version: u64,
+}
+
+/// What it is about, told by what is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum About {
+    PaymentNeeded(PaymentNeeded),
+    TrialEnding(TrialEnding),
+}
+
+/// A trial is about to end, and what follows is to be paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialEnding {
+    pub subscription: SubscriptionId,
+    /// As customers know it.
+    pub plan: String,
+    /// For the first period after it.
+    pub amount: Money,
+    pub trial_ends_at: Timestamp,
+    /// Whether there is a payment method to charge. Where there is none, the customer is to leave one.
+    pub has_method: bool,
 }
 
 /// A renewal was not paid, and nothing is left that we could try: the customer is to pay by hand.
@@ -80,50 +101,40 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 60);
 
 impl Mail {
     /// The mail that `events` make necessary, which brought the subscription to what it is now.
-    ///
-    /// Grace begins where nothing is left to try: then only the customer can
-    /// mend it. What is our own fault they cannot.
     pub fn due_to(subscription: &Subscription, events: &[Event], now: Timestamp) -> Option<Self> {
-        let missed = |event: &Event| {
-            if let Event::PaymentMissed { failure, .. } = event { Some(failure.clone()) } else { None }
-        };
-        let remedy = events.iter().rev().find_map(missed)?.map(|failure| failure.remedy);
-        let Status::PastDue { term, dunning: Dunning::Grace { ends_at } } = &subscription.status else { return None };
         let to = subscription.contact.clone()?;
-        if remedy == Some(Remedy::OurFault) {
-            return None;
-        }
-        let about = PaymentNeeded {
-            subscription: subscription.id.clone(),
-            period: term.index + 1,
-            plan: subscription.next_order().plan.display_name.clone(),
-            amount: subscription.amount_due().ok()?,
-            remedy,
-            grace_ends_at: *ends_at,
-        };
+        let about = PaymentNeeded::after(subscription, events).map(About::PaymentNeeded);
+        let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding))?;
         let id = MailId::of(&subscription.customer, &subscription.id, subscription.version);
         let status = MailStatus::Due { check_at: now, tries: 0 };
         Some(Self { id, customer: subscription.customer.clone(), to, about, created_at: now, status, version: 0 })
     }
 
-    /// Whether `subscription`, the customer's one now, still owes what this asks for.
+    /// Whether it is of use still, given the customer's subscription now.
     pub(crate) fn is_wanted(&self, subscription: Option<&Subscription>, now: Timestamp) -> bool {
-        let owes = |it: &Subscription| match &it.status {
-            Status::PastDue { term, dunning: Dunning::Grace { .. } } => {
-                it.id == self.about.subscription && term.index + 1 == self.about.period
+        let holds = |it: &Subscription| match &self.about {
+            About::PaymentNeeded(about) => match &it.status {
+                Status::PastDue { term, dunning: Dunning::Grace { .. } } => {
+                    it.id == about.subscription && term.index + 1 == about.period
+                }
+                Status::PastDue { .. }
+                | Status::Incomplete
+                | Status::Active { .. }
+                | Status::Paused { .. }
+                | Status::Canceled { .. }
+                | Status::Expired { .. } => false,
+            },
+            About::TrialEnding(about) => {
+                let leaving = matches!(it.status, Status::Active { cancel_at_period_end: true, .. });
+                it.id == about.subscription && it.is_trialing() && !leaving
             }
-            Status::PastDue { .. }
-            | Status::Incomplete
-            | Status::Active { .. }
-            | Status::Canceled { .. }
-            | Status::Expired { .. } => false,
         };
-        now < self.about.grace_ends_at && subscription.is_some_and(owes)
+        now < self.about.holds_until() && subscription.is_some_and(holds)
     }
 
     /// Whether nobody took it, however often it was tried, while it was of use.
     pub(crate) fn is_too_late(&self, now: Timestamp) -> bool {
-        matches!(self.status, MailStatus::Due { tries: 1.., .. }) && now >= self.about.grace_ends_at
+        matches!(self.status, MailStatus::Due { tries: 1.., .. }) && now >= self.about.holds_until()
     }
 
     #[must_use]
@@ -160,5 +171,52 @@ impl Mail {
             MailStatus::Due { .. } => None,
             MailStatus::Sent { at } | MailStatus::Dropped { at, .. } => Some(after(*at, KEPT_FOR)),
         }
+    }
+}
+
+impl About {
+    /// Afterwards it says nothing of use, and its link leads nowhere.
+    pub fn holds_until(&self) -> Timestamp {
+        match self {
+            Self::PaymentNeeded(about) => about.grace_ends_at,
+            Self::TrialEnding(about) => about.trial_ends_at,
+        }
+    }
+}
+
+impl PaymentNeeded {
+    /// Grace begins where nothing is left to try: then only the customer can
+    /// mend it. What is our own fault they cannot.
+    fn after(subscription: &Subscription, events: &[Event]) -> Option<Self> {
+        let missed = |event: &Event| {
+            if let Event::PaymentMissed { failure, .. } = event { Some(failure.clone()) } else { None }
+        };
+        let remedy = events.iter().rev().find_map(missed)?.map(|failure| failure.remedy);
+        let Status::PastDue { term, dunning: Dunning::Grace { ends_at } } = &subscription.status else { return None };
+        if remedy == Some(Remedy::OurFault) {
+            return None;
+        }
+        Some(Self {
+            subscription: subscription.id.clone(),
+            period: term.index + 1,
+            plan: subscription.next_order().plan.display_name.clone(),
+            amount: subscription.amount_due().ok()?,
+            remedy,
+            grace_ends_at: *ends_at,
+        })
+    }
+}
+
+impl TrialEnding {
+    fn after(subscription: &Subscription, events: &[Event]) -> Option<Self> {
+        let told = |event: &Event| if let Event::TrialEnding { has_method } = event { Some(*has_method) } else { None };
+        let has_method = events.iter().find_map(told)?;
+        Some(Self {
+            subscription: subscription.id.clone(),
+            plan: subscription.next_order().plan.display_name.clone(),
+            amount: subscription.amount_due().ok()?,
+            trial_ends_at: subscription.period()?.end,
+            has_method,
+        })
     }
 }

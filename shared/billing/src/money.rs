@@ -45,17 +45,20 @@ impl Currency {
         }
     }
 
-    /// The least that is charged, in minor units: Stripe's and Paystack's own leasts, and half a major unit elsewhere.
+    /// The least that is charged, in minor units: the largest of the gateways' leasts, and half a major unit where they
+    /// name none.
     fn least_charge(self) -> i64 {
         match (self.code(), self.exponent()) {
+            ("NGN", _) => 80_000,
             ("HUF", _) => 17_500,
-            ("NGN", _) => 5_000,
             ("CZK", _) => 1_500,
             ("MXN" | "THB", _) => 1_000,
+            ("CLP", _) => 500,
             ("HKD", _) => 400,
             ("KES" | "NOK" | "SEK", _) => 300,
             ("DKK", _) => 250,
-            ("AED" | "MYR" | "PLN" | "RON", _) => 200,
+            ("USD" | "AED" | "MYR" | "PLN" | "RON", _) => 200,
+            ("GEL", _) => 140,
             ("BGN" | "ZAR", _) => 100,
             (_, 0) => 50,
             (_, digits) => 10_i64.saturating_pow(digits) / 2,
@@ -270,11 +273,11 @@ mod tests {
     #[test]
     fn what_is_charged_is_counted_as_every_gateway_counts_and_not_too_small() {
         let cases = [
-            (50, "USD", 50),
-            (49, "USD", 0),
+            (200, "USD", 200),
+            (199, "USD", 0),
             (-700, "USD", 0),
-            (4_999, "NGN", 0),
-            (5_001, "NGN", 5_001),
+            (79_999, "NGN", 0),
+            (80_001, "NGN", 80_001),
             (17_550, "HUF", 17_500), // forints have fillér, and no gateway takes any
             (17_499, "HUF", 0),
             (1_257, "KWD", 1_250),

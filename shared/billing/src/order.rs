@@ -1,11 +1,15 @@
-//! What was bought: one version of a plan, at one of its prices.
+//! What was bought: one version of a plan, at one of its prices, and the
+//! add-ons onto it.
 
 use crate::calendar::Interval;
-use crate::catalog::{Plan, Price, PricingModel};
+use crate::catalog::{Addon, Limit, Plan, Price};
+use crate::id::{AddonId, FeatureId, MeterId};
 use crate::money::Money;
 use crate::ratio::Ratio;
 use crate::subscription::Refusal;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 /// Kept whole, so that a later change of the catalogue changes nobody's terms,
 /// and so that a subscription is looked up in one request.
@@ -14,6 +18,36 @@ pub struct Order {
     pub plan: Plan,
     pub price: Price,
     pub quantity: u32,
+    /// Each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<BoughtAddon>,
+}
+
+/// An add-on as it was bought: for the order's interval and in its currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoughtAddon {
+    pub addon: Addon,
+    /// For one.
+    pub price: Money,
+    pub quantity: u32,
+}
+
+/// What a part of the price is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    /// With its seats.
+    Plan,
+    Addon(AddonId),
+}
+
+/// Why an add-on cannot be bought.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddonRefusal {
+    #[error("the plan has no add-on `{0}` for its interval and in its currency")]
+    NotOffered(AddonId),
+    #[error("add-on `{0}` is sold once: quantity must be 1")]
+    QuantityNotOne(AddonId),
 }
 
 impl Order {
@@ -28,12 +62,201 @@ impl Order {
         Ratio::from(self.amount().ok()?.minor).times(Ratio::new(per_year, length.into())?)
     }
 
+    /// With so many of an add-on, whether there were any before or not.
+    pub fn with_addon(mut self, id: &AddonId, quantity: NonZeroU32) -> Result<Self, AddonRefusal> {
+        let price = |addon: &Addon| addon.price(self.price.interval, self.price.amount.currency);
+        let offered = self.plan.addon(id).and_then(|addon| Some((addon.clone(), price(addon)?)));
+        let (addon, price) = offered.ok_or_else(|| AddonRefusal::NotOffered(id.clone()))?;
+        if quantity.get() != 1 && !addon.per_unit {
+            return Err(AddonRefusal::QuantityNotOne(id.clone()));
+        }
+        let bought = BoughtAddon { addon, price, quantity: quantity.get() };
+        match self.addons.iter_mut().find(|it| it.addon.id == *id) {
+            Some(known) => *known = bought,
+            None => self.addons.push(bought),
+        }
+        Ok(self)
+    }
+
+    /// With the add-ons of `other` that its plan offers, at its own prices. What it offers not is left behind.
+    #[must_use]
+    pub fn with_addons_of(self, other: &Self) -> Self {
+        let bare = Self { addons: vec![], ..self };
+        other.addons.iter().fold(bare, |order, held| {
+            let quantity = NonZeroU32::new(held.quantity).unwrap_or(NonZeroU32::MIN);
+            order.clone().with_addon(&held.addon.id, quantity).unwrap_or(order)
+        })
+    }
+
+    /// With `quantity` left of an add-on that it has, at the price it was bought at. None: it has not that many.
+    pub fn keeping_of_addon(mut self, id: &AddonId, quantity: u32) -> Option<Self> {
+        let held = self.addons.iter_mut().find(|it| it.addon.id == *id && quantity < it.quantity)?;
+        held.quantity = quantity;
+        self.addons.retain(|it| it.quantity > 0);
+        Some(self)
+    }
+
+    /// How many of an add-on there are.
+    pub fn addon_quantity(&self, id: &AddonId) -> u32 {
+        self.addons.iter().find(|it| it.addon.id == *id).map_or(0, |it| it.quantity)
+    }
+
     /// What one period costs.
     pub fn amount(&self) -> Result<Money, Refusal> {
-        match (self.plan.pricing_model, self.quantity) {
-            (PricingModel::PerSeat, quantity) => self.price.amount.times(quantity).ok_or(Refusal::TooExpensive),
-            (PricingModel::Flat | PricingModel::Tokens, 1) => Ok(self.price.amount),
-            (PricingModel::Flat | PricingModel::Tokens, _) => Err(Refusal::QuantityNotOne),
+        let amounts = self.lines()?.into_iter().map(|(_, amount)| amount);
+        Money::sum(self.price.amount.currency, amounts).ok_or(Refusal::TooExpensive)
+    }
+
+    /// What that is made of, the plan first.
+    pub fn lines(&self) -> Result<Vec<(Item, Money)>, Refusal> {
+        let model = self.plan.pricing_model;
+        if self.quantity != 1 && !model.is_by_quantity() {
+            return Err(Refusal::QuantityNotOne);
         }
+        // Every price of a catalogue is one of its plan's model: what is left to be wrong is that it is too much.
+        let plan = self.price.cost(model, self.quantity).map_err(|_| Refusal::TooExpensive)?;
+        let addon = |it: &BoughtAddon| {
+            let amount = it.price.times(it.quantity).ok_or(Refusal::TooExpensive)?;
+            Ok((Item::Addon(it.addon.id.clone()), amount))
+        };
+        std::iter::once(Ok((Item::Plan, plan))).chain(self.addons.iter().map(addon)).collect()
+    }
+
+    /// Every feature of the family, on or off: what the plan switches on, and what the add-ons do.
+    pub fn features(&self) -> BTreeMap<FeatureId, bool> {
+        let mut features = self.plan.features.clone();
+        features.extend(self.addons.iter().flat_map(|it| &it.addon.features).map(|feature| (feature.clone(), true)));
+        features
+    }
+
+    /// What the plan allows, raised by each of the add-ons.
+    pub fn limits(&self) -> BTreeMap<MeterId, Limit> {
+        let mut limits = self.plan.limits.clone();
+        for bought in &self.addons {
+            for (meter, raise) in &bought.addon.limits {
+                let limit = limits.entry(meter.clone()).or_insert(Limit::AtMost(0));
+                if let Limit::AtMost(most) = limit {
+                    *most = most.saturating_add(raise.saturating_mul(bought.quantity.into()));
+                }
+            }
+        }
+        limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::PricingModel;
+    use crate::catalog::tests::documented;
+    use crate::dunning::ladder::DunningPolicy;
+    use crate::testing::{meter, order};
+
+    fn addon(name: &str) -> AddonId {
+        AddonId::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn with(order: Order, name: &str, quantity: u32) -> Result<Order, AddonRefusal> {
+        order.with_addon(&addon(name), NonZeroU32::new(quantity).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// So many seats of the README's plan, and nothing else.
+    fn seats(quantity: u32) -> Order {
+        let plan = documented();
+        Order { price: plan.prices[0].clone(), plan, quantity, addons: vec![] }
+    }
+
+    /// As the README has it: twelve seats, twice as much storage again, and the phone.
+    fn all() -> Order {
+        let stored = with(seats(12), "storage", 2).unwrap_or_else(|error| panic!("{error}"));
+        with(stored, "phone", 1).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn has(order: &Order) -> (Vec<bool>, Vec<Limit>) {
+        (order.features().into_values().collect(), order.limits().into_values().collect())
+    }
+
+    #[test]
+    fn a_period_costs_what_its_lines_do() {
+        let lines = all().lines().unwrap_or_else(|refusal| panic!("{refusal}"));
+        let lines: Vec<(Item, i64)> = lines.into_iter().map(|(item, amount)| (item, amount.minor)).collect();
+        // 20.00 + 5 × 7.00 + 5 × 6.50 + 2 × 6.00; 2 × 5.00; 15.00.
+        let expected =
+            [(Item::Plan, 9_950), (Item::Addon(addon("storage")), 1_000), (Item::Addon(addon("phone")), 1_500)];
+        assert_eq!(lines, expected);
+        assert_eq!(all().amount().map(|amount| amount.to_string()).as_deref(), Ok("USD 124.50"));
+        // One seat comes to 27.00, and a period costs 30.00 at least; the add-ons are beside that.
+        assert_eq!(seats(1).amount().map(|amount| amount.minor), Ok(3_000));
+        assert_eq!(with(seats(1), "phone", 1).map(|it| it.amount().map(|amount| amount.minor)), Ok(Ok(4_500)));
+    }
+
+    #[test]
+    fn what_is_not_by_quantity_is_sold_once() {
+        for name in ["crm-basic", "tokens-basic"] {
+            let many = Order { quantity: 3, ..order(name) };
+            assert_eq!(many.lines(), Err(Refusal::QuantityNotOne), "{name}");
+        }
+        let seats = Order { quantity: 3, ..order("crm-professional") };
+        assert_eq!(seats.amount().map(|amount| amount.to_string()).as_deref(), Ok("GEL 45.00"));
+    }
+
+    #[test]
+    fn what_is_beyond_counting_is_refused() {
+        let mut dear = all();
+        dear.addons[0].price.minor = i64::MAX;
+        assert_eq!(dear.amount(), Err(Refusal::TooExpensive));
+        dear.addons[0].quantity = 1; // each line can be counted, and their sum cannot
+        assert_eq!((dear.lines().is_ok(), dear.amount()), (true, Err(Refusal::TooExpensive)));
+        let other = Order { plan: Plan { pricing_model: PricingModel::Package, ..documented() }, ..seats(1) };
+        assert_eq!(other.amount(), Err(Refusal::TooExpensive));
+    }
+
+    #[test]
+    fn addons_switch_features_on_and_raise_limits() {
+        // The phone, and reports; storage.
+        assert_eq!(has(&seats(1)), (vec![false, true], vec![Limit::AtMost(50)]));
+        assert_eq!(has(&all()), (vec![true, true], vec![Limit::AtMost(150)]));
+        let mut unlimited = all();
+        unlimited.plan.limits.insert(meter("storage"), Limit::Unlimited);
+        assert_eq!(unlimited.limits()[&meter("storage")], Limit::Unlimited);
+        let mut huge = all();
+        huge.addons[0].addon.limits.insert(meter("storage"), u64::MAX);
+        assert_eq!(huge.limits()[&meter("storage")], Limit::AtMost(u64::MAX));
+    }
+
+    #[test]
+    fn an_addon_is_bought_once_a_line_and_as_often_as_its_plan_says() {
+        let more = with(all(), "storage", 5).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(more.addons.iter().map(|it| it.quantity).collect::<Vec<_>>(), [5, 1]);
+        assert_eq!(with(all(), "phone", 2), Err(AddonRefusal::QuantityNotOne(addon("phone"))));
+        assert_eq!(with(all(), "fax", 1), Err(AddonRefusal::NotOffered(addon("fax"))));
+        let mut yearly = seats(1);
+        yearly.price.interval = crate::calendar::Interval::Year;
+        assert_eq!(with(yearly, "phone", 1), Err(AddonRefusal::NotOffered(addon("phone"))));
+    }
+
+    /// As they were stored before a plan could say more.
+    #[test]
+    fn an_order_of_long_ago_is_read_as_it_was_meant() {
+        let stored = r#"{"plan": {"id": "tokens-basic", "family": "tokens", "version": 1, "name": "Basic",
+            "display_name": "Basic", "description": "Perfect for small teams", "tier": 1, "pricing_model": "tokens",
+            "prices": [{"interval": "30_days", "amount": {"minor": 1500, "currency": "USD"}, "recurring": true}],
+            "features": {}, "limits": {}, "tokens_included": 1000, "recommended": false, "popular": false, "active": true},
+            "price": {"interval": "30_days", "amount": {"minor": 1500, "currency": "USD"}, "recurring": true},
+            "quantity": 1}"#;
+        let read: Order = serde_json::from_str(stored).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(read, order("tokens-basic"));
+        assert_eq!((&read.plan.dunning, read.plan.trial_days), (&DunningPolicy::default(), None));
+        // Nor does what has none of it say more of its price than it did.
+        let written = serde_json::to_value(&read).unwrap_or_else(|error| panic!("{error}"));
+        let before: serde_json::Value = serde_json::from_str(stored).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((&written["price"], &written["quantity"]), (&before["price"], &before["quantity"]));
+        assert_eq!(written.get("addons"), None);
+    }
+
+    #[test]
+    fn an_order_with_everything_is_read_as_it_was_written() {
+        let written = serde_json::to_string(&all()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(serde_json::from_str::<Order>(&written).ok(), Some(all()));
     }
 }

@@ -146,7 +146,7 @@ impl Proration {
             (Anchor::Kept, Self::NextPeriod) => Collected::NextInvoice,
             (Anchor::Kept | Anchor::Moved, _) => Collected::Now,
         };
-        let old = change.old.iter().map(|held| held.credit(credited)?.negated());
+        let old = change.old.iter().map(|held| held.credited(credited)?.negated());
         let new = change.new.iter().map(|price| price.part(charged, Rounding::HalfUp));
         let (old, new) = (old.collect::<Option<Vec<_>>>()?, new.collect::<Option<Vec<_>>>()?);
         let line = |of: fn(usize) -> Of| move |(at, amount): (usize, &Money)| Line { of: of(at), amount: *amount };
@@ -163,7 +163,7 @@ impl Proration {
 impl Held {
     /// What is given back when `left` of the period is left: no more than was
     /// paid, and no more than is unspent.
-    fn credit(self, left: Ratio) -> Option<Money> {
+    pub(crate) fn credited(self, left: Ratio) -> Option<Money> {
         let wanted = self.price.part(left.min(self.unspent.clamp(Ratio::ZERO, Ratio::ONE)), Rounding::HalfUp)?;
         creditable(wanted, self.paid, Money::zero(self.price.currency))
     }

@@ -30,6 +30,7 @@ use crate::mail::Contact;
 use crate::money::Money;
 use crate::outcome::Remedy;
 use crate::payment::{Page, Payment};
+use crate::trial::{Kind, Trial};
 use crate::wallet::Method;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +39,7 @@ use std::collections::BTreeSet;
 
 pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
-pub use funds::Fund;
+pub use funds::{Fund, Worth};
 pub use words::{Command, Due, Event, Fact, Refusal};
 
 /// How soon it is seen again whether what was missing is there.
@@ -63,6 +64,9 @@ pub struct Subscription {
     /// What was paid for each of the last periods and can still be credited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub funds: Vec<Fund>,
+    /// None: its price, from the period's start on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worth: Option<Worth>,
     /// What the customer has in credit, or owes if it is below zero, with the next invoice: one amount a currency.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub balances: Vec<Money>,
@@ -72,6 +76,18 @@ pub struct Subscription {
     /// What the next period is to be, if it is to be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Box<Order>>,
+    /// It is to be paused when the period ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pausing: bool,
+    /// That it began with, if it did: period 0. The periods that are paid for are counted from its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+    /// The customer knows that the trial is about to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reminded: bool,
+    /// The customer has had a trial, now or with an earlier subscription: there is one a customer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub had_trial: bool,
     /// The change that is made once its payment is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changing: Option<Box<Changing>>,
@@ -103,6 +119,11 @@ pub enum Status {
         term: Term,
         dunning: Dunning,
     },
+    /// Not served, and charged for nothing: what was left of the period then is left when it goes on.
+    Paused {
+        term: Term,
+        at: Timestamp,
+    },
     Canceled {
         term: Option<Term>,
         at: Timestamp,
@@ -125,10 +146,22 @@ pub struct Term {
     /// number is used twice.
     #[serde(default)]
     pub since: u32,
+    /// When this period ends, if that is not for the interval to say: a trial, or one that was paused or extended. Then
+    /// it begins at `anchor`, and what follows is counted from its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 impl Term {
+    /// The first, from `anchor` on.
+    pub fn first(anchor: Timestamp) -> Self {
+        Self { anchor, index: 0, since: 0, until: None }
+    }
+
     pub fn period(self, interval: Interval) -> Period {
+        if let Some(end) = self.until {
+            return Period { start: self.anchor, end };
+        }
         Period::nth(self.anchor, interval, self.index.saturating_sub(self.since), &TimeZone::UTC)
     }
 
@@ -139,7 +172,12 @@ impl Term {
 
     /// The one after it, which begins at `anchor`, as do all that follow.
     fn anew(self, anchor: Timestamp) -> Self {
-        Self { anchor, index: self.index + 1, since: self.index + 1 }
+        Self { anchor, index: self.index + 1, since: self.index + 1, until: None }
+    }
+
+    /// The same, lasting as `period` says.
+    fn lasting(self, period: Period) -> Self {
+        Self { anchor: period.start, since: self.index, until: Some(period.end), ..self }
     }
 }
 
@@ -173,10 +211,16 @@ impl Subscription {
             failures: vec![],
             grace_ends_at: None,
             held_until: None,
-            funds: vec![],
+            // What is given back of an earlier subscription is missing in the balance that it left.
+            funds: current.map_or(vec![], |current| current.funds.clone()),
+            worth: None,
             balances: current.map_or(vec![], |current| current.balances.clone()),
             changes: 0,
             scheduled: None,
+            pausing: false,
+            trial: None,
+            reminded: false,
+            had_trial: current.is_some_and(|current| current.had_trial),
             changing: None,
             disputed: BTreeSet::new(),
             contact: None,
@@ -187,7 +231,7 @@ impl Subscription {
         };
         let Some(current) = current else { return Ok(first(SubscriptionId::nth(customer, 1))) };
         match &current.status {
-            Status::Active { .. } | Status::PastDue { .. } => Err(Refusal::AlreadySubscribed),
+            Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => Err(Refusal::AlreadySubscribed),
             _ if current.is_driven() => Err(Refusal::DrivenElsewhere),
             Status::Incomplete | Status::Expired { term: None, .. } => {
                 Ok(Self { order, status: Status::Incomplete, ..current.clone() })
@@ -215,7 +259,7 @@ impl Subscription {
         self.is_charged_here()?;
         match &self.status {
             Status::Incomplete => Err(Refusal::NotActive),
-            Status::Active { .. } => Err(Refusal::NothingOwed),
+            Status::Active { .. } | Status::Paused { .. } => Err(Refusal::NothingOwed),
             Status::Canceled { .. } | Status::Expired { .. } => Err(Refusal::Ended),
             Status::PastDue { .. } if self.open.is_some() || self.due(now).is_some() => Err(Refusal::ChargeRunning),
             Status::PastDue { .. } => self.checkout(page, now),
@@ -236,36 +280,53 @@ impl Subscription {
     ///
     /// No events means it was granted before: requests repeat.
     pub fn decide(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        use Command::{CancelAtPeriodEnd, CancelNow, Resume};
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue};
+        use Command::{CancelAtPeriodEnd, CancelNow, Pause, PauseAtPeriodEnd, Resume, Unpause};
+        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
 
         self.is_charged_here()?;
         match (&self.status, command) {
             (Incomplete, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
-            (Incomplete, Resume) => Err(Refusal::NotActive),
+            (Incomplete, Resume | Pause | PauseAtPeriodEnd | Unpause) => Err(Refusal::NotActive),
             (Active { cancel_at_period_end: false, .. }, CancelAtPeriodEnd) => Ok(vec![Event::CancellationScheduled]),
             (Active { cancel_at_period_end: true, .. }, Resume) if self.is_over(now) => Err(Refusal::Ended),
             (Active { cancel_at_period_end: true, .. }, Resume) => Ok(vec![Event::CancellationRevoked]),
+            (Active { .. }, Resume) if self.pausing => Ok(vec![Event::PauseRevoked]),
             (Active { .. }, Resume) if self.scheduled.is_some() => match self.open.is_some() || self.is_over(now) {
                 // What is being paid already is for what was scheduled.
                 true => Err(Refusal::ChargeRunning),
                 false => Ok(vec![Event::ChangeRevoked]),
             },
-            (Active { .. }, CancelAtPeriodEnd | Resume) => Ok(vec![]),
+            (Active { .. }, CancelAtPeriodEnd | Resume | Unpause) => Ok(vec![]),
+            (Active { cancel_at_period_end: true, .. }, Pause | PauseAtPeriodEnd) => Err(Refusal::Leaving),
+            (Active { .. }, Pause | PauseAtPeriodEnd) if self.is_trialing() => Err(Refusal::Trialing),
+            (Active { .. }, Pause | PauseAtPeriodEnd) if !self.order.price.recurring => Err(Refusal::NotWithinPeriod),
+            (Active { .. }, Pause | PauseAtPeriodEnd) if self.open.is_some() || self.is_over(now) => {
+                Err(Refusal::ChargeRunning)
+            }
+            (Active { .. }, Pause) => Ok(vec![Event::Paused { at: now }]),
+            (Active { .. }, PauseAtPeriodEnd) if self.pausing => Ok(vec![]),
+            (Active { .. }, PauseAtPeriodEnd) => Ok(vec![Event::PauseScheduled]),
+            (Paused { .. }, Unpause) => Ok(vec![Event::Unpaused { at: now }]),
+            (Paused { .. }, Pause | PauseAtPeriodEnd) => Ok(vec![]),
+            (Paused { .. }, Resume) => Err(Refusal::Paused),
+            (Paused { .. }, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
+            (PastDue { .. }, Pause | PauseAtPeriodEnd) => Err(Refusal::PaymentOwed),
             // The period is over: its end is now. No further charge (PRODUCT 9).
             (PastDue { .. }, CancelAtPeriodEnd) | (Active { .. } | PastDue { .. }, CancelNow) => {
                 Ok(vec![canceled(CancelReason::Requested, now)])
             }
-            (PastDue { .. }, Resume) => Ok(vec![]),
+            // What was scheduled is what is owed.
+            (PastDue { .. }, Resume) if self.scheduled.is_some() => Err(Refusal::PaymentOwed),
+            (PastDue { .. }, Resume | Unpause) => Ok(vec![]),
             (Canceled { .. } | Expired { .. }, CancelAtPeriodEnd | CancelNow) => Ok(vec![]),
-            (Canceled { .. } | Expired { .. }, Resume) => Err(Refusal::Ended),
+            (Canceled { .. } | Expired { .. }, Resume | Pause | PauseAtPeriodEnd | Unpause) => Err(Refusal::Ended),
         }
     }
 
     /// What follows from `fact`, given the `methods` that could be charged, the preferred one first.
     pub fn record(&self, fact: Fact, methods: &[MethodId], now: Timestamp) -> Vec<Event> {
         use Fact::{Abandoned, Declined, DisputeLost, DisputeWon, Disputed, MethodAdded, NoMethod, Paid, Returned};
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue};
+        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
 
         match (&self.status, fact) {
             // For an earlier subscription: it ended, and this one owes nothing for it.
@@ -279,6 +340,10 @@ impl Subscription {
                 let order = order.unwrap_or_else(|| Box::new(self.order.clone()));
                 vec![Event::Activated { payment, order, at: now, paid: Some(amount) }]
             }
+            // The period that it was for is over: it would be for time that never was.
+            (Active { .. }, Paid { payment, .. }) if self.is_changed_by(&payment) && self.is_over(now) => {
+                vec![Event::ChangeDeclined { payment: payment.clone() }, Event::RefundOwed { payment }]
+            }
             (Active { .. }, Paid { payment, amount, .. }) if self.is_changed_by(&payment) => {
                 self.changed_by(payment, amount)
             }
@@ -286,9 +351,12 @@ impl Subscription {
                 vec![Event::Renewed { payment, paid: Some(amount) }]
             }
             (
-                Active { .. } | PastDue { .. } | Canceled { .. } | Expired { term: Some(_), .. },
+                Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { term: Some(_), .. },
                 Paid { payment, .. },
             ) => vec![Event::RefundOwed { payment }],
+
+            // A charge for what was ordered and nobody has yet. What happens on a page is told when it ends.
+            (Incomplete, Declined { payment, .. }) if self.waits_for(&payment) => vec![Event::Expired { at: now }],
 
             (Active { .. }, Declined { payment, .. }) if self.is_changed_by(&payment) => {
                 vec![Event::ChangeDeclined { payment }]
@@ -301,53 +369,67 @@ impl Subscription {
                 vec![canceled(CancelReason::Disputed, now)]
             }
             (Active { .. } | PastDue { .. }, Declined { payment, method, decline }) if self.waits_for(&payment) => {
-                let failure = Failure::new(payment, method, decline, self.failures.len(), now);
+                let failure =
+                    Failure::new(payment, method, decline, self.failures.len(), &self.order.plan.dunning, now);
                 vec![self.missed(Some(failure), methods, now)]
             }
             // It was settled otherwise.
-            (Incomplete | Active { .. } | PastDue { .. } | Canceled { .. } | Expired { .. }, Declined { .. }) => vec![],
+            (
+                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
+                Declined { .. },
+            ) => vec![],
 
             (Incomplete, Abandoned { payment }) if self.waits_for(&payment) => vec![Event::Expired { at: now }],
             (Active { .. } | PastDue { .. }, Abandoned { payment }) if self.waits_for(&payment) => {
                 vec![Event::AttemptEnded { payment }]
             }
-            (Incomplete | Active { .. } | PastDue { .. } | Canceled { .. } | Expired { .. }, Abandoned { .. }) => {
-                vec![]
-            }
+            (
+                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
+                Abandoned { .. },
+            ) => vec![],
 
             (Active { .. } | PastDue { .. }, NoMethod) => vec![self.missed(None, methods, now)],
-            (Incomplete | Canceled { .. } | Expired { .. }, NoMethod) => vec![],
+            (Incomplete | Paused { .. } | Canceled { .. } | Expired { .. }, NoMethod) => vec![],
 
             (PastDue { dunning, .. }, MethodAdded { method: mended }) => {
                 let failures = mended.as_ref().map(|method| mended_by(&self.failures, method));
-                match Dunning::after(failures.as_ref().unwrap_or(&self.failures), methods, now) {
+                match Dunning::after(
+                    failures.as_ref().unwrap_or(&self.failures),
+                    methods,
+                    &self.order.plan.dunning,
+                    now,
+                ) {
                     Dunning::Retry { at } if matches!(dunning, Dunning::Grace { .. }) || at < dunning.due_at() => {
                         vec![Event::RetryScheduled { at, mended }]
                     }
                     Dunning::Retry { .. } | Dunning::Grace { .. } => vec![],
                 }
             }
-            (Incomplete | Active { .. } | Canceled { .. } | Expired { .. }, MethodAdded { .. }) => vec![],
+            (Incomplete | Active { .. } | Paused { .. } | Canceled { .. } | Expired { .. }, MethodAdded { .. }) => {
+                vec![]
+            }
 
-            (_, Disputed { payment } | DisputeWon { payment } | DisputeLost { payment } | Returned { payment, .. })
+            // What was credited of an earlier subscription's payments is in the balance now.
+            (_, Returned { payment, amount }) => vec![Event::Returned { payment, amount }],
+            (_, Disputed { payment } | DisputeWon { payment } | DisputeLost { payment })
                 if payment.subscription != self.id =>
             {
                 vec![]
             }
-            (_, Returned { payment, amount }) => vec![Event::Returned { payment, amount }],
-            (Incomplete | Active { .. } | Expired { term: None, .. }, Disputed { payment }) => {
+            (Incomplete | Active { .. } | Paused { .. } | Expired { term: None, .. }, Disputed { payment }) => {
                 vec![Event::Disputed { payment }]
             }
-            (PastDue { .. }, Disputed { .. }) | (Active { .. } | PastDue { .. }, DisputeLost { .. }) => {
+            (PastDue { .. }, Disputed { .. })
+            | (Active { .. } | PastDue { .. } | Paused { .. }, DisputeLost { .. }) => {
                 vec![canceled(CancelReason::Disputed, now)]
             }
             // Money of an order that was never granted: it is what it was paid for that a dispute ends.
             (
-                Incomplete | Active { .. } | Expired { term: None, .. },
+                Incomplete | Active { .. } | Paused { .. } | Expired { term: None, .. },
                 DisputeWon { payment } | DisputeLost { payment },
             ) if self.disputed.contains(&payment) => vec![Event::DisputeSettled { payment }],
             (
-                Incomplete | Active { .. } | PastDue { .. } | Canceled { .. } | Expired { .. },
+                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
                 Disputed { .. } | DisputeWon { .. } | DisputeLost { .. },
             ) => vec![],
         }
@@ -360,13 +442,18 @@ impl Subscription {
         }
         match &self.status {
             _ if self.is_driven() => Some(Due::Look),
+            Status::Active { .. } if self.changing.is_some() => Some(Due::ChangeOver),
             Status::Active { cancel_at_period_end: true, .. } => Some(Due::Cancellation(CancelReason::Requested)),
             Status::Active { .. } if !self.disputed.is_empty() => Some(Due::Cancellation(CancelReason::Disputed)),
-            Status::Active { cancel_at_period_end: false, .. } if self.order.price.recurring => Some(Due::Payment),
+            Status::Active { .. } if self.is_trialing() && !self.is_over(now) => Some(Due::Reminder),
+            Status::Active { .. } if self.pausing => Some(Due::Pause),
+            Status::Active { cancel_at_period_end: false, .. } if self.order.price.recurring || self.is_trialing() => {
+                Some(Due::Payment)
+            }
             Status::Active { cancel_at_period_end: false, .. } => Some(Due::Expiry),
             Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),
             Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),
-            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
         }
     }
 
@@ -379,13 +466,18 @@ impl Subscription {
         if let Some(driven) = &self.driven {
             return driven.look_at;
         }
-        if self.open.is_some() && !matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }) {
+        // Nor does a renewal wait for what would have changed the period before.
+        let in_grace = matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
+        if self.open.is_some() && self.changing.is_none() && !in_grace {
             return None;
         }
         let due_at = match &self.status {
+            Status::Active { cancel_at_period_end: false, .. } if self.is_trialing() && !self.reminded => {
+                self.trial.map(|trial| trial.reminder_at(&TimeZone::UTC))
+            }
             Status::Active { .. } => self.period().map(|period| period.end),
             Status::PastDue { dunning, .. } => Some(dunning.due_at()),
-            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
         };
         due_at.map(|due_at| self.held_until.map_or(due_at, |held_until| held_until.max(due_at)))
     }
@@ -402,9 +494,36 @@ impl Subscription {
         match event {
             Event::Activated { order, at, paid, .. } => {
                 self.order = Order::clone(order);
-                let term = Term { anchor: *at, index: 0, since: 0 };
+                let term = Term::first(*at);
                 self.status = Status::Active { term, cancel_at_period_end: false };
                 self.begins(term, *paid);
+            }
+            Event::TrialStarted { order, trial } => {
+                let ends_at = trial.ends_at(&TimeZone::UTC);
+                let term = Term { until: Some(ends_at), ..Term::first(trial.start) };
+                self.order = Order::clone(order);
+                self.status = Status::Active { term, cancel_at_period_end: false };
+                (self.trial, self.had_trial) = (Some(*trial), true);
+                let nothing = Money::zero(self.order.price.amount.currency);
+                self.worth = Some(Worth { amount: nothing, at: trial.start, by: self.order.plan.proration });
+                self.settle_price(term, nothing, nothing, trial.start);
+                self.starts_afresh();
+            }
+            Event::TrialEnding { .. } => self.reminded = true,
+            Event::PauseScheduled | Event::PauseRevoked => self.pausing = matches!(event, Event::PauseScheduled),
+            Event::Paused { at } => {
+                self.pausing = false;
+                if let Some(term) = self.term() {
+                    self.status = Status::Paused { term, at: *at };
+                }
+            }
+            Event::Unpaused { at } => {
+                if let Status::Paused { term, at: since } = self.status {
+                    let by = at.duration_since(since);
+                    let term = term.lasting(later(term.period(self.order.price.interval), by));
+                    self.worth = self.worth.map(|worth| Worth { at: after(worth.at, by), ..worth });
+                    self.status = Status::Active { term, cancel_at_period_end: false };
+                }
             }
             Event::Renewed { paid, .. } => {
                 let leaving = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
@@ -415,7 +534,9 @@ impl Subscription {
                     self.begins(term, *paid);
                 }
             }
-            Event::Returned { payment, amount } => self.return_from(payment.period, *amount),
+            Event::Returned { payment, amount } => {
+                self.return_from(payment.subscription.number, payment.period, *amount);
+            }
             Event::PaymentMissed { failure, dunning } => {
                 if let Some(term) = self.term() {
                     self.status = Status::PastDue { term, dunning: *dunning };
@@ -451,6 +572,7 @@ impl Subscription {
             }
             Event::Canceled { at, reason } => {
                 self.status = Status::Canceled { term: self.term(), at: *at, reason: *reason };
+                self.changing = None;
             }
             Event::Expired { at } => self.status = Status::Expired { term: self.term(), at: *at },
             Event::Followed { driven, order, became, attempts, failure } => {
@@ -475,17 +597,29 @@ impl Subscription {
 
     pub fn term(&self) -> Option<Term> {
         match &self.status {
-            Status::Active { term, .. } | Status::PastDue { term, .. } => Some(*term),
+            Status::Active { term, .. } | Status::PastDue { term, .. } | Status::Paused { term, .. } => Some(*term),
             Status::Canceled { term, .. } | Status::Expired { term, .. } => *term,
             Status::Incomplete => None,
         }
+    }
+
+    /// How it begins if its plan has a trial, and its customer never had one.
+    pub(crate) fn trial_on_offer(&self, now: Timestamp) -> Option<Event> {
+        let days = self.order.plan.trial_days.filter(|_| !self.had_trial)?;
+        let trial = Trial { start: now, days, kind: Kind::Free };
+        Some(Event::TrialStarted { order: Box::new(self.order.clone()), trial })
+    }
+
+    /// Whether the trial is running.
+    pub fn is_trialing(&self) -> bool {
+        self.trial.is_some() && matches!(self.status, Status::Active { term: Term { index: 0, .. }, .. })
     }
 
     /// Whether the customer is served: until it ends, or grace does.
     pub fn is_live(&self) -> bool {
         match &self.status {
             Status::Active { .. } | Status::PastDue { .. } => true,
-            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         }
     }
 
@@ -495,7 +629,7 @@ impl Subscription {
             _ if self.is_driven() => false,
             Status::Incomplete | Status::Expired { term: None, .. } => self.id == payment.subscription,
             Status::Active { .. } | Status::PastDue { .. } => self.owes(payment),
-            Status::Canceled { .. } | Status::Expired { term: Some(_), .. } => false,
+            Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { term: Some(_), .. } => false,
         }
     }
 
@@ -533,7 +667,7 @@ impl Subscription {
 
     fn missed(&self, failure: Option<Failure>, methods: &[MethodId], now: Timestamp) -> Event {
         let failures: Vec<Failure> = self.failures.iter().cloned().chain(failure.clone()).collect();
-        let dunning = match (Dunning::after(&failures, methods, now), self.grace_ends_at) {
+        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), self.grace_ends_at) {
             // It began before, and was only interrupted.
             (Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },
             (dunning, _) => dunning,
@@ -543,8 +677,13 @@ impl Subscription {
 
     /// The period of `term` begins, and is paid for: with so much, where that was not the price.
     fn begins(&mut self, term: Term, paid: Option<Money>) {
-        let price = self.order.price_sold();
-        self.settle_price(term.index, price, paid.unwrap_or(price));
+        let (price, at) = (self.order.price_sold(), term.period(self.order.price.interval).start);
+        self.worth = None;
+        self.settle_price(term, price, paid.unwrap_or(price), at);
+        self.starts_afresh();
+    }
+
+    fn starts_afresh(&mut self) {
         (self.open, self.changing, self.attempts) = (None, None, 0);
         (self.grace_ends_at, self.held_until) = (None, None);
         self.failures.clear();
@@ -560,6 +699,11 @@ fn mended_by(failures: &[Failure], method: &MethodId) -> Vec<Failure> {
         Some(_) | None => failure.clone(),
     };
     failures.iter().map(answered).collect()
+}
+
+/// What is left of `period` is left still, so much later.
+fn later(period: Period, by: SignedDuration) -> Period {
+    Period { start: after(period.start, by), end: after(period.end, by) }
 }
 
 fn canceled(reason: CancelReason, at: Timestamp) -> Event {

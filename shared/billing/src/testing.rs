@@ -115,7 +115,7 @@ pub fn plan(id: &str) -> Plan {
 /// One of a plan, at its first price.
 pub fn order(id: &str) -> Order {
     let plan = plan(id);
-    Order { price: plan.prices[0], plan, quantity: 1 }
+    Order { price: plan.prices[0].clone(), plan, quantity: 1, addons: vec![] }
 }
 
 pub fn method(token: &str) -> Method {

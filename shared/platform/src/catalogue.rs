@@ -50,6 +50,12 @@ mod tests {
         );
         let code = problem(|it| it["plans"][0]["prices"][1]["amount"]["currency"] = "NAIRA".into());
         assert_eq!(code, (starter(), "prices[1].amount.currency".to_owned()));
+        let tier = |it: &mut Value| it["plans"][0]["prices"][1]["tiers"] = serde_json::json!([{"up_to": "five"}]);
+        assert_eq!(problem(tier), (starter(), "prices[1].tiers[0].up_to".to_owned()));
+        assert_eq!(
+            problem(|it| it["plans"][0]["dunning"] = serde_json::json!({"retry_after_days": [-1]})),
+            (starter(), "dunning.retry_after_days[0]".into())
+        );
         assert_eq!(
             problem(|it| it["family"]["meters"][0]["kind"] = "dial".into()),
             (None, "family.meters[0].kind".into())

@@ -3,44 +3,54 @@
 //! may be had, and what it costs, is the domain's to say.
 
 use crate::http::Problem;
+use crate::identity::Caller;
+use crate::return_url;
 use billing::calendar::Interval;
-use billing::id::{CustomerId, PlanId};
+use billing::id::{AddonId, CustomerId, PlanId};
+use billing::mail::Contact;
+use billing::money::Currency;
+use billing::payment::Gateway;
 use billing::subscription::{Action, Command, Effective, PreviewId};
-use billing::workflow::Wish;
+use billing::workflow::{Subscribe, Wish};
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroU32;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRequest {
     action: Asked,
     plan: Option<PlanId>,
-    quantity: Option<NonZeroU32>,
+    addon: Option<AddonId>,
+    /// Of add-ons, where one is named: none may be left.
+    quantity: Option<u32>,
     interval: Option<Interval>,
+    currency: Option<Currency>,
     effective: Option<Effective>,
     confirm: Option<bool>,
     preview: Option<PreviewId>,
+    /// Where the customer leaves a payment method, or pays, when they are asked to by mail.
+    gateway: Option<Gateway>,
+    return_url: Option<String>,
 }
 
-/// Every action that the API has a name for, those that it does not offer yet among them.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Asked {
+    Subscribe,
     Upgrade,
     Downgrade,
     ChangeSeats,
     ChangeInterval,
-    Cancel,
-    Resume,
-    Subscribe,
-    Pause,
-    Unpause,
     AddAddon,
     RemoveAddon,
+    Cancel,
+    Resume,
+    Pause,
+    Unpause,
 }
 
 #[derive(Debug)]
 pub enum Wanted {
+    Subscribe(Subscribe),
     /// Another order, which may cost something.
     Change(Wish),
     /// What costs nothing.
@@ -48,29 +58,47 @@ pub enum Wanted {
 }
 
 impl ChangeRequest {
-    /// What `customer` wants, if the request says all that its action takes, and nothing else.
-    pub fn wanted(self, customer: CustomerId) -> Result<Wanted, Problem> {
+    /// What `caller` wants, if the request says all that its action takes, and nothing else.
+    pub fn wanted(self, caller: Caller, return_urls: &[String]) -> Result<Wanted, Problem> {
         match self.action {
-            Asked::Upgrade => self.wish(Action::Upgrade, customer),
-            Asked::Downgrade => self.wish(Action::Downgrade, customer),
-            Asked::ChangeSeats => self.wish(Action::ChangeSeats, customer),
-            Asked::ChangeInterval => self.wish(Action::ChangeInterval, customer),
-            Asked::Cancel => {
-                self.says(&["effective"], &[])?;
-                Ok(Wanted::Command(match self.effective()? {
-                    Effective::Now => Command::CancelNow,
-                    Effective::PeriodEnd => Command::CancelAtPeriodEnd,
-                }))
-            }
+            Asked::Subscribe => self.subscribe(caller, return_urls),
+            Asked::Upgrade => self.wish(Action::Upgrade, caller.customer),
+            Asked::Downgrade => self.wish(Action::Downgrade, caller.customer),
+            Asked::ChangeSeats => self.wish(Action::ChangeSeats, caller.customer),
+            Asked::ChangeInterval => self.wish(Action::ChangeInterval, caller.customer),
+            Asked::AddAddon => self.wish(Action::AddAddon, caller.customer),
+            Asked::RemoveAddon => self.wish(Action::RemoveAddon, caller.customer),
+            Asked::Cancel => self.command(Command::CancelNow, Command::CancelAtPeriodEnd),
+            Asked::Pause => self.command(Command::Pause, Command::PauseAtPeriodEnd),
             Asked::Resume => {
                 self.says(&[], &[])?;
                 Ok(Wanted::Command(Command::Resume))
             }
-            Asked::Subscribe => Err(Problem::invalid("action", "who has no plan buys one: POST /payments")),
-            Asked::Pause | Asked::Unpause | Asked::AddAddon | Asked::RemoveAddon => {
-                Err(Problem::invalid("action", "this action is not offered yet"))
+            Asked::Unpause => {
+                self.says(&[], &["effective"])?;
+                self.not_later()?;
+                Ok(Wanted::Command(Command::Unpause))
             }
         }
+    }
+
+    fn command(&self, now: Command, at_period_end: Command) -> Result<Wanted, Problem> {
+        self.says(&["effective"], &[])?;
+        Ok(Wanted::Command(match self.effective()? {
+            Effective::Now => now,
+            Effective::PeriodEnd => at_period_end,
+        }))
+    }
+
+    fn subscribe(self, caller: Caller, return_urls: &[String]) -> Result<Wanted, Problem> {
+        self.says(&["plan"], &["interval", "currency", "quantity", "effective", "gateway", "return_url"])?;
+        self.not_later()?;
+        let quantity = self.quantity()?;
+        let return_url = return_url::choose(return_urls, self.return_url)?;
+        let contact = caller.email.zip(self.gateway).map(|(email, gateway)| Contact { email, gateway, return_url });
+        let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
+        let (interval, currency) = (self.interval, self.currency);
+        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity }))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {
@@ -79,14 +107,18 @@ impl ChangeRequest {
             Action::Downgrade => self.says(&["plan", "effective"], &["quantity", "interval", "confirm", "preview"])?,
             Action::ChangeSeats => self.says(&["quantity", "effective"], &["preview"])?,
             Action::ChangeInterval => self.says(&["interval", "effective"], &["quantity", "preview"])?,
+            Action::AddAddon => self.says(&["addon", "effective"], &["quantity", "preview"])?,
+            Action::RemoveAddon => self.says(&["addon", "effective"], &["quantity", "confirm", "preview"])?,
         }
+        let quantity = if action == Action::RemoveAddon { self.quantity } else { self.quantity()? };
         Ok(Wanted::Change(Wish {
             customer,
             action,
             effective: self.effective()?,
             plan: self.plan,
+            addon: self.addon,
             interval: self.interval,
-            quantity: self.quantity.map(NonZeroU32::get),
+            quantity,
             confirm: self.confirm.unwrap_or(false),
             preview: self.preview,
         }))
@@ -96,11 +128,15 @@ impl ChangeRequest {
     fn says(&self, needs: &[&str], takes: &[&str]) -> Result<(), Problem> {
         let given = [
             ("plan", self.plan.is_some()),
+            ("addon", self.addon.is_some()),
             ("quantity", self.quantity.is_some()),
             ("interval", self.interval.is_some()),
+            ("currency", self.currency.is_some()),
             ("effective", self.effective.is_some()),
             ("confirm", self.confirm.is_some()),
             ("preview", self.preview.is_some()),
+            ("gateway", self.gateway.is_some()),
+            ("return_url", self.return_url.is_some()),
         ];
         for (field, given) in given {
             match given {
@@ -114,8 +150,22 @@ impl ChangeRequest {
         Ok(())
     }
 
+    fn quantity(&self) -> Result<Option<u32>, Problem> {
+        match self.quantity {
+            Some(0) => Err(Problem::invalid("quantity", "is at least 1")),
+            quantity => Ok(quantity),
+        }
+    }
+
     fn effective(&self) -> Result<Effective, Problem> {
         self.effective.ok_or_else(|| needed("effective"))
+    }
+
+    fn not_later(&self) -> Result<(), Problem> {
+        match self.effective {
+            Some(Effective::PeriodEnd) => Err(Problem::invalid("effective", "this action is done now")),
+            Some(Effective::Now) | None => Ok(()),
+        }
     }
 }
 
@@ -129,8 +179,9 @@ mod tests {
     use billing::testing::customer;
 
     fn wanted(text: &str) -> Result<Wanted, (u16, Option<String>)> {
+        let caller = Caller { customer: customer(), email: Some("billing@acme.example".to_owned()) };
         let request: ChangeRequest = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        request.wanted(customer()).map_err(|problem| (problem.status.as_u16(), problem.field))
+        request.wanted(caller, &[]).map_err(|problem| (problem.status.as_u16(), problem.field))
     }
 
     #[test]
@@ -150,11 +201,22 @@ mod tests {
             (r#"{"action":"cancel","effective":"now","quantity":1}"#, "quantity"),
             (r#"{"action":"resume","effective":"now"}"#, "effective"),
             (r#"{"action":"resume","confirm":false}"#, "confirm"),
-            (r#"{"action":"subscribe","plan":"crm-basic"}"#, "action"),
-            (r#"{"action":"pause"}"#, "action"),
-            (r#"{"action":"unpause"}"#, "action"),
-            (r#"{"action":"add_addon"}"#, "action"),
-            (r#"{"action":"remove_addon"}"#, "action"),
+            (r#"{"action":"subscribe"}"#, "plan"),
+            (r#"{"action":"subscribe","plan":"crm-basic","effective":"period_end"}"#, "effective"),
+            (r#"{"action":"subscribe","plan":"crm-basic","quantity":0}"#, "quantity"),
+            (r#"{"action":"subscribe","plan":"crm-basic","confirm":true}"#, "confirm"),
+            (r#"{"action":"subscribe","plan":"crm-basic","return_url":"https://evil.example"}"#, "return_url"),
+            (r#"{"action":"change_seats","quantity":0,"effective":"now"}"#, "quantity"),
+            (r#"{"action":"upgrade","plan":"crm-basic","effective":"now","gateway":"stripe"}"#, "gateway"),
+            (r#"{"action":"pause"}"#, "effective"),
+            (r#"{"action":"pause","effective":"now","plan":"crm-basic"}"#, "plan"),
+            (r#"{"action":"unpause","effective":"period_end"}"#, "effective"),
+            (r#"{"action":"unpause","quantity":1}"#, "quantity"),
+            (r#"{"action":"add_addon","effective":"now"}"#, "addon"),
+            (r#"{"action":"add_addon","addon":"phone","quantity":0,"effective":"now"}"#, "quantity"),
+            (r#"{"action":"add_addon","addon":"phone","effective":"now","confirm":true}"#, "confirm"),
+            (r#"{"action":"remove_addon","addon":"phone"}"#, "effective"),
+            (r#"{"action":"remove_addon","addon":"phone","effective":"now","plan":"crm-basic"}"#, "plan"),
         ];
         for (text, field) in cases {
             match wanted(text) {

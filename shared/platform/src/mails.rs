@@ -51,7 +51,7 @@ impl Mailer for SesMailer {
 
 impl Sender {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let link = self.links.write(&mail.id, mail.about.grace_ends_at).await.map_err(no_answer)?;
+        let link = self.links.write(&mail.id, mail.about.holds_until()).await.map_err(no_answer)?;
         let content = letter(&mail.about, &format!("{}/pay/{link}", self.public_url)).content().map_err(no_answer)?;
         let request = self
             .client

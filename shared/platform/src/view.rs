@@ -7,7 +7,8 @@ mod subscription;
 mod wallet;
 
 use crate::gateways::Clients;
-use billing::catalog::Plan;
+use billing::catalog::{Addon, Plan};
+use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
 use billing::payment::Gateway;
 use billing::ports::MeterUsage;
@@ -27,7 +28,13 @@ pub fn plan(plan: &Plan) -> Value {
         "tier": plan.tier, "pricing_model": plan.pricing_model, "prices": plan.prices,
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
         "recommended": plan.recommended, "popular": plan.popular,
+        "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
+}
+
+/// Null: as every plan has it that says nothing.
+fn dunning(policy: &DunningPolicy) -> Value {
+    if *policy == DunningPolicy::default() { Value::Null } else { json!(policy) }
 }
 
 pub fn plans(plans: &[Plan]) -> Value {
@@ -54,7 +61,9 @@ pub fn comparison(comparison: Comparison) -> Value {
 }
 
 pub fn features(plan: &Plan) -> Value {
-    json!({ "plan": plan.id, "features": plan.features, "limits": plan.limits })
+    let addon = |it: &Addon| json!({ "id": it.id, "name": it.name, "features": it.features, "limits": it.limits });
+    let addons: Vec<Value> = plan.addons.iter().map(addon).collect();
+    json!({ "plan": plan.id, "features": plan.features, "limits": plan.limits, "addons": addons })
 }
 
 /// What this deployment is: no secrets, and nobody is called to find out.
@@ -89,6 +98,27 @@ fn percentage(per_mille: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_says_what_it_has_and_null_or_nothing_for_the_rest() {
+        let shown = plan(&billing::testing::plan("estates-starter"));
+        assert_eq!(
+            [&shown["trial_days"], &shown["dunning"], &shown["addons"]],
+            [&Value::Null, &Value::Null, &json!([])]
+        );
+        let price = json!({"interval": "month", "amount": {"minor": 300_000, "currency": "NGN"}, "recurring": true});
+        assert_eq!(shown["prices"][0], price, "as before there was more to a price");
+
+        let mut more = billing::testing::plan("estates-starter");
+        let addon = json!({"id": "more", "name": "More", "prices": [], "per_unit": true, "features": [], "limits": {"estates": 5}});
+        more.addons = serde_json::from_value(json!([addon])).unwrap_or_else(|error| panic!("{error}"));
+        (more.trial_days, more.dunning.grace_days) = (Some(14), 7);
+        let shown = plan(&more);
+        assert_eq!((&shown["trial_days"], &shown["addons"][0]), (&json!(14), &addon));
+        assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7}));
+        let brings = json!([{"id": "more", "name": "More", "features": [], "limits": {"estates": 5}}]);
+        assert_eq!(features(&more)["addons"], brings);
+    }
 
     #[test]
     fn percentages_are_printed_to_a_tenth() {

@@ -4,11 +4,14 @@ use super::amounts::unnamed;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
 use billing::catalog::{Family, Limit, Meter, MeterKind, Plan, PricingModel, Unit};
+use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::{Usage, downgrade};
 use billing::id::{FamilyId, Invalid, MeterId, PlanId};
 use billing::money::{Currency, Money};
+use billing::order::Order;
 use billing::proration::{Anchor, Change, Held, Proration};
 use billing::ratio::Ratio;
+use billing::testing::order;
 use billing::token::Bundle;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer};
@@ -72,7 +75,9 @@ fn validate_downgrade(case: &Case) -> Answer {
     let larger = plan("larger", limits.keys().map(|meter| (meter.clone(), Limit::Unlimited)).collect());
     let wanted = plan("wanted", limits).map_err(|error| Refusal::of("limits", error))?;
     let larger = larger.map_err(|error| Refusal::of("limits", error))?;
-    let answer = downgrade(&larger, &wanted, &family, &usage);
+    let held = Order { plan: larger, ..order("estates-enterprise") };
+    let wanted = Order { plan: wanted, ..held.clone() };
+    let answer = downgrade(&held, &wanted, &family, &usage);
     let overage = |excess: &billing::entitlement::Excess| (excess.resource.to_string(), json!(excess.overage));
     Ok(json!({
         "can_downgrade": answer.can_downgrade,
@@ -127,6 +132,9 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         limits,
         tokens_included: None,
         proration: Proration::default(),
+        trial_days: None,
+        dunning: DunningPolicy::default(),
+        addons: vec![],
         recommended: false,
         popular: false,
         active: true,

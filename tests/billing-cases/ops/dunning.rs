@@ -5,7 +5,7 @@ use super::interval::midnight;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
 use billing::dunning::campaign::{Attempt, Campaign, Owed, due};
-use billing::dunning::ladder::{AfterLast, Ladder};
+use billing::dunning::ladder::{AfterLast, DunningPolicy, Ladder};
 use billing::dunning::{Dunning, Failure};
 use billing::money::{Currency, Money};
 use billing::outcome::{Decline, Remedy};
@@ -110,12 +110,12 @@ fn should_retry(case: &Case) -> Answer {
         Reason::SoftDecline => Some(Remedy::RetryLater),
         Reason::AuthenticationRequired => Some(Remedy::AskCustomer),
     };
-    let (payment, now) = (off_session_payment().id, Timestamp::UNIX_EPOCH);
+    let (payment, now, policy) = (off_session_payment().id, Timestamp::UNIX_EPOCH, DunningPolicy::default());
     let failure = |(earlier, remedy)| {
-        Failure::new(payment.clone(), Some(method.clone()), Decline::new("declined", remedy), earlier, now)
+        Failure::new(payment.clone(), Some(method.clone()), Decline::new("declined", remedy), earlier, &policy, now)
     };
     let failures: Vec<Failure> = reasons.iter().filter_map(remedy).enumerate().map(failure).collect();
-    let retry = matches!(Dunning::after(&failures, &left, now), Dunning::Retry { .. });
+    let retry = matches!(Dunning::after(&failures, &left, &policy, now), Dunning::Retry { .. });
     Ok(json!({ "retry": retry }))
 }
 

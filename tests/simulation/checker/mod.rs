@@ -13,7 +13,7 @@ use crate::world::{Notes, State};
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, PaymentId, SubscriptionId};
-use billing::mail::{Dropped, Mail, MailStatus};
+use billing::mail::{About, Dropped, Mail, MailStatus};
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Tokens, Wanted};
@@ -89,6 +89,12 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::ChangeScheduled { .. }
         | Event::ChangeRevoked
         | Event::ChangeBlocked
+        | Event::TrialStarted { .. }
+        | Event::TrialEnding { .. }
+        | Event::PauseScheduled
+        | Event::PauseRevoked
+        | Event::Paused { .. }
+        | Event::Unpaused { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }
         | Event::ChangeDeclined { .. }
@@ -111,7 +117,7 @@ impl State {
                 (None, Record::Payment(new)) => self.created(&changes, new)?,
                 (Some(Record::Payment(old)), Record::Payment(new)) => self.settled(&changes, old, new)?,
                 (None, Record::Subscription(new)) => {
-                    let first = matches!(new.status, Status::Incomplete);
+                    let first = matches!(new.status, Status::Incomplete) || new.is_trialing();
                     check(first, "I-13", || format!("{} begins as {:?}", new.id, new.status))?;
                 }
                 (Some(Record::Subscription(old)), Record::Subscription(new)) => self.moved(&changes, old, new)?,
@@ -227,11 +233,17 @@ impl State {
     /// A mail ends as sent when it was taken, and as pointless when it is.
     fn mail_handled(&self, old: &Mail, new: &Mail) -> Checked {
         check(old.due_at().is_some(), "I-13", || format!("{} was {:?} and is {:?}", new.id, old.status, new.status))?;
-        let owes = self.subscription(&new.customer).is_some_and(|it| {
-            let grace = matches!(it.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
-            grace && it.id == new.about.subscription && it.term().map(|term| term.index + 1) == Some(new.about.period)
+        let owes = self.subscription(&new.customer).is_some_and(|it| match &new.about {
+            About::PaymentNeeded(about) => {
+                let grace = matches!(it.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
+                grace && it.id == about.subscription && it.term().map(|term| term.index + 1) == Some(about.period)
+            }
+            About::TrialEnding(about) => {
+                let stays = matches!(it.status, Status::Active { cancel_at_period_end: false, .. });
+                stays && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
+            }
         });
-        let over = self.now >= new.about.grace_ends_at.as_millisecond();
+        let over = self.now >= new.about.holds_until().as_millisecond();
         let right = match &new.status {
             MailStatus::Due { .. } => true,
             MailStatus::Sent { .. } => self.mailed.contains_key(&new.id),

@@ -53,6 +53,11 @@ impl State {
         let open = self.siblings(id, &new.customer).find(|it| it.id != *id && !is_terminal(it));
         check(open.is_none(), "I-4", || format!("{id} is made while {:?} is open", open.map(|it| it.id.to_string())))?;
         match new.charged_method() {
+            Some(_) if id.period == 0 => {
+                let ordered = matches!(subscription.status, Status::Incomplete);
+                check(ordered, "I-11", || format!("{id} is made for what is {:?}", subscription.status))?;
+                self.holds_method(changes, new)
+            }
             Some(method) => self.charged(changes, subscription, new, method),
             None => {
                 let owed = matches!(subscription.status, Status::PastDue { .. });
@@ -64,9 +69,15 @@ impl State {
     /// One attempt, while the period runs, with a method that is the customer's, and while no bank decides.
     fn pays_for_change(&self, changes: &Changes, subscription: &Subscription, new: &Payment) -> Checked {
         let (id, active) = (&new.id, matches!(subscription.status, Status::Active { .. }));
-        let of_period = subscription.term().is_some_and(|term| term.index == id.period);
+        let of_period = subscription.changing.as_ref().is_some_and(|it| it.becomes.term.index == id.period);
         check(active && of_period, "P-8", || format!("{id} is made for a change while {:?}", subscription.status))?;
         check(subscription.disputed.is_empty(), "P-18", || format!("{id} is made while the bank decides"))?;
+        self.holds_method(changes, new)
+    }
+
+    /// Whether what is charged is the customer's still.
+    fn holds_method(&self, changes: &Changes, new: &Payment) -> Checked {
+        let id = &new.id;
         let removed = new.charged_method().and_then(|it| self.removed.get(&(new.customer.clone(), it.id())));
         check(removed.is_none_or(|step| *step >= changes.task.began_at_step), "P-17", || {
             format!("{id} is made and its method was removed before")
@@ -87,10 +98,7 @@ impl State {
         let attempts = siblings().filter(|it| was_charged(it)).count() + 1;
         check(attempts <= MOST_ATTEMPTS, "I-12", || format!("{id} is attempt {attempts} for its period"))?;
 
-        let removed = self.removed.get(&(new.customer.clone(), method.id()));
-        check(removed.is_none_or(|step| *step >= changes.task.began_at_step), "P-17", || {
-            format!("{id} is made and its method was removed before")
-        })?;
+        self.holds_method(changes, new)?;
         let mut disputed = self.payments_of(&new.customer, &id.subscription).filter(|it| is_disputed(it));
         let disputed = disputed.find(|it| it.paid().is_some_and(|paid| !paid.is_owed_back()));
         check(disputed.is_none(), "P-18", || {

@@ -158,7 +158,11 @@ impl State {
         let most = match subscription.status {
             Status::PastDue { .. } => 24 * DAY,
             Status::Active { .. } if subscription.open.is_some() => 6 * DAY,
-            Status::Active { .. } | Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => DAY,
+            Status::Active { .. }
+            | Status::Incomplete
+            | Status::Paused { .. }
+            | Status::Canceled { .. }
+            | Status::Expired { .. } => DAY,
         };
         check(unresolved || over < most, "I-23", || {
             format!("{} is served {} days past its period: {:?}", subscription.id, over / DAY, subscription.status)

@@ -5,33 +5,36 @@ use super::{Changes, Checked, check, granted};
 use crate::faults::{DAY, MINUTE};
 use crate::world::State;
 use billing::dunning::Dunning;
-use billing::id::SubscriptionId;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::{Payment, PaymentStatus};
-use billing::ports::{Key, Record};
+use billing::ports::Record;
 use billing::subscription::{CancelReason, Event, Status, Subscription};
+use jiff::Timestamp;
 
 /// PRODUCT 9: how long who owes is served after the last attempt failed.
 const GRACE: i64 = 3 * DAY;
 
 /// The least that is charged, in kobo: what the simulation's customers pay in.
-const LEAST: i64 = 5_000;
+const LEAST: i64 = 80_000;
 
 impl State {
     pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue};
+        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
         let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
         if old.id != new.id {
             let ended = matches!(old.status, Canceled { .. } | Expired { .. });
-            let follows = ended && new.id == old.id.next() && matches!(new.status, Incomplete);
-            return check(follows, "I-13", told);
+            let begins = matches!(new.status, Incomplete) || new.is_trialing();
+            check(ended && new.id == old.id.next() && begins, "I-13", told)?;
+            self.goes_on(changes, old, new)?;
+            return self.conserved(new);
         }
         let legal = match (&old.status, &new.status) {
             (Incomplete | Expired { term: None, .. }, Incomplete | Active { .. })
             | (Incomplete, Canceled { .. } | Expired { term: None, .. })
             | (Active { .. } | PastDue { .. }, Active { .. } | PastDue { .. } | Canceled { .. })
-            | (Active { .. }, Expired { term: Some(_), .. }) => true,
-            (Canceled { .. } | Expired { .. }, _) => old.status == new.status,
+            | (Active { .. }, Expired { term: Some(_), .. } | Paused { .. })
+            | (Paused { .. }, Active { .. } | Canceled { .. }) => true,
+            (Canceled { .. } | Expired { .. } | Paused { .. }, _) => old.status == new.status,
             (Incomplete | Active { .. } | PastDue { .. }, _) => false,
         };
         let absorbing = if matches!(old.status, Canceled { .. }) { "I-11" } else { "I-13" };
@@ -51,13 +54,17 @@ impl State {
                 .events()
                 .any(|event| matches!(event, Event::Changed { becomes, .. } if Some(becomes.term) != before)),
         );
-        check(grants + moved == expected, "I-10", told)?;
+        // So does a trial; and one that was paused goes on.
+        let tried = usize::from(changes.events().any(|event| matches!(event, Event::TrialStarted { .. })));
+        let went_on = usize::from(changes.events().any(|event| matches!(event, Event::Unpaused { .. })));
+        check(grants + moved + tried + went_on == expected, "I-10", told)?;
+        self.goes_on(changes, old, new)?;
         self.conserved(new)?;
         if let Some(payment) = changes.granted() {
             let next = before.map_or(0, |term| term.index + 1);
             let other_interval = old.next_order().price.interval != old.order.price.interval;
             let same_anchor = before.is_none_or(|before| after.is_some_and(|after| after.anchor == before.anchor));
-            let same_anchor = same_anchor || other_interval;
+            let same_anchor = same_anchor || other_interval || before.is_some_and(|before| before.until.is_some());
             let by_one = after.is_some_and(|term| term.index == next) && payment.period == next && same_anchor;
             check(by_one, "I-10", || format!("{payment} leads from {before:?} to {after:?}"))?;
             let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
@@ -83,28 +90,33 @@ impl State {
         self.unpaid(new)
     }
 
+    /// Who is paused for a time has that much more of the period, to the instant (P-8); and there is one trial (P-9).
+    fn goes_on(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
+        if let (Status::Paused { at: since, .. }, Status::Active { .. }) = (&old.status, &new.status) {
+            let at = changes.events().find_map(|it| if let Event::Unpaused { at } = it { Some(*at) } else { None });
+            let left = |it: &Subscription, at: Option<Timestamp>| {
+                it.period().zip(at).map(|(it, at)| it.end.duration_since(at))
+            };
+            check(left(old, Some(*since)) == left(new, at), "P-8", || format!("{} lost time in a pause", new.id))?;
+        }
+        let begins = changes.events().any(|event| matches!(event, Event::TrialStarted { .. }));
+        check(!begins || !old.had_trial, "P-9", || format!("{} has a second trial", new.id))
+    }
+
     /// All that we hold of a customer's money was paid for a period, and is neither credited nor given back, or is their
     /// balance (I-6).
     fn conserved(&self, new: &Subscription) -> Checked {
         let currency = new.order.price.amount.currency;
-        let payments = self.payments_of(&new.customer, &new.id).filter(|it| it.amount.currency == currency);
-        let held: i64 = payments.filter_map(Payment::paid).filter_map(|it| it.counted_on).sum();
-        let before = new.id.number.checked_sub(1).and_then(|number| {
-            let past = SubscriptionId::nth(&new.customer, number);
-            match self.records.get(&Key::PastSubscription(new.customer.clone(), past)) {
-                Some(Record::PastSubscription(it)) => Some(it.balance(currency).minor),
-                _ => None,
-            }
+        let payments = self.records.values().filter_map(|record| match record {
+            Record::Payment(it) if it.customer == new.customer && it.amount.currency == currency => it.paid(),
+            _ => None,
         });
-        let funds: i64 =
-            new.funds.iter().map(|it| it.left).filter(|it| it.currency == currency).map(|it| it.minor).sum();
-        let sound = new.funds.iter().all(|it| it.left.minor >= 0 && it.short >= 0);
-        let (brought, balance) = (before.unwrap_or(0), new.balance(currency).minor);
-        check(sound && held + brought == funds + balance, "I-6", || {
-            format!(
-                "of {} {held} is held and {brought} was brought, but {funds} paid for periods and {balance} is left",
-                new.id
-            )
+        let held: i64 = payments.filter_map(|it| it.counted_on).sum();
+        let funds = || new.funds.iter().filter(|it| it.left.currency == currency);
+        let sound = funds().all(|it| it.left.minor >= 0 && it.short >= 0);
+        let (paid_for, balance) = (funds().map(|it| it.left.minor).sum::<i64>(), new.balance(currency).minor);
+        check(sound && held == paid_for + balance, "I-6", || {
+            format!("of {} {held} is held, but {paid_for} paid for periods and {balance} is left", new.id)
         })
     }
 

@@ -171,14 +171,14 @@ impl Changes<'_> {
     }
 
     fn moved(&self, old: &Subscription, new: &Subscription) -> Checked {
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue};
+        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
         let told = || format!("it was {:?} and is {:?}", old.status, new.status);
         let legal = match (&old.status, &new.status) {
             (Canceled { .. }, _) => return check(old.status == new.status, "I-11", told),
             (Active { cancel_at_period_end: true, .. }, Active { cancel_at_period_end, .. }) => *cancel_at_period_end,
             (Active { cancel_at_period_end: true, .. }, PastDue { .. }) => false,
             (Active { .. } | PastDue { .. }, Active { .. } | PastDue { .. } | Canceled { .. }) => true,
-            (Incomplete | Active { .. } | PastDue { .. } | Expired { .. }, _) => false,
+            (Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Expired { .. }, _) => false,
         };
         check(legal, "I-13", told)?;
         let (before, after) = (old.term(), new.term());

@@ -1,6 +1,6 @@
 //! Ladders: after how long each retry follows, and what comes after the last.
 
-use super::{GRACE, WAITS, after};
+use super::{after, days};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,84 @@ pub enum AfterLast {
     Revoke,
 }
 
-impl Default for Ladder {
-    /// Days 1, 3 and 5 after the first failure, then three days of grace: PRODUCT 9.
+/// A ladder as a plan has it: the one that its subscriptions are dunned by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DunningPolicy {
+    /// Whole days after the first failure, ascending, a retry on each. None: it is not tried again.
+    pub retry_after_days: Vec<u16>,
+    /// For how many days a customer is still served after the last failed attempt.
+    pub grace_days: u16,
+}
+
+const MOST_RETRIES: usize = 10;
+const LATEST_RETRY: u16 = 60;
+const LONGEST_GRACE: u16 = 60;
+
+impl Default for DunningPolicy {
+    /// PRODUCT 9.
     fn default() -> Self {
+        Self { retry_after_days: vec![1, 3, 5], grace_days: 3 }
+    }
+}
+
+impl DunningPolicy {
+    /// The most attempts one period can see: the first and every retry.
+    pub fn most_attempts(&self) -> usize {
+        1 + self.retry_after_days.len()
+    }
+
+    pub(super) fn grace(&self) -> SignedDuration {
+        days(self.grace_days.into())
+    }
+
+    /// How long a method rests whose charge failed after `earlier` ones. Counted from this failure, so that a late
+    /// sweep never puts two attempts on one card close together. After the last retry as long as before it.
+    pub(super) fn wait_after(&self, earlier: usize) -> SignedDuration {
+        let waits = self.waits();
+        waits.get(earlier).or(waits.last()).copied().unwrap_or(self.grace())
+    }
+
+    /// Before each retry, from the failure before.
+    fn waits(&self) -> Vec<SignedDuration> {
+        let before = std::iter::once(&0).chain(&self.retry_after_days);
+        self.retry_after_days
+            .iter()
+            .zip(before)
+            .map(|(day, before)| days(i64::from(*day) - i64::from(*before)))
+            .collect()
+    }
+
+    /// Tells of everything that is wrong: the field, and what.
+    pub(crate) fn check(&self, mut found: impl FnMut(&str, String)) {
+        if self.retry_after_days.len() > MOST_RETRIES {
+            found("retry_after_days", format!("there are at most {MOST_RETRIES} retries"));
+        }
+        let mut before = 0;
+        for (n, day) in self.retry_after_days.iter().enumerate() {
+            if *day <= before || *day > LATEST_RETRY {
+                let problem = format!("each is a later day than the one before, from 1 to {LATEST_RETRY}");
+                found(&format!("retry_after_days[{n}]"), problem);
+            }
+            before = *day;
+        }
+        if self.grace_days > LONGEST_GRACE {
+            found("grace_days", format!("grace is at most {LONGEST_GRACE} days"));
+        }
+    }
+}
+
+impl From<&DunningPolicy> for Ladder {
+    fn from(policy: &DunningPolicy) -> Self {
         let hours = |wait: SignedDuration| u16::try_from(wait.as_hours()).unwrap_or(u16::MAX);
-        Self { waits_h: WAITS.map(hours).to_vec(), then: AfterLast::Grace { hours: hours(GRACE) } }
+        let then = AfterLast::Grace { hours: hours(policy.grace()) };
+        Self { waits_h: policy.waits().into_iter().map(hours).collect(), then }
+    }
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self::from(&DunningPolicy::default())
     }
 }
 
@@ -78,7 +151,7 @@ mod tests {
         let ours = Ladder::default();
         assert_eq!(dates(&ours), ["2025-01-02", "2025-01-04", "2025-01-06"]);
         assert_eq!(ours.then, AfterLast::Grace { hours: 72 });
-        assert_eq!(ours.retries() + 1, MOST_ATTEMPTS);
+        assert_eq!((ours.retries() + 1, DunningPolicy::default().most_attempts()), (MOST_ATTEMPTS, MOST_ATTEMPTS));
     }
 
     #[test]

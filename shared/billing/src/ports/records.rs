@@ -249,9 +249,11 @@ impl Record {
             Self::Subscription(it) => {
                 let lane = match it.status {
                     Status::PastDue { .. } => Lane::PaymentRetries,
-                    Status::Incomplete | Status::Active { .. } | Status::Canceled { .. } | Status::Expired { .. } => {
-                        Lane::Renewals
-                    }
+                    Status::Incomplete
+                    | Status::Active { .. }
+                    | Status::Paused { .. }
+                    | Status::Canceled { .. }
+                    | Status::Expired { .. } => Lane::Renewals,
                 };
                 Some((lane, it.due_at()?, Wanted::Subscription { customer: it.customer.clone() }))
             }

@@ -7,12 +7,14 @@
 //! customer's balance, which is used before anything is charged. A change that
 //! costs something is made once that is paid.
 
+use super::funds::Worth;
 use super::{Event, Order, Refusal, Status, Subscription, Term};
 use crate::calendar::Period;
 use crate::id::{PaymentId, base32};
 use crate::money::Money;
+use crate::order::{BoughtAddon, Item};
 use crate::payment::Payment;
-use crate::proration::{self, Anchor, Collected, Held, Of};
+use crate::proration::{self, Anchor, Collected, Held, Of, Proration};
 use crate::ratio::Ratio;
 use crate::wallet::Method;
 use jiff::tz::TimeZone;
@@ -21,6 +23,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::fmt;
+
+/// A part of an order, and what it costs.
+type Priced = (Item, Money);
 
 /// How long what a preview says can be had.
 const PREVIEW_HOLDS: SignedDuration = SignedDuration::from_mins(15);
@@ -32,6 +37,8 @@ pub enum Action {
     Downgrade,
     ChangeSeats,
     ChangeInterval,
+    AddAddon,
+    RemoveAddon,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +80,8 @@ pub struct Preview {
 /// Credits are below zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeLine {
+    /// What part of which order.
+    pub item: Item,
     pub of: Order,
     pub is_credit: bool,
     pub period: Period,
@@ -84,6 +93,8 @@ pub struct ChangeLine {
 pub struct Becomes {
     pub order: Order,
     pub term: Term,
+    /// When, as it was shown.
+    pub at: Timestamp,
     /// What of the running period's price the customer gets back as balance, and what the new order costs until the
     /// end of its period.
     pub credit: Money,
@@ -118,10 +129,20 @@ impl Action {
                 Ordering::Equal | Ordering::Greater => Some(Self::Upgrade),
             };
         }
+        let fewer = |held: &BoughtAddon| to.addon_quantity(&held.addon.id) < held.quantity;
         match (from.price.interval == to.price.interval, from.quantity == to.quantity) {
             (false, _) => Some(Self::ChangeInterval),
             (true, false) => Some(Self::ChangeSeats),
-            (true, true) => None,
+            (true, true) if from.addons.iter().any(fewer) => Some(Self::RemoveAddon),
+            (true, true) => (from.addons != to.addons).then_some(Self::AddAddon),
+        }
+    }
+
+    /// Whether it may allow less than before: then it is held against what is in use, and must be confirmed.
+    pub fn allows_less(self) -> bool {
+        match self {
+            Self::Downgrade | Self::RemoveAddon => true,
+            Self::Upgrade | Self::ChangeSeats | Self::ChangeInterval | Self::AddAddon => false,
         }
     }
 }
@@ -173,6 +194,10 @@ impl Subscription {
             // What is scheduled is taken back by going on as before, not by changing to it.
             None => return Err(Refusal::NothingChanges),
             Some(action) if action != change.action => return Err(Refusal::OtherDirection),
+            // Another plan or interval replaces what was scheduled; what is only a part of it is not to undo it unseen.
+            Some(Action::ChangeSeats | Action::AddAddon | Action::RemoveAddon) if self.scheduled.is_some() => {
+                return Err(Refusal::ChangeScheduled);
+            }
             Some(_) => {}
         }
         let price = change.order.amount()?;
@@ -189,9 +214,12 @@ impl Subscription {
             due_now: nothing,
             next_at: period.end,
             next_amount: Self { scheduled: Some(Box::new(order.clone())), ..self.clone() }.amount_due()?,
-            becomes: Becomes { order, term, credit: nothing, charge: nothing },
+            becomes: Becomes { order, term, at, credit: nothing, charge: nothing },
         };
-        if change.effective == Effective::Now {
+        if change.effective == Effective::Now && self.is_trialing() {
+            // What is tried out costs nothing yet.
+            preview.takes_effect_at = at;
+        } else if change.effective == Effective::Now {
             self.price_now(&mut preview, period, price)?;
         }
         preview.id.digest = self.digest_of(&preview);
@@ -204,26 +232,34 @@ impl Subscription {
         if self.order.plan.tokens_included.is_some() || order.plan.tokens_included.is_some() {
             return Err(Refusal::NotWithinPeriod);
         }
-        let anchor = match order.price.interval == self.order.price.interval {
+        let policy = self.order.plan.proration;
+        let anchor = match order.price.interval == self.order.price.interval && policy != Proration::FullNow {
             true => Anchor::Kept,
             false => Anchor::Moved,
         };
-        let held = Held { price: self.order.amount()?, paid: self.creditable()?, unspent: Ratio::ONE };
-        let change = proration::Change { old: &[held], new: &[price], once: &[], anchor };
-        let policy = self.order.plan.proration;
+        let (old, new) = differing(self.order.lines()?, order.lines()?, anchor);
+        let prices: Vec<Money> = new.iter().map(|(_, price)| *price).collect();
         // A preview is of a whole second; the period may have begun within it.
         let at = preview.id.at.max(period.start);
-        let quote = policy.quote(&change, policy.left(period, at, &TimeZone::UTC), price.currency);
-        let quote = quote.ok_or(Refusal::TooExpensive)?;
+        let left = policy.left(period, at, &TimeZone::UTC);
+        let quote = |held: &[Held]| {
+            let change = proration::Change { old: held, new: &prices, once: &[], anchor };
+            policy.quote(&change, left, price.currency).ok_or(Refusal::TooExpensive)
+        };
+        let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held::paid(*price)).collect();
+        let quote = quote(&capped(&uncapped, left, self.creditable(preview.becomes.term, at)?))?;
         let term = match quote.anchor {
             Anchor::Kept => preview.becomes.term,
             Anchor::Moved => preview.becomes.term.anew(at),
         };
         let then = term.period(order.price.interval);
-        let lines = quote.lines.iter().map(|line| {
-            let is_credit = matches!(line.of, Of::Old(_));
-            let (of, end) = if is_credit { (&self.order, period.end) } else { (order, then.end) };
-            ChangeLine { of: of.clone(), is_credit, period: Period { start: at, end }, amount: line.amount }
+        let lines = quote.lines.iter().filter_map(|line| {
+            let (is_credit, (item, _), of, end) = match line.of {
+                Of::Old(n) => (true, old.get(n)?, &self.order, period.end),
+                Of::New(n) | Of::Once(n) => (false, new.get(n)?, order, then.end),
+            };
+            let period = Period { start: at, end };
+            Some(ChangeLine { item: item.clone(), of: of.clone(), is_credit, period, amount: line.amount })
         });
         preview.lines = lines.collect();
         preview.total = quote.net;
@@ -235,7 +271,7 @@ impl Subscription {
         preview.takes_effect_at = at;
         preview.next_at = then.end;
         let credit = quote.credit.negated().ok_or(Refusal::TooExpensive)?;
-        preview.becomes = Becomes { order: order.clone(), term, credit, charge: quote.charge };
+        preview.becomes = Becomes { order: order.clone(), term, at, credit, charge: quote.charge };
         preview.next_amount = self.clone().changed(&preview.becomes, preview.due_now).amount_due()?;
         Ok(())
     }
@@ -246,17 +282,22 @@ impl Subscription {
         let term = match &self.status {
             Status::Incomplete => return Err(Refusal::NotActive),
             Status::PastDue { .. } => return Err(Refusal::PaymentOwed),
+            Status::Paused { .. } => return Err(Refusal::Paused),
             Status::Canceled { .. } | Status::Expired { .. } => return Err(Refusal::Ended),
             Status::Active { cancel_at_period_end: true, .. } => return Err(Refusal::Leaving),
             Status::Active { .. } if !self.disputed.is_empty() => return Err(Refusal::Disputed),
-            Status::Active { .. } if !self.order.price.recurring => return Err(Refusal::NotWithinPeriod),
+            Status::Active { .. } if !self.order.price.recurring && !self.is_trialing() => {
+                return Err(Refusal::NotWithinPeriod);
+            }
             Status::Active { term, .. } => *term,
         };
         let period = term.period(self.order.price.interval);
         if self.open.is_some() || now >= period.end {
             return Err(Refusal::ChargeRunning);
         }
-        if at.as_second() < period.start.as_second() {
+        // Nor as it was before the last change: what that was for is not credited twice.
+        let since = self.worth.map_or(period.start, |worth| worth.at.max(period.start));
+        if at.as_second() < since.as_second() {
             return Err(Refusal::PreviewStale);
         }
         Ok((term, period))
@@ -264,18 +305,7 @@ impl Subscription {
 
     /// All that `preview` says, and of what: the version tells a change that came between.
     fn digest_of(&self, preview: &Preview) -> String {
-        let Preview { action, effective, total, due_now, next_at, next_amount, becomes, .. } = preview;
-        let Becomes { order, credit, charge, .. } = becomes;
-        let said = format!(
-            "preview|{}|{}|{}|{action:?}|{effective:?}|{}|{}|{}|{}|{credit}|{charge}|{total}|{due_now}|{next_at}|{next_amount}",
-            self.id,
-            self.version,
-            preview.id.at,
-            order.plan.id,
-            order.plan.version,
-            order.price.interval,
-            order.quantity,
-        );
+        let said = format!("{}|{}|{preview:?}", self.id, self.version);
         base32(&Sha256::digest(said))[..26].to_owned()
     }
 
@@ -322,13 +352,14 @@ impl Subscription {
 
     #[must_use]
     pub(super) fn changed(mut self, becomes: &Becomes, paid: Money) -> Self {
-        let Becomes { order, term, credit, charge } = becomes.clone();
+        let Becomes { order, term, at, credit, charge } = becomes.clone();
         self.remember_fund();
-        if let Some(running) = self.term() {
-            self.charge_for(running.index, Money { minor: credit.minor.saturating_neg(), ..credit });
-        }
-        self.move_balance(credit);
-        self.settle_price(term.index, charge, paid);
+        self.worth = match self.term() {
+            Some(running) if running.index == term.index => Some(self.worth_after(running, credit, charge, at)),
+            Some(_) | None => Some(Worth { amount: charge, at, by: self.order.plan.proration }),
+        };
+        self.credit(credit, at);
+        self.settle_price(term, charge, paid, at);
         if let Status::Active { term: running, .. } = &mut self.status {
             *running = term;
         }
@@ -340,6 +371,27 @@ impl Subscription {
     /// The period after `term`, as it will be.
     pub(super) fn next_term(&self, term: Term) -> Term {
         let (now, then) = (self.order.price.interval, self.next_order().price.interval);
-        if now == then { term.next() } else { term.anew(term.period(now).end) }
+        if now == then && term.until.is_none() { term.next() } else { term.anew(term.period(now).end) }
     }
+}
+
+/// What ends and what begins. What stays as it is and goes on is neither.
+fn differing(old: Vec<Priced>, new: Vec<Priced>, anchor: Anchor) -> (Vec<Priced>, Vec<Priced>) {
+    let stays =
+        |line: &Priced| anchor == Anchor::Kept && line.0 != Item::Plan && old.contains(line) && new.contains(line);
+    let differ = |lines: &[Priced]| lines.iter().filter(|line| !stays(line)).cloned().collect();
+    (differ(&old), differ(&new))
+}
+
+/// What is held, so that no more of it all is credited than is `creditable`, by what would be credited of each.
+fn capped(held: &[Held], left: Ratio, creditable: Money) -> Vec<Held> {
+    let wanted: Vec<Ratio> =
+        held.iter().map(|it| it.credited(left)).map(|it| it.map_or(Ratio::ZERO, |it| it.minor.into())).collect();
+    let shares = creditable.split(&wanted).filter(|shares| shares.len() == held.len());
+    let share = |(n, it): (usize, &Held)| {
+        let paid =
+            shares.as_ref().and_then(|shares| shares.get(n)).copied().unwrap_or(Money::zero(creditable.currency));
+        Held { paid, ..*it }
+    };
+    held.iter().enumerate().map(share).collect()
 }

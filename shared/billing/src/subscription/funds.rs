@@ -3,25 +3,48 @@
 //! Of the money of a customer that we hold, each minor unit was paid for one
 //! period, or is their balance: `funds` says the first, `balances` the second,
 //! and every event that moves money moves it between these two, the payments
-//! and what was sold. So nothing is credited that was not paid, or that was
-//! given back.
+//! and what was sold. So nothing is credited that was not paid, that was given
+//! back, or that was used up: `worth` says what the rest of the period was paid
+//! with, whatever it would cost now.
 
-use super::{Order, Refusal, Subscription};
+use super::{Order, Refusal, Subscription, Term};
+use crate::calendar::Period;
+use crate::dunning::{after, days};
 use crate::money::{Currency, Money};
+use crate::proration::Proration;
+use crate::ratio::{Ratio, Rounding};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What there is of what was paid for a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fund {
+    /// Which of the customer's subscriptions, and which of its periods.
+    pub subscription: u32,
     pub period: u32,
-    /// What was paid for it, the balance that was used included, and is neither credited nor given back. Never below zero.
+    /// What was paid for it, the balance that was used included, and is neither credited nor given back. Never below
+    /// zero.
     pub left: Money,
     /// Minor units that were given back though they had been credited: they came out of the balance.
     pub short: i64,
+    /// Whether a payment was made for it, which may go back.
+    pub paid: bool,
+    /// When it was paid for last.
+    pub at: Timestamp,
 }
 
-/// Of how many periods it is known what is left: cards are disputed, and payments given back, for some months.
-const REMEMBERED: usize = 24;
+/// What the rest of the running period, from `at` on, was paid with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worth {
+    pub amount: Money,
+    pub at: Timestamp,
+    /// By what it was reckoned then, and is until the next change, whatever the plan's own policy.
+    pub by: Proration,
+}
+
+/// How long it is known what is left of a period: payments are looked at for four months, and may come back a little later.
+const REMEMBERED: SignedDuration = days(200);
 
 impl Subscription {
     /// The customer's credit in `currency`; below zero: what they owe with the next invoice.
@@ -34,57 +57,87 @@ impl Subscription {
     pub fn amount_due(&self) -> Result<Money, Refusal> {
         let price = self.next_order().amount()?;
         let balance = self.balance(price.currency);
-        let is_first = self.term().is_none();
-        // Whoever buys anew is shown the price, or less: what they owe from before comes with the next.
-        if balance.minor == 0 || (is_first && balance.minor < 0) {
+        if balance.minor == 0 {
             return Ok(price);
         }
         let due = price.minus(balance).ok_or(Refusal::TooExpensive)?.chargeable();
         // For nothing there is no page to pay at.
-        Ok(if is_first && due.minor == 0 { price } else { due })
+        Ok(if self.term().is_none() && due.minor == 0 { price } else { due })
     }
 
-    /// What of the running period's price was paid and can be credited.
-    pub(super) fn creditable(&self) -> Result<Money, Refusal> {
-        let price = self.order.amount()?;
-        Ok(self.term().and_then(|term| self.fund(term.index)).map_or(price, |fund| fund.left))
+    /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no
+    /// more than is left of the money.
+    pub(super) fn creditable(&self, term: Term, at: Timestamp) -> Result<Money, Refusal> {
+        let (price, period) = (self.order.amount()?, term.period(self.order.price.interval));
+        let worth = self.worth_in(period);
+        let left = |at| worth.by.left(period, at, &TimeZone::UTC);
+        let part = left(at).over(left(worth.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
+        let rest = worth.amount.part(part, Rounding::HalfUp).ok_or(Refusal::TooExpensive)?;
+        let fund = self.funds.iter().find(|fund| self.is_of(fund, term.index));
+        Ok(Money { minor: rest.minor.min(fund.map_or(price, |fund| fund.left).minor), ..rest })
     }
 
-    fn fund(&self, period: u32) -> Option<&Fund> {
-        self.funds.iter().find(|fund| fund.period == period)
+    fn worth_in(&self, period: Period) -> Worth {
+        let whole = || Worth { amount: self.order.price_sold(), at: period.start, by: self.order.plan.proration };
+        self.worth.unwrap_or_else(whole)
     }
 
-    /// `price` for `period` was settled, of which `paid` came in and the balance has the rest.
-    pub(super) fn settle_price(&mut self, period: u32, price: Money, paid: Money) {
-        self.charge_for(period, price);
+    /// What the rest of the period of `term` is worth once so much of it is credited, and so much paid, at `at`. Where
+    /// neither is, nothing is reckoned anew: else each change would round it.
+    pub(super) fn worth_after(&self, term: Term, credit: Money, charge: Money, at: Timestamp) -> Worth {
+        if credit.minor == 0 && charge.minor == 0 {
+            return self.worth_in(term.period(self.order.price.interval));
+        }
+        let rest = self.creditable(term, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor));
+        Worth { amount: charge.with_more(rest), at, by: self.order.plan.proration }
+    }
+
+    fn is_of(&self, fund: &Fund, period: u32) -> bool {
+        fund.subscription == self.id.number && fund.period == period
+    }
+
+    /// `price` for the period of `term` was settled at `at`, of which `paid` came in and the balance has the rest.
+    pub(super) fn settle_price(&mut self, term: Term, price: Money, paid: Money, at: Timestamp) {
+        self.fund(term.index, price, at, paid.minor > 0);
         self.move_balance(Money { minor: paid.minor.saturating_sub(price.minor), ..price });
     }
 
-    /// More is paid for `period`; or less, as it is credited.
-    pub(super) fn charge_for(&mut self, period: u32, more: Money) {
-        match self.funds.iter_mut().find(|fund| fund.period == period) {
-            Some(fund) => fund.left = fund.left.with_more(more.minor),
-            None => self.funds.push(Fund { period, left: more, short: 0 }),
+    /// So much of what was paid for the running period is balance again.
+    pub(super) fn credit(&mut self, credit: Money, at: Timestamp) {
+        if let Some(term) = self.term() {
+            self.fund(term.index, Money { minor: credit.minor.saturating_neg(), ..credit }, at, false);
         }
-        let forgotten = self.funds.len().saturating_sub(REMEMBERED);
-        self.funds.drain(..forgotten);
+        self.move_balance(credit);
+    }
+
+    fn fund(&mut self, period: u32, more: Money, at: Timestamp, paid: bool) {
+        let number = self.id.number;
+        match self.funds.iter_mut().find(|fund| fund.subscription == number && fund.period == period) {
+            Some(fund) => *fund = Fund { left: fund.left.with_more(more.minor), paid: fund.paid || paid, at, ..*fund },
+            None => {
+                // What no payment was made for does not come back, and what is long ago does not either.
+                self.funds.retain(|it| (it.paid || it.left.minor > 0) && at <= after(it.at, REMEMBERED));
+                self.funds.push(Fund { subscription: number, period, left: more, short: 0, paid, at });
+            }
+        }
     }
 
     /// What was paid for the running period before that was kept account of: its price.
     pub(super) fn remember_fund(&mut self) {
-        let running = self.term().map(|term| term.index).filter(|period| self.fund(*period).is_none());
-        if let (Some(period), Ok(price)) = (running, self.order.amount()) {
-            self.charge_for(period, price);
+        let unknown = |term: &Term| !self.funds.iter().any(|fund| self.is_of(fund, term.index));
+        if let (Some(term), Ok(price)) = (self.term().filter(unknown), self.order.amount()) {
+            self.fund(term.index, price, term.period(self.order.price.interval).start, true);
         }
     }
 
-    /// So much of a payment for `period` went back, or, below zero, does not after all. What of it had been credited the
+    /// So much of a payment for a period went back, or, below zero, does not after all. What of it had been credited the
     /// customer has twice: that comes out of the balance.
-    pub(super) fn return_from(&mut self, period: u32, amount: Money) {
-        if self.term().is_some_and(|term| term.index == period) {
-            self.remember_fund();
-        }
-        let Some(fund) = self.funds.iter_mut().find(|fund| fund.period == period) else { return };
+    pub(super) fn return_from(&mut self, subscription: u32, period: u32, amount: Money) {
+        self.remember_fund();
+        let is_it = |fund: &&mut Fund| {
+            fund.subscription == subscription && fund.period == period && fund.left.currency == amount.currency
+        };
+        let Some(fund) = self.funds.iter_mut().find(is_it) else { return };
         // Of what comes back, first what the balance was short of; of what goes, first what is left.
         let from_fund = match amount.minor > 0 {
             true => amount.minor.min(fund.left.minor),
@@ -96,7 +149,7 @@ impl Subscription {
         self.move_balance(Money { minor: from_balance.saturating_neg(), ..amount });
     }
 
-    pub(super) fn move_balance(&mut self, by: Money) {
+    fn move_balance(&mut self, by: Money) {
         let balance = self.balance(by.currency).with_more(by.minor);
         self.balances.retain(|it| it.currency != by.currency);
         if balance.minor != 0 {

@@ -6,6 +6,7 @@ use crate::dunning::{Dunning, Failure};
 use crate::id::{MethodId, PaymentId};
 use crate::money::Money;
 use crate::outcome::Decline;
+use crate::trial::Trial;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,11 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     CancelAtPeriodEnd,
     CancelNow,
+    /// Takes back what was to happen at the period's end.
     Resume,
+    Pause,
+    PauseAtPeriodEnd,
+    Unpause,
 }
 
 /// What a gateway tells us, or time.
@@ -130,6 +135,24 @@ pub enum Event {
     ChangeDeclined {
         payment: PaymentId,
     },
+    /// Nothing is paid for it.
+    TrialStarted {
+        order: Box<Order>,
+        trial: Trial,
+    },
+    /// The customer is told so, some days before.
+    TrialEnding {
+        /// There is a payment method to charge.
+        has_method: bool,
+    },
+    PauseScheduled,
+    PauseRevoked,
+    Paused {
+        at: Timestamp,
+    },
+    Unpaused {
+        at: Timestamp,
+    },
     Canceled {
         at: Timestamp,
         reason: CancelReason,
@@ -160,6 +183,10 @@ pub enum Refusal {
     QuantityNotOne,
     #[error("that many would cost more than can be charged")]
     TooExpensive,
+    #[error("the subscription is paused: let it go on first")]
+    Paused,
+    #[error("a trial is not paused")]
+    Trialing,
     #[error("nothing is owed")]
     NothingOwed,
     #[error("a charge for what is owed is running: its outcome comes first")]
@@ -170,6 +197,8 @@ pub enum Refusal {
     OtherDirection,
     #[error("the subscription is to end: take that back first")]
     Leaving,
+    #[error("another change is scheduled: take that back first")]
+    ChangeScheduled,
     #[error("what is owed is to be paid first")]
     PaymentOwed,
     #[error("a bank is deciding about a payment: nothing is changed meanwhile")]
@@ -190,6 +219,11 @@ pub enum Due {
     /// The period after the current one is to be paid.
     Payment,
     Cancellation(CancelReason),
+    /// The period is over that a change was for, and nobody knows yet whether that is paid.
+    ChangeOver,
+    Pause,
+    /// The trial is about to end, and the customer is to know.
+    Reminder,
     Expiry,
     /// It is driven elsewhere: how does it stand there?
     Look,

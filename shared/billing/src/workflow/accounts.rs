@@ -154,8 +154,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let owed = match &subscription.status {
             Status::Active { .. } => subscription.due(now) == Some(Due::Payment),
             Status::PastDue { .. } => true,
-            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
+        if self.is_blocked(&subscription).await? {
+            return Ok(None);
+        }
         let due = subscription.amount_due()?;
         // What the balance pays for needs no payment.
         if !owed || due.minor == 0 || !account.covers(due) {

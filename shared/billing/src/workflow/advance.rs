@@ -42,6 +42,24 @@ pub enum WakeError {
     Vanished(SubscriptionId, String),
 }
 
+/// Why nothing can be charged just now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AnswerError {
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AnswerError> for WakeError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Gateway(error) => error.into(),
+            AnswerError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Does whatever is due on the record that `wanted` names, if anything is.
     ///
@@ -80,6 +98,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             Some(Due::Cancellation(reason)) => self.ending(&subscription, found.wallet(), reason, now),
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
+            Some(Due::ChangeOver) => {
+                subscription.open.iter().map(|open| Event::ChangeDeclined { payment: open.clone() }).collect()
+            }
+            Some(Due::Reminder) => {
+                let has_method = found.wallet().is_some_and(|it| !self.chargeable(&subscription, &it, now).is_empty());
+                vec![Event::TrialEnding { has_method }]
+            }
+            Some(Due::Pause) => vec![Event::Paused { at: subscription.period().map_or(now, |period| period.end) }],
             Some(Due::Look) => return self.watch_driven(customer, now).await,
             Some(Due::Payment) if self.is_blocked(&subscription).await? => vec![Event::ChangeBlocked],
             Some(Due::Payment) if subscription.amount_due()?.minor == 0 => {
@@ -131,12 +157,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// Whether more is in use than the plan allows that the next period is to be of: it is asked for again then
     /// (PRODUCT 12). Who was charged for it already has it.
-    async fn is_blocked(&self, subscription: &Subscription) -> Result<bool, StoreError> {
+    pub(super) async fn is_blocked(&self, subscription: &Subscription) -> Result<bool, StoreError> {
         let Some(to) = subscription.scheduled.as_deref().filter(|_| subscription.attempts == 0) else {
             return Ok(false);
         };
         let from = &subscription.order;
-        if Action::of(from, to) != Some(Action::Downgrade) {
+        if !Action::of(from, to).is_some_and(Action::allows_less) {
             return Ok(false);
         }
         let customer = &subscription.customer;
@@ -145,7 +171,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let meters = family.meters.iter().map(|meter| Key::Usage(customer.clone(), meter.id.clone()));
         let mut found = self.store.get(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
-        Ok(!downgrade(&from.plan, &to.plan, &family, &usage).can_downgrade)
+        Ok(!downgrade(from, to, &family, &usage).can_downgrade)
     }
 
     /// Nobody is left unserved whose transfer has come and was not told of.
@@ -184,15 +210,24 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 None => self.nothing(subscription, wallet, now),
             };
         };
-        // Where there is a choice, a gateway that is down is passed over before it hears of an attempt.
-        if charged.iter().all(|method| method.gateway == first.gateway) {
-            return Ok(Next::Charge((*first).clone()));
+        Ok(Next::Charge(self.answering(&subscription.customer, first, &charged).await?))
+    }
+
+    /// Where there is a choice, a gateway that is down is passed over before it hears of an attempt.
+    pub(super) async fn answering(
+        &self,
+        customer: &CustomerId,
+        first: &Method,
+        methods: &[&Method],
+    ) -> Result<Method, AnswerError> {
+        if methods.iter().all(|method| method.gateway == first.gateway) {
+            return Ok(first.clone());
         }
-        for method in charged {
+        for method in methods {
             if self.gateways.answers(method.gateway).await {
                 // Asking took a while: what was removed meanwhile is not charged.
-                let held = self.wallet(&subscription.customer).await?.method(&method.id()).is_some();
-                return if held { Ok(Next::Charge(method.clone())) } else { Err(StoreError::Conflict.into()) };
+                let held = self.wallet(customer).await?.method(&method.id()).is_some();
+                return if held { Ok((*method).clone()) } else { Err(StoreError::Conflict.into()) };
             }
         }
         Err(GatewayError::NoAnswer("none of the customer's gateways answers".into()).into())

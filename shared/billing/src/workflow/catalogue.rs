@@ -1,7 +1,7 @@
 //! Putting plans on sale, and showing them.
 
 use super::Billing;
-use crate::catalog::{Catalogue, CatalogueProblem, Family, Limit, Meter, Plan};
+use crate::catalog::{Addon, Catalogue, CatalogueProblem, Family, Limit, Meter, Plan};
 use crate::id::{FamilyId, MeterId, PlanId};
 use crate::ports::{Clock, Gateways, Key, MeterName, Record, Store, StoreError, StoredFamily, StoredPlan, Write};
 use serde::Serialize;
@@ -161,16 +161,35 @@ fn names(family: &Family) -> impl Iterator<Item = (&MeterId, &Meter)> {
     })
 }
 
+/// What no plan of the family has is no line of it: trials, add-ons.
 fn compare(family: &Family, plans: &[Plan]) -> Comparison {
     let meters = family.meters.iter().map(|meter| meter.name.clone());
     let features = family.features.iter().map(|feature| feature.name.clone());
+    let trial = plans.iter().any(|plan| plan.trial_days.is_some()).then(|| "Free Trial".to_owned());
+    let mut addons: Vec<&Addon> = vec![];
+    for addon in plans.iter().flat_map(|plan| &plan.addons) {
+        if !addons.iter().any(|known| known.id == addon.id) {
+            addons.push(addon);
+        }
+    }
     let line = |plan: &Plan| {
         let limits = family.meters.iter().map(|meter| allowance(meter, plan.limits.get(&meter.id)));
         let on = |feature| plan.features.get(feature).copied().unwrap_or(false);
-        let flags = family.features.iter().map(|it| if on(&it.id) { "✅ Yes" } else { "❌ No" }.to_owned());
-        (plan.name.clone(), limits.chain(flags).collect())
+        let flags = family.features.iter().map(|it| if on(&it.id) { YES } else { NO }.to_owned());
+        let trial = trial.iter().map(|_| plan.trial_days.map_or(NO.to_owned(), trial_of));
+        let bought = addons.iter().map(|it| plan.addon(&it.id).map_or(NO, |_| "➕ Add-on").to_owned());
+        (plan.name.clone(), limits.chain(flags).chain(trial).chain(bought).collect())
     };
-    Comparison { features: meters.chain(features).collect(), packages: plans.iter().map(line).collect() }
+    let packages = plans.iter().map(line).collect();
+    let addons = addons.iter().map(|addon| addon.name.clone());
+    Comparison { features: meters.chain(features).chain(trial.clone()).chain(addons).collect(), packages }
+}
+
+const YES: &str = "✅ Yes";
+const NO: &str = "❌ No";
+
+fn trial_of(days: u16) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 fn allowance(meter: &Meter, limit: Option<&Limit>) -> String {
@@ -185,6 +204,7 @@ fn allowance(meter: &Meter, limit: Option<&Limit>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::tests::documented_catalogue;
     use crate::testing::{World, catalogue, customer, meter, world};
     use futures::executor::block_on;
 
@@ -204,6 +224,22 @@ mod tests {
             ],
         };
         assert_eq!(comparison, Some(expected));
+    }
+
+    #[test]
+    fn trials_and_addons_are_lines_of_their_own_where_a_plan_has_any() {
+        let mut desk = documented_catalogue();
+        let mut small = desk.plans[0].clone();
+        small.id = "desk-small".to_owned().try_into().unwrap_or_else(|error| panic!("{error}"));
+        (small.name, small.trial_days) = ("Small".to_owned(), None);
+        small.addons.truncate(1);
+        desk.plans.push(small);
+        let (family, plans) = desk.into_plans();
+        let shown = compare(&family, &plans);
+        assert_eq!(shown.features, ["Storage", "Phone", "Reports", "Free Trial", "50 GB more", "Phone line"]);
+        let rows = shown.packages.iter().map(|(_, row)| &row[3..]).collect::<Vec<_>>();
+        assert_eq!(rows, [["14 days", "➕ Add-on", "➕ Add-on"], ["❌ No", "➕ Add-on", "❌ No"]]);
+        assert_eq!(trial_of(1), "1 day");
     }
 
     fn changes(world: &World, catalogue: Catalogue) -> Vec<(Change, u32)> {

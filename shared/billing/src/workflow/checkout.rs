@@ -2,6 +2,7 @@
 
 use super::{Billing, Opening};
 use crate::calendar::Interval;
+use crate::catalog::Plan;
 use crate::id::{CustomerId, IdempotencyKey, PlanId};
 use crate::money::Currency;
 use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment, TRANSFER_AWAITED};
@@ -28,12 +29,19 @@ pub struct Checkout {
     pub fingerprint: String,
 }
 
+/// What is asked for is in no catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotForSale {
+    #[error("`{0}` is not for sale")]
+    Plan(PlanId),
+    #[error("{plan} is not sold by {interval} in {currency}")]
+    Price { plan: PlanId, interval: Interval, currency: Currency },
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
-    #[error("`{0}` is not for sale")]
-    NoSuchPlan(PlanId),
-    #[error("{plan} is not sold by {interval} in {currency}")]
-    NoSuchPrice { plan: PlanId, interval: Interval, currency: Currency },
+    #[error(transparent)]
+    NotForSale(#[from] NotForSale),
     #[error("there is no subscription")]
     NoSubscription,
     #[error(transparent)]
@@ -60,14 +68,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 impl Checkout {
     /// The payment to open and everything else that is to be recorded before.
     fn order(&self, found: &mut Found, now: Timestamp) -> Result<(Payment, Vec<Write>), CheckoutError> {
-        let plan = found.plan().map(|it| it.plan).filter(|plan| plan.active);
-        let plan = plan.ok_or_else(|| CheckoutError::NoSuchPlan(self.plan.clone()))?;
-        let price = plan.price(self.interval, self.currency).ok_or_else(|| CheckoutError::NoSuchPrice {
-            plan: self.plan.clone(),
-            interval: self.interval,
-            currency: self.currency,
-        })?;
-        let order = Order { plan, price, quantity: self.quantity };
+        let (plan, interval, currency) = (for_sale(found, &self.plan)?, self.interval, self.currency);
+        let no_such_price = || NotForSale::Price { plan: self.plan.clone(), interval, currency };
+        let price = plan.price(interval, currency).ok_or_else(no_such_price)?;
+        let order = Order { plan, price, quantity: self.quantity, addons: vec![] };
         let known_as = self.known_as(found)?;
         let page = Page {
             gateway: self.gateway,
@@ -103,4 +107,9 @@ impl Checkout {
             }
         }
     }
+}
+
+/// The plan that was `found`, if it is sold now.
+pub(super) fn for_sale(found: &mut Found, plan: &PlanId) -> Result<Plan, NotForSale> {
+    found.plan().map(|it| it.plan).filter(|plan| plan.active).ok_or_else(|| NotForSale::Plan(plan.clone()))
 }

@@ -3,6 +3,7 @@
 use super::Billing;
 use crate::entitlement::{Downgrade, downgrade};
 use crate::id::{CustomerId, FamilyId, PlanId};
+use crate::order::Order;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ) -> Result<Downgrade, DowngradeError> {
         let live = self.lookup(customer).await?.filter(|live| live.subscription.is_live());
         let live = live.ok_or(DowngradeError::NoSubscription)?;
-        let present = &live.subscription.order.plan;
+        let order = &live.subscription.order;
+        let present = &order.plan;
         let mut found = self.store.get(vec![Key::Plan(wanted.clone()), Key::Family(present.family.clone())]).await?;
         let no_such_plan = || DowngradeError::NoSuchPlan(wanted.clone());
         let plan = found.plan().map(|it| it.plan).filter(|plan| plan.active).ok_or_else(no_such_plan)?;
@@ -39,6 +41,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return Err(DowngradeError::NotLower(wanted.clone()));
         }
         let family = found.family().ok_or_else(no_such_plan)?.family;
-        Ok(downgrade(present, &plan, &family, &live.usage))
+        // What it would allow, at whichever price: with the add-ons that it offers too.
+        let then = Order { plan, ..order.clone() }.with_addons_of(order);
+        Ok(downgrade(order, &then, &family, &live.usage))
     }
 }

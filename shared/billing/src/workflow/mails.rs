@@ -1,8 +1,8 @@
 //! Sending what customers must be told, and taking them to a page when they follow the link in it.
 
-use super::{Billing, CheckoutError, Recovery};
+use super::{Billing, CheckoutError, Recovery, Setup};
 use crate::id::{IdempotencyKey, MailId};
-use crate::mail::{Dropped, Mail};
+use crate::mail::{About, Dropped, Mail};
 use crate::payment::{CheckoutMethod, Payment};
 use crate::ports::{Clock, Gateways, Key, MailError, Mailer, Record, Store, StoreError, Write};
 use crate::subscription::Refusal;
@@ -90,15 +90,17 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         // An old mail is not for what is owed since.
         let wanted = subscription.filter(|it| mail.is_wanted(Some(it), now)).ok_or(Refusal::NothingOwed)?;
         let (customer, to) = (mail.customer, wanted.contact.unwrap_or(mail.to));
-        let wanted = Recovery {
-            customer,
-            email: Some(to.email),
-            gateway: to.gateway,
-            method: CheckoutMethod::Checkout,
-            return_url: to.return_url,
-            key,
-            fingerprint: id.to_string(),
-        };
-        Ok(self.recover(wanted).await?)
+        let (email, gateway, return_url, fingerprint) = (Some(to.email), to.gateway, to.return_url, id.to_string());
+        match mail.about {
+            About::PaymentNeeded(_) => {
+                let method = CheckoutMethod::Checkout;
+                Ok(self.recover(Recovery { customer, email, gateway, method, return_url, key, fingerprint }).await?)
+            }
+            // The trial's end is paid by a method that is left before.
+            About::TrialEnding(about) => {
+                let currency = about.amount.currency;
+                Ok(self.set_up(Setup { customer, email, gateway, currency, return_url, key, fingerprint }).await?)
+            }
+        }
     }
 }

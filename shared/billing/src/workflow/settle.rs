@@ -123,7 +123,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let mut writes = vec![];
         // A payment that nobody wanted does not choose what is charged next. One that was wanted may name its method late.
         let kept = !says_paid && payment.paid().is_some_and(|paid| paid.refunds.is_empty() && paid.left() > 0);
-        let method = method.filter(|_| granted || kept || payment.is_setup());
+        let changed = events.iter().any(|event| matches!(event, Event::Changed { .. }));
+        let method = method.filter(|_| granted || changed || kept || payment.is_setup());
         let id = method.as_ref().map(Method::id);
         let remembered = method.and_then(|method| match payment.is_checkout() {
             true => wallet.remembering(method),

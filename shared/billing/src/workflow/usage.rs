@@ -49,7 +49,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
                 Ok(()) => {
                     let live = subscription.filter(Subscription::is_live);
-                    let standing = live.and_then(|it| standing(&it.order.plan, &meter.id, value));
+                    let standing = live.and_then(|it| standing(&it.order, &meter.id, value));
                     return Ok((usage, standing));
                 }
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}

@@ -316,3 +316,31 @@ fn below(key: &str) -> String {
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unavailable(Box::new(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::testing::{active, plan};
+    use serde_json::json;
+
+    #[test]
+    fn tiers_and_addons_are_read_as_they_were_written() {
+        let mut subscription = active();
+        let naira = |minor: i64| json!({"minor": minor, "currency": "NGN"});
+        let tiers =
+            json!([{"up_to": 5, "amount": naira(700), "flat": naira(1)}, {"up_to": null, "amount": naira(600)}]);
+        let price =
+            json!({"interval": "month", "amount": naira(0), "recurring": true, "tiers": tiers, "minimum": naira(9)});
+        let prices = json!([{"interval": "month", "amount": naira(5)}]);
+        let addon = json!({"id": "more", "name": "More", "prices": prices, "per_unit": true, "limits": {"estates": 5}});
+        let mut more = plan("estates-starter");
+        more.prices = serde_json::from_value(json!([price])).unwrap_or_else(|error| panic!("{error}"));
+        more.addons = serde_json::from_value(json!([addon])).unwrap_or_else(|error| panic!("{error}"));
+        let bought = json!([{"addon": addon, "price": naira(5), "quantity": 2}]);
+        subscription.order.price = more.prices[0].clone();
+        subscription.order.addons = serde_json::from_value(bought).unwrap_or_else(|error| panic!("{error}"));
+        subscription.order.plan = more;
+        let written = item(&Record::Subscription(subscription.clone())).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(read(written).ok(), Some(subscription));
+    }
+}

@@ -128,9 +128,7 @@ impl From<CheckoutError> for Page {
             CheckoutError::InProgress => Self::under_way(),
             CheckoutError::Gateway(error) => error.into(),
             CheckoutError::Store(error) => error.into(),
-            CheckoutError::NoSuchPlan(_) | CheckoutError::NoSuchPrice { .. } | CheckoutError::KeyReused => {
-                Self::refused(error)
-            }
+            CheckoutError::NotForSale(_) | CheckoutError::KeyReused => Self::refused(error),
         }
     }
 }
@@ -152,6 +150,9 @@ impl From<Refusal> for Page {
             | Refusal::Disputed
             | Refusal::NotWithinPeriod
             | Refusal::NoMethod
+            | Refusal::Paused
+            | Refusal::ChangeScheduled
+            | Refusal::Trialing
             | Refusal::PreviewStale => Self::refused(refusal),
         }
     }

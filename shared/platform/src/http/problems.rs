@@ -7,8 +7,8 @@ use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::Refusal;
 use billing::workflow::{
-    AdvanceClockError, ChangeError, CheckoutError, DowngradeError, ImportError, MethodError, RefundError, RequestError,
-    UsageError, VerifyError,
+    AdvanceClockError, ChangeError, CheckoutError, DowngradeError, ImportError, MethodError, NotForSale, RefundError,
+    RequestError, UsageError, VerifyError,
 };
 use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -180,6 +180,9 @@ impl From<Refusal> for Problem {
             Refusal::NotActive => state("not-active"),
             Refusal::AlreadySubscribed => state("already-subscribed"),
             Refusal::NothingOwed => state("nothing-owed"),
+            Refusal::ChangeScheduled => state("change-scheduled"),
+            Refusal::Paused => state("paused"),
+            Refusal::Trialing => state("trialing"),
             Refusal::ChargeRunning => state("charge-running"),
             Refusal::DrivenElsewhere => state("driven-elsewhere"),
             Refusal::Leaving => state("leaving"),
@@ -188,9 +191,17 @@ impl From<Refusal> for Problem {
             Refusal::NoMethod => state("no-payment-method"),
             Refusal::PreviewStale => Self::conflict("preview-stale", "The preview no longer holds", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
-            Refusal::NothingChanges => Self::invalid("plan", refusal),
-            Refusal::OtherDirection => Self::invalid("action", refusal),
+            Refusal::NothingChanges | Refusal::OtherDirection => Self::invalid("action", refusal),
             Refusal::NotWithinPeriod => Self::invalid("effective", refusal),
+        }
+    }
+}
+
+impl From<NotForSale> for Problem {
+    fn from(error: NotForSale) -> Self {
+        match error {
+            NotForSale::Plan(_) => Self::invalid("plan", error),
+            NotForSale::Price { .. } => Self::invalid("currency", error),
         }
     }
 }
@@ -212,8 +223,10 @@ impl From<ChangeError> for Problem {
         let detail = error.to_string();
         match error {
             ChangeError::NoSubscription => Self::no_subscription(),
-            ChangeError::NoSuchPlan(_) | ChangeError::OtherFamily(..) => Self::invalid("plan", detail),
-            ChangeError::NoSuchPrice { .. } => Self::invalid("interval", detail),
+            ChangeError::NotForSale(not_for_sale) => not_for_sale.into(),
+            ChangeError::OtherFamily(..) => Self::invalid("plan", detail),
+            ChangeError::Addon(_) | ChangeError::NotThatMany(_) => Self::invalid("addon", detail),
+            ChangeError::NoPrice(_) | ChangeError::SeveralPrices(_) => Self::invalid("interval", detail),
             ChangeError::QuantityMissing => Self::invalid("quantity", detail),
             ChangeError::Blocked(downgrade) => {
                 let problem = Self::conflict("downgrade-blocked", "More is in use than the plan allows", detail);
@@ -226,9 +239,15 @@ impl From<ChangeError> for Problem {
             ChangeError::Declined(payment) => {
                 let status = StatusCode::PAYMENT_REQUIRED;
                 let problem = Self::new(status, "payment-declined", "The payment was declined", detail);
-                let payment = view::payment(&payment);
-                problem.with("payment", payment["id"].clone()).with("decline", payment["decline"].clone())
+                let for_change = payment.id.is_for_change();
+                let mut payment = view::payment(&payment);
+                if for_change {
+                    // Whoever followed it would pay for a change that is made no more, and get that back.
+                    payment["decline"]["link"] = Value::Null;
+                }
+                problem.with("payment", payment["id"].take()).with("decline", payment["decline"].take())
             }
+            ChangeError::GivenBack => Self::conflict("payment-given-back", "The change was not made", detail),
             ChangeError::Meanwhile => StoreError::Conflict.into(),
             ChangeError::KeyReused => Self::key_reused(detail),
             ChangeError::Refused(refusal) => refusal.into(),
@@ -241,8 +260,7 @@ impl From<ChangeError> for Problem {
 impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
-            CheckoutError::NoSuchPlan(_) => Self::invalid("plan", error),
-            CheckoutError::NoSuchPrice { .. } => Self::invalid("currency", error),
+            CheckoutError::NotForSale(not_for_sale) => not_for_sale.into(),
             CheckoutError::NoSubscription => Self::no_subscription(),
             CheckoutError::KeyReused => Self::key_reused(error),
             CheckoutError::InProgress => {
@@ -366,7 +384,7 @@ mod tests {
     use super::*;
     use billing::entitlement::downgrade;
     use billing::outcome::{Decline, Outcome, Remedy};
-    use billing::testing::{family, instant, meter, off_session_payment, plan};
+    use billing::testing::{family, instant, meter, off_session_payment, order};
 
     fn document(error: ChangeError) -> Value {
         Problem::from(error).document(None)
@@ -380,7 +398,8 @@ mod tests {
     #[test]
     fn a_change_that_is_refused_says_why_and_where() {
         let cases = [
-            (Refusal::NothingChanges, 422, "invalid", json!("plan")),
+            (Refusal::NothingChanges, 422, "invalid", json!("action")),
+            (Refusal::ChangeScheduled, 409, "change-scheduled", Value::Null),
             (Refusal::OtherDirection, 422, "invalid", json!("action")),
             (Refusal::NotWithinPeriod, 422, "invalid", json!("effective")),
             (Refusal::Leaving, 409, "leaving", Value::Null),
@@ -390,6 +409,8 @@ mod tests {
             (Refusal::NoMethod, 409, "no-payment-method", Value::Null),
             (Refusal::PreviewStale, 409, "preview-stale", Value::Null),
             (Refusal::DrivenElsewhere, 409, "driven-elsewhere", Value::Null),
+            (Refusal::Paused, 409, "paused", Value::Null),
+            (Refusal::Trialing, 409, "trialing", Value::Null),
         ];
         for (refusal, status, kind, field) in cases {
             let said = document(refusal.into());
@@ -402,13 +423,13 @@ mod tests {
 
     #[test]
     fn a_downgrade_that_is_not_made_says_what_to_reduce_or_what_is_lost() {
-        let (from, wanted) = (plan("minutes-enterprise"), plan("minutes-starter"));
+        let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
         let lost = downgrade(&from, &wanted, &family("minutes"), &[].into());
         let said = document(ChangeError::Unconfirmed(Box::new(lost)));
         assert_eq!(slug(&said), (409, "confirmation-required"));
         assert_eq!((&said["field"], &said["features_lost"]), (&json!("confirm"), &json!(["analytics", "api_access"])));
 
-        let (from, wanted) = (plan("estates-professional"), plan("estates-starter"));
+        let (from, wanted) = (order("estates-professional"), order("estates-starter"));
         let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into());
         let said = document(ChangeError::Blocked(Box::new(blocked)));
         assert_eq!(slug(&said), (409, "downgrade-blocked"));

@@ -3,8 +3,10 @@
 
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
-use billing::mail::PaymentNeeded;
+use billing::mail::{About, PaymentNeeded, TrialEnding};
 use billing::outcome::Remedy;
+
+const UNTIL: &str = "%-d %B %Y, %H:%M UTC";
 
 /// One paragraph after the other, without a trace of who opened it.
 #[derive(Debug)]
@@ -19,7 +21,39 @@ enum Paragraph {
     Link(String),
 }
 
-pub(super) fn letter(about: &PaymentNeeded, link: &str) -> Letter {
+pub(super) fn letter(about: &About, link: &str) -> Letter {
+    match about {
+        About::PaymentNeeded(about) => payment_needed(about, link),
+        About::TrialEnding(about) => trial_ending(about, link),
+    }
+}
+
+fn trial_ending(about: &TrialEnding, link: &str) -> Letter {
+    let (plan, amount) = (&about.plan, about.amount);
+    let until = about.trial_ends_at.strftime(UNTIL);
+    let (happens, wanted) = match about.has_method {
+        true => (
+            format!("Then {amount} is charged for the first period, to the payment method that you have left."),
+            "You can leave another one here:",
+        ),
+        false => (
+            format!("If you want to keep it, {amount} is to be paid for the first period."),
+            "Please leave a payment method here:",
+        ),
+    };
+    Letter {
+        subject: format!("Your trial of {plan} is about to end"),
+        paragraphs: vec![
+            Paragraph::Text(format!("Hello, your trial of {plan} ends on {until}.")),
+            Paragraph::Text(happens),
+            Paragraph::Text(wanted.to_owned()),
+            Paragraph::Link(link.to_owned()),
+            Paragraph::Text("If you cancel before, nothing is charged.".to_owned()),
+        ],
+    }
+}
+
+fn payment_needed(about: &PaymentNeeded, link: &str) -> Letter {
     let (plan, amount) = (&about.plan, about.amount);
     let happened = match about.remedy {
         Some(Remedy::AskCustomer) => format!("your bank wants you to confirm the payment of {amount} for {plan}."),
@@ -28,7 +62,7 @@ pub(super) fn letter(about: &PaymentNeeded, link: &str) -> Letter {
         }
         None => format!("{amount} is to be paid for {plan}, and there is no payment method left to charge."),
     };
-    let until = about.grace_ends_at.strftime("%-d %B %Y, %H:%M UTC");
+    let until = about.grace_ends_at.strftime(UNTIL);
     Letter {
         subject: format!("Please pay for {plan}"),
         paragraphs: vec![
@@ -87,16 +121,16 @@ pub(super) mod tests {
 
     const LINK: &str = "https://api.example.com/pay/mail_a.1772928000.mac";
 
-    pub(in super::super) fn about(plan: &str, remedy: Option<Remedy>) -> PaymentNeeded {
+    pub(in super::super) fn about(plan: &str, remedy: Option<Remedy>) -> About {
         let naira = Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN"));
-        PaymentNeeded {
+        About::PaymentNeeded(PaymentNeeded {
             subscription: SubscriptionId::nth(&customer(), 1),
             period: 1,
             plan: plan.to_owned(),
             amount: Money::new(700_000, naira),
             remedy,
             grace_ends_at: instant("2026-03-08T09:05:00Z"),
-        }
+        })
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A change of what is bought: as it would be, and as it was made.
 
 use super::{payment, subscription};
-use billing::catalog::Plan;
 use billing::id::FeatureId;
+use billing::order::Item;
 use billing::subscription::{ChangeLine, Order};
 use billing::workflow::{Changed, Previewed};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 /// `{"preview": {…}, "downgrade": {…} | null}`
 pub fn preview(previewed: &Previewed) -> Value {
-    let (it, from) = (&previewed.preview, features(&previewed.from.plan));
-    let to = features(&it.becomes.order.plan);
+    let (it, from) = (&previewed.preview, features(&previewed.from));
+    let to = features(&it.becomes.order);
     json!({
         "preview": {
             "id": it.id, "action": it.action, "effective": it.effective, "takes_effect_at": it.takes_effect_at,
@@ -30,26 +30,27 @@ pub fn changed(changed: &Changed) -> Value {
 }
 
 fn line(it: &ChangeLine) -> Value {
+    let (addon, name, quantity) = match &it.item {
+        Item::Plan => (None, it.of.plan.display_name.as_str(), it.of.quantity),
+        Item::Addon(id) => {
+            let bought = it.of.addons.iter().find(|bought| bought.addon.id == *id);
+            (Some(id), bought.map_or(id.as_str(), |it| &it.addon.name), it.of.addon_quantity(id))
+        }
+    };
+    // `Professional`, `Professional × 3`
+    let name = if quantity == 1 { name.to_owned() } else { format!("{name} × {quantity}") };
     let (kind, description) = match it.is_credit {
-        true => ("credit", format!("Unused: {}", name(&it.of))),
-        false => ("charge", name(&it.of)),
+        true => ("credit", format!("Unused: {name}")),
+        false => ("charge", name),
     };
     json!({
-        "description": description, "kind": kind, "plan": it.of.plan.id, "quantity": it.of.quantity,
+        "description": description, "kind": kind, "plan": it.of.plan.id, "addon": addon, "quantity": quantity,
         "period": it.period, "amount": it.amount,
     })
 }
 
-/// `Professional`, `Professional × 3`
-fn name(order: &Order) -> String {
-    match order.quantity {
-        1 => order.plan.display_name.clone(),
-        more => format!("{} × {more}", order.plan.display_name),
-    }
-}
-
-fn features(plan: &Plan) -> BTreeSet<FeatureId> {
-    plan.features.iter().filter(|(_, on)| **on).map(|(id, _)| id.clone()).collect()
+fn features(order: &Order) -> BTreeSet<FeatureId> {
+    order.features().into_iter().filter(|(_, on)| *on).map(|(id, _)| id).collect()
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
         let currency = held.order.price.amount.currency;
         let to = plan("estates-enterprise");
         let price = to.price(Interval::Month, currency).unwrap_or_else(|| panic!("a price"));
-        let order = Order { plan: to, price, quantity: 1 };
+        let order = Order { plan: to, price, quantity: 1, addons: vec![] };
         let change = Change { action: Action::Upgrade, order, effective: Effective::Now };
         let at = instant("2025-02-14T10:00:00Z");
         let shown = held.preview(&change, at, at);
@@ -79,9 +80,10 @@ mod tests {
         let it = &view["preview"];
         let rest = json!({"start": "2025-02-14T10:00:00Z", "end": "2025-02-28T10:00:00Z"});
         let lines = json!([
-            {"description": "Unused: Professional", "kind": "credit", "plan": "estates-professional", "quantity": 1,
+            {"description": "Unused: Professional", "kind": "credit", "plan": "estates-professional",
+             "addon": null, "quantity": 1,
              "period": rest, "amount": {"minor": -350_000, "currency": "NGN"}},
-            {"description": "Enterprise", "kind": "charge", "plan": "estates-enterprise", "quantity": 1,
+            {"description": "Enterprise", "kind": "charge", "plan": "estates-enterprise", "addon": null, "quantity": 1,
              "period": rest, "amount": {"minor": 750_000, "currency": "NGN"}},
         ]);
         assert_eq!(it["lines"], lines);

@@ -7,8 +7,9 @@ use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
 use billing::entitlement::standings;
+use billing::order::BoughtAddon;
 use billing::ports::Tokens;
-use billing::subscription::{Action, Changing, Status, Subscription};
+use billing::subscription::{Action, Changing, Order, Status, Subscription};
 use billing::wallet::Method;
 use billing::workflow::Live;
 use jiff::tz::TimeZone;
@@ -23,14 +24,16 @@ pub fn subscription(it: &Subscription) -> Value {
     let plan = &it.order.plan;
     let status = match &it.status {
         Status::Incomplete => "incomplete",
+        Status::Active { .. } if it.is_trialing() => "trialing",
         Status::Active { .. } => "active",
+        Status::Paused { .. } => "paused",
         Status::PastDue { .. } => "past_due",
         Status::Canceled { .. } => "canceled",
         Status::Expired { .. } => "expired",
     };
     // Who is not served has no feature, whatever the plan says.
     let features: Map<String, Value> =
-        plan.features.iter().map(|(id, on)| (id.to_string(), json!(*on && it.is_live()))).collect();
+        it.order.features().into_iter().map(|(id, on)| (id.to_string(), json!(on && it.is_live()))).collect();
     json!({
         "id": it.id, "status": status,
         "plan": {
@@ -38,8 +41,10 @@ pub fn subscription(it: &Subscription) -> Value {
             "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
         },
         "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
+        "addons": addons(&it.order), "amount": it.order.amount().ok(),
         "current_period": period,
         "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
+        "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&TimeZone::UTC) })),
         "features": features, "scheduled_change": scheduled(it), "pending_change": it.changing.as_deref().map(pending),
         "balance": it.balances, "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
@@ -52,11 +57,12 @@ fn scheduled(it: &Subscription) -> Value {
     let at = it.period().map(|period| period.end);
     match (&it.status, &it.scheduled) {
         (Status::Active { cancel_at_period_end: true, .. }, _) => json!({ "action": "cancel", "at": at }),
-        (Status::Active { .. } | Status::PastDue { .. }, Some(order)) => json!({
+        (Status::Active { .. }, _) if it.pausing => json!({ "action": "pause", "at": at }),
+        (Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. }, Some(order)) => json!({
             "action": Action::of(&it.order, order), "plan": order.plan.id, "quantity": order.quantity,
-            "interval": order.price.interval, "at": at,
+            "interval": order.price.interval, "addons": addons(order), "at": at,
         }),
-        (Status::Active { .. } | Status::PastDue { .. }, None)
+        (Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. }, None)
         | (Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. }, _) => Value::Null,
     }
 }
@@ -66,7 +72,17 @@ fn pending(it: &Changing) -> Value {
     let order = &it.becomes.order;
     json!({
         "payment": it.payment, "plan": order.plan.id, "quantity": order.quantity, "interval": order.price.interval,
+        "addons": addons(order),
     })
+}
+
+fn addons(order: &Order) -> Vec<Value> {
+    order.addons.iter().map(addon).collect()
+}
+
+/// Its price is for one.
+fn addon(it: &BoughtAddon) -> Value {
+    json!({ "id": it.addon.id, "name": it.addon.name, "price": it.price, "quantity": it.quantity })
 }
 
 /// What does not apply is null.
@@ -74,7 +90,7 @@ pub fn live(live: &Live) -> Value {
     let mut view = subscription(&live.subscription);
     let plan = &live.subscription.order.plan;
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
-    view["usage"] = standings(plan, &live.usage).iter().map(standing).collect();
+    view["usage"] = standings(&live.subscription.order, &live.usage).iter().map(standing).collect();
     view["tokens"] = tokens(plan, live.tokens.as_ref());
     view["alerts"] = default.filter(|it| expires_too_soon(&live.subscription, it)).map_or(Value::Null, card_expiring);
     view["payment_method"] = default.map_or(Value::Null, |it| method(it, true));
@@ -101,7 +117,11 @@ fn dunning(it: &Subscription) -> Value {
                 "pay": (!it.is_driven()).then(|| pay(last)),
             })
         }
-        Status::Incomplete | Status::Active { .. } | Status::Canceled { .. } | Status::Expired { .. } => Value::Null,
+        Status::Incomplete
+        | Status::Active { .. }
+        | Status::Paused { .. }
+        | Status::Canceled { .. }
+        | Status::Expired { .. } => Value::Null,
     }
 }
 
@@ -132,7 +152,7 @@ fn expires_too_soon(subscription: &Subscription, method: &Method) -> bool {
     let renews = match &subscription.status {
         Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end && subscription.disputed.is_empty(),
         Status::PastDue { .. } => true,
-        Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+        Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
     };
     let price = &subscription.order.price;
     let charged_at = subscription.period().filter(|_| renews && price.recurring).map(|period| period.end);
@@ -178,6 +198,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn addons_are_shown_with_what_they_bring_and_cost() {
+        let bought = json!([{"price": {"minor": 50_000, "currency": "NGN"}, "quantity": 2, "addon": {
+            "id": "more", "name": "More", "prices": [], "per_unit": true, "features": ["phone"], "limits": {"estates": 10}}}]);
+        let mut subscription = active();
+        subscription.order.addons = serde_json::from_value(bought).unwrap_or_else(|error| panic!("{error}"));
+        let view = shown(subscription, None);
+        let price = json!({"minor": 50_000, "currency": "NGN"});
+        assert_eq!(view["addons"], json!([{"id": "more", "name": "More", "price": price, "quantity": 2}]));
+        assert_eq!(view["amount"], json!({"minor": 800_000, "currency": "NGN"}));
+        assert_eq!(view["features"]["phone"], true);
+        let estates = view["usage"].as_array().and_then(|usage| usage.iter().find(|it| it["meter"] == "estates"));
+        assert_eq!(estates.map(|it| (&it["limit"], &it["remaining"])), Some((&json!(120), &json!(115))));
+
+        let plain = shown(active(), None);
+        assert_eq!((&plain["addons"], &plain["amount"]), (&json!([]), &plain["price"]));
+    }
+
     fn expiring(year: u16, month: u8) -> Method {
         let plain = card("AUTH_1");
         let Instrument::Card(known) = plain.instrument.clone() else { panic!("a card") };
@@ -220,7 +258,7 @@ mod tests {
 
         let term = active().term().unwrap_or_else(|| panic!("a term"));
         let balance = order.price.amount;
-        let becomes = Becomes { order, term, credit: balance, charge: balance };
+        let becomes = Becomes { order, term, at: instant(at), credit: balance, charge: balance };
         let payment = off_session_payment().id;
         let waiting = Subscription {
             changing: Some(Box::new(Changing { payment: payment.clone(), becomes })),

@@ -221,7 +221,7 @@ impl Price {
             ("year", years) => Interval::Years(years),
             _ => return None,
         };
-        Some(catalog::Price { interval, amount: Money::new(self.unit_amount?, currency), recurring: true })
+        Some(catalog::Price::plain(interval, Money::new(self.unit_amount?, currency), true))
     }
 }
 

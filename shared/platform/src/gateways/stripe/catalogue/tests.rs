@@ -323,7 +323,7 @@ fn a_price_that_stripe_cannot_take_is_skipped_and_the_others_are_not() {
 fn prices_that_are_paid_once_and_cost_the_same_are_two() {
     let mut plan = starter();
     let amount = plan.prices[0].amount;
-    let once = |interval| billing::catalog::Price { interval, amount, recurring: false };
+    let once = |interval| billing::catalog::Price::plain(interval, amount, false);
     plan.prices = vec![once(Interval::Days(30)), once(Interval::Days(60))];
     let mut memory = Memory::synced(&plan);
     memory.prices().iter_mut().for_each(|price| price.lookup_key = None);

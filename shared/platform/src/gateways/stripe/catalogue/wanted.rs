@@ -92,6 +92,9 @@ fn lookup_key(plan: &Plan, price: &Price) -> String {
 }
 
 fn terms(price: &Price) -> Result<Terms, String> {
+    if !price.is_plain() {
+        return Err("tiers, packages and minimums are reckoned here, and have no price at Stripe".to_owned());
+    }
     forms::chargeable(price.amount).map_err(|error| match error {
         GatewayError::Unacceptable { problem, .. } => format!("{}: {problem}", price.amount),
         GatewayError::NoAnswer(_)
@@ -162,7 +165,21 @@ mod tests {
 
     fn made(minor: i64, code: &str, interval: Interval, recurring: bool) -> Result<WantedPrice, Unsupported> {
         let currency = Currency::from_code(code).unwrap_or_else(|| panic!("{code}"));
-        price(&plan("estates-starter"), &Price { interval, amount: Money::new(minor, currency), recurring })
+        price(&plan("estates-starter"), &Price::plain(interval, Money::new(minor, currency), recurring))
+    }
+
+    #[test]
+    fn what_is_more_than_one_amount_is_no_price_of_stripes() {
+        let currency = Currency::from_code("USD").unwrap_or_else(|| panic!("USD"));
+        let plain = Price::plain(Interval::Month, Money::new(1_000, currency), true);
+        let tier = billing::catalog::PriceTier { up_to: None, amount: plain.amount, flat: None };
+        let more = [
+            Price { tiers: vec![tier], ..plain.clone() },
+            Price { package_size: Some(5), ..plain.clone() },
+            Price { minimum: Some(plain.amount), ..plain.clone() },
+        ];
+        assert!(price(&plan("estates-starter"), &plain).is_ok());
+        assert!(more.iter().all(|it| price(&plan("estates-starter"), it).is_err()));
     }
 
     #[test]

@@ -1,0 +1,371 @@
+use super::*;
+use serde_json::{Value, json};
+
+/// The family that the README shows, as it is written there.
+fn written() -> Value {
+    let readme = include_str!("../../../../README.md");
+    let (_, below) = readme.split_once("## The catalogue").unwrap_or_else(|| panic!("no such section"));
+    let text = below.split_once("```json\n").and_then(|(_, text)| text.split_once("```"));
+    serde_json::from_str(text.map_or("", |(text, _)| text)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The plan that the README shows, with everything that a plan can have.
+pub(crate) fn documented() -> Plan {
+    documented_catalogue().into_plans().1.remove(0)
+}
+
+pub(crate) fn documented_family() -> Family {
+    documented_catalogue().family
+}
+
+pub(crate) fn documented_catalogue() -> Catalogue {
+    serde_json::from_value(written()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is wrong with it once it is changed; the field, and what.
+fn told(change: impl FnOnce(&mut Value)) -> Vec<(String, String)> {
+    let mut document = written();
+    change(&mut document["plans"][0]);
+    let catalogue: Catalogue = serde_json::from_value(document).unwrap_or_else(|error| panic!("{error}"));
+    catalogue.problems().into_iter().map(|it| (it.field, it.problem)).collect()
+}
+
+fn usd(minor: i64) -> Value {
+    json!({"minor": minor, "currency": "USD"})
+}
+
+#[test]
+fn the_readmes_example_can_be_sold() {
+    assert_eq!(told(|_| {}), []);
+}
+
+#[test]
+fn a_price_that_makes_no_sense_is_told_by_its_field() {
+    type Change = fn(&mut Value);
+    let euros = || json!({"minor": 700, "currency": "EUR"});
+    let in_euros: Change = |it| it["tiers"][1]["amount"]["currency"] = "EUR".into();
+    let cases: [(&str, Change, &str, &str); 14] = [
+        ("tiers that descend", |it| it["tiers"][1]["up_to"] = 4.into(), "tiers[1].up_to", "more than the 5 below"),
+        ("an empty tier", |it| it["tiers"][1]["up_to"] = 5.into(), "tiers[1].up_to", "more than the 5 below"),
+        ("a first tier of none", |it| it["tiers"][0]["up_to"] = 0.into(), "tiers[0].up_to", "more than the 0 below"),
+        ("an end that is missing", |it| it["tiers"][1]["up_to"] = Value::Null, "tiers[1].up_to", "only the last tier"),
+        ("an end of the last", |it| it["tiers"][2]["up_to"] = 50.into(), "tiers[2].up_to", "`null`"),
+        ("no tiers", |it| it["tiers"] = json!([]), "tiers", "at least one tier"),
+        ("a tier below zero", |it| it["tiers"][0]["amount"] = usd(-1), "tiers[0].amount.minor", "at least 0"),
+        ("a fee below zero", |it| it["tiers"][1]["flat"] = usd(-1), "tiers[1].flat.minor", "at least 0"),
+        ("a tier of another currency", in_euros, "tiers[1].amount.currency", "the price is in USD"),
+        ("an amount below zero", |it| it["amount"]["minor"] = (-1).into(), "amount.minor", "at least 0"),
+        ("a minimum of nothing", |it| it["minimum"] = usd(0), "minimum.minor", "at least 1"),
+        ("a package size", |it| it["package_size"] = 5.into(), "package_size", "only a `package` plan"),
+        (
+            "a tier beyond counting",
+            |it| it["tiers"][2]["amount"] = usd(i64::MAX),
+            "tiers[2]",
+            "more than can be charged",
+        ),
+        ("too many tiers", |it| it["tiers"] = (1..=21).map(tier_up_to).collect(), "tiers", "at most 20"),
+    ];
+    for (what, change, field, problem) in cases {
+        let told = told(|plan| change(&mut plan["prices"][0]));
+        assert_eq!(told.len(), 1, "{what}: {told:?}");
+        assert_eq!(told[0].0, format!("prices[0].{field}"), "{what}");
+        assert!(told[0].1.contains(problem), "{what}: {}", told[0].1);
+    }
+    let minimum = told(|plan| plan["prices"][0]["minimum"] = euros());
+    assert_eq!(minimum, [("prices[0].minimum.currency".to_owned(), "the price is in USD".to_owned())]);
+}
+
+/// Of twenty-one, the last has no end.
+fn tier_up_to(number: u32) -> Value {
+    json!({"up_to": (number < 21).then_some(number), "amount": usd(100)})
+}
+
+#[test]
+fn nobody_can_buy_what_costs_nothing() {
+    let free = |model: &str, tiers: Value| {
+        told(|plan| {
+            plan["pricing_model"] = model.into();
+            plan["prices"] = json!([{"interval": "month", "recurring": true, "amount": usd(0), "tiers": tiers}]);
+        })
+    };
+    let tiers = json!([{"up_to": 5, "amount": usd(0)}, {"up_to": null, "amount": usd(600)}]);
+    let nothing = |tier: u32, first: u32| {
+        vec![(format!("prices[0].tiers[{tier}]"), format!("a period for {first} would cost nothing"))]
+    };
+    assert_eq!(free("graduated", tiers), nothing(0, 1));
+    let tiers = json!([{"up_to": 5, "amount": usd(700)}, {"up_to": null, "amount": usd(0)}]);
+    // Five are paid for before a sixth is free; or all six are free.
+    assert_eq!((free("graduated", tiers.clone()), free("volume", tiers)), (vec![], nothing(1, 6)));
+    let paid = json!([{"up_to": 5, "amount": usd(0), "flat": usd(1)}, {"up_to": null, "amount": usd(600)}]);
+    assert_eq!((free("graduated", paid.clone()), free("volume", paid)), (vec![], vec![]));
+}
+
+#[test]
+fn a_plan_of_one_model_has_no_price_of_another() {
+    let of = |model: &str, price: Value| {
+        let fields = told(|plan| {
+            plan["pricing_model"] = model.into();
+            plan["prices"][0] = price;
+            plan["prices"][0]["interval"] = "month".into();
+            plan["prices"][0]["recurring"] = true.into();
+        });
+        fields.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+    };
+    let tiers = json!([{"up_to": null, "amount": usd(600)}]);
+    for model in ["flat", "per_seat", "package"] {
+        let priced = json!({"amount": usd(700), "tiers": tiers, "package_size": (model == "package").then_some(5)});
+        assert_eq!(of(model, priced), ["prices[0].tiers"], "{model}");
+    }
+    for model in ["flat", "per_seat"] {
+        assert_eq!(of(model, json!({"amount": usd(700)})), [""; 0], "{model}");
+        assert_eq!(of(model, json!({"amount": usd(700), "package_size": 5})), ["prices[0].package_size"], "{model}");
+    }
+    for model in ["graduated", "volume"] {
+        assert_eq!(of(model, json!({"amount": usd(700)})), ["prices[0].tiers"], "{model}");
+        assert_eq!(of(model, json!({"amount": usd(0), "tiers": tiers})), [""; 0], "{model}");
+    }
+    assert_eq!(of("package", json!({"amount": usd(700), "package_size": 5})), [""; 0]);
+    assert_eq!(
+        of("package", json!({"amount": usd(0), "package_size": 0})),
+        ["amount.minor", "package_size"].map(|it| format!("prices[0].{it}"))
+    );
+    assert_eq!(of("package", json!({"amount": usd(700)})), ["prices[0].package_size"]);
+    assert_eq!(of("per_seat", json!({"amount": usd(0)})), ["prices[0].amount.minor"]);
+    let bundle = of("tokens", json!({"amount": usd(700)}));
+    assert_eq!(bundle, ["tokens_included"], "and a plan that is by quantity includes none");
+    assert_eq!(told(|plan| plan["tokens_included"] = 5.into())[0].0, "tokens_included");
+}
+
+#[test]
+fn trials_and_dunning_have_bounds() {
+    let days = |days: &[u16], grace: u16| json!({"retry_after_days": days, "grace_days": grace});
+    let dunning = |wanted: Value| {
+        let told = told(|plan| plan["dunning"] = wanted);
+        told.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+    };
+    assert_eq!(dunning(days(&[], 0)), [""; 0]);
+    assert_eq!(dunning(days(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 60], 60)), [""; 0]);
+    assert_eq!(dunning(days(&[0, 3], 3)), ["dunning.retry_after_days[0]"]);
+    assert_eq!(dunning(days(&[1, 3, 3], 3)), ["dunning.retry_after_days[2]"]);
+    assert_eq!(dunning(days(&[5, 3, 4], 3)), ["dunning.retry_after_days[1]"]);
+    assert_eq!(dunning(days(&[1, 61], 61)), ["dunning.retry_after_days[1]", "dunning.grace_days"]);
+    assert_eq!(dunning(days(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 3)), ["dunning.retry_after_days"]);
+    for (days, wrong) in [(0, true), (1, false), (730, false), (731, true)] {
+        let told = told(|plan| plan["trial_days"] = days.into());
+        assert_eq!(told.first().map(|(field, _)| field == "trial_days"), wrong.then_some(true), "{days}");
+    }
+}
+
+#[test]
+fn an_addon_that_makes_no_sense_is_told_by_its_field() {
+    type Change = fn(&mut Value);
+    let twice: Change = |it| it["prices"] = json!([it["prices"][0], it["prices"][0]]);
+    let cases: [(&str, Change, &str); 9] = [
+        ("a blank name", |it| it["name"] = " ".into(), "name"),
+        ("a blank description", |it| it["description"] = "".into(), "description"),
+        ("an unknown feature", |it| it["features"] = json!(["telepathy"]), "features"),
+        ("an unknown meter", |it| it["limits"] = json!({"dogs": 1}), "limits"),
+        ("a raise by nothing", |it| it["limits"] = json!({"storage": 0}), "limits.storage"),
+        ("no price", |it| it["prices"] = json!([]), "prices"),
+        ("a price of nothing", |it| it["prices"][0]["amount"]["minor"] = 0.into(), "prices[0].amount.minor"),
+        ("an interval that the plan has not", |it| it["prices"][0]["interval"] = "week".into(), "prices[0]"),
+        ("two prices", twice, "prices[1]"),
+    ];
+    for (what, change, field) in cases {
+        let fields: Vec<String> = told(|plan| change(&mut plan["addons"][0])).into_iter().map(|it| it.0).collect();
+        assert_eq!(fields, [format!("addons[0].{field}")], "{what}");
+    }
+    let other = told(|plan| plan["addons"][0]["prices"][0]["amount"]["currency"] = "EUR".into());
+    assert_eq!(other, [("addons[0].prices[0]".to_owned(), "the plan is not sold by month in EUR".to_owned())]);
+    let named_twice = told(|plan| plan["addons"][1]["id"] = plan["addons"][0]["id"].clone());
+    assert_eq!(named_twice[0].0, "addons[1].id");
+    let addon = |it: &Value, n: u32| {
+        let mut addon = it["addons"][0].clone();
+        addon["id"] = format!("storage-{n}").into();
+        addon
+    };
+    let many = told(|plan| plan["addons"] = (0..21).map(|n| addon(plan, n)).collect());
+    assert_eq!(many, [("addons".to_owned(), "a plan has at most 20 add-ons".to_owned())]);
+}
+
+#[test]
+fn what_was_forgotten_about_money_is_refused_when_it_is_read() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 6] = [
+        (|it| _ = forget(&mut it["prices"][0], "amount"), "amount"),
+        (|it| _ = forget(&mut it["prices"][0]["tiers"][2], "up_to"), "up_to"),
+        (|it| _ = forget(&mut it["prices"][0]["tiers"][0], "amount"), "amount"),
+        (|it| _ = forget(&mut it["addons"][0], "per_unit"), "per_unit"),
+        (|it| _ = forget(&mut it["dunning"], "grace_days"), "grace_days"),
+        (|it| it["prices"][0]["tiers"][0]["flatt"] = usd(1), "flatt"),
+    ];
+    for (change, field) in cases {
+        let mut document = written();
+        change(&mut document["plans"][0]);
+        let told = serde_json::from_value::<Catalogue>(document).map_err(|error| error.to_string());
+        assert!(told.as_ref().is_err_and(|told| told.contains(&format!("`{field}`"))), "{field}: {told:?}");
+    }
+}
+
+fn forget(of: &mut Value, field: &str) -> Option<Value> {
+    of.as_object_mut()?.remove(field)
+}
+
+/// A price in dollars by the month, and what so many cost, in cents.
+fn costs(model: PricingModel, price: Value, quantities: &[u32]) -> Vec<i64> {
+    let mut price = price;
+    price["interval"] = "month".into();
+    price["recurring"] = true.into();
+    let price: Price = serde_json::from_value(price).unwrap_or_else(|error| panic!("{error}"));
+    let cost = |quantity| price.cost(model, quantity).unwrap_or_else(|error| panic!("{error}")).minor;
+    quantities.iter().copied().map(cost).collect()
+}
+
+#[test]
+fn every_model_costs_what_its_sellers_say() {
+    use PricingModel::{Flat, Graduated, Package, PerSeat, Volume};
+    let tiers = |tiers: &[(Option<u32>, i64, i64)]| {
+        let tier = |(up_to, amount, flat): &(Option<u32>, i64, i64)| json!({"up_to": up_to, "amount": usd(*amount), "flat": usd(*flat)});
+        json!({"amount": usd(0), "tiers": tiers.iter().map(tier).collect::<Vec<_>>()})
+    };
+    // docs.stripe.com/subscriptions/pricing-models/tiered-pricing: fonts at 7, from the 6th at 6.50, from the 11th at 6 dollars.
+    let fonts = tiers(&[(Some(5), 700, 0), (Some(10), 650, 0), (None, 600, 0)]);
+    assert_eq!(costs(Volume, fonts.clone(), &[1, 5, 6, 20, 25]), [700, 3_500, 3_900, 12_000, 15_000]);
+    assert_eq!(costs(Graduated, fonts, &[1, 5, 6, 20, 25]), [700, 3_500, 4_150, 12_750, 15_750]);
+    // Lago, graduated_service_spec.rb: a fee for each tier that is entered.
+    let fees = tiers(&[(Some(10), 1_000, 200), (Some(20), 500, 300), (None, 500, 300)]);
+    assert_eq!(costs(Graduated, fees, &[10, 12, 21]), [10_200, 11_500, 16_300]);
+    // Lago, volume_service_spec.rb: the fee of the one tier.
+    let fees = tiers(&[(Some(100), 200, 1_000), (Some(200), 100, 0), (None, 50, 5_000)]);
+    assert_eq!(costs(Volume, fees, &[100, 101, 200, 210]), [21_000, 10_100, 20_000, 15_500]);
+    // OpenMeter, tieredvolume_test.go: so much for up to 5, so much for up to 10; and a minimum.
+    let mut steps = tiers(&[(Some(5), 0, 10_000), (Some(10), 0, 15_000), (Some(15), 1_000, 0), (None, 500, 0)]);
+    assert_eq!(
+        costs(Volume, steps.clone(), &[3, 5, 6, 10, 15, 16, 100]),
+        [10_000, 10_000, 15_000, 15_000, 15_000, 8_000, 50_000]
+    );
+    steps["minimum"] = usd(15_000);
+    assert_eq!(costs(Volume, steps, &[3, 5, 6, 16, 100]), [15_000, 15_000, 15_000, 15_000, 50_000]);
+    // Lago, package_service_spec.rb: ten for 100, and one begun is paid whole.
+    let package = json!({"amount": usd(10_000), "package_size": 10});
+    assert_eq!(costs(Package, package, &[1, 10, 11, 121]), [10_000, 10_000, 20_000, 130_000]);
+    let seats = json!({"amount": usd(1_500), "minimum": usd(5_000)});
+    assert_eq!(costs(PerSeat, seats, &[1, 3, 4]), [5_000, 5_000, 6_000]);
+    assert_eq!(costs(Flat, json!({"amount": usd(1_500)}), &[1]), [1_500]);
+}
+
+#[test]
+fn what_is_charged_besides_the_tiers_is_charged_once_in_every_tier() {
+    let price = || {
+        let tiers =
+            [json!({"up_to": 5, "amount": usd(100), "flat": usd(10)}), json!({"up_to": null, "amount": usd(50)})];
+        json!({"amount": usd(2_000), "tiers": tiers})
+    };
+    assert_eq!(costs(PricingModel::Graduated, price(), &[1, 5, 6]), [2_110, 2_510, 2_560]);
+    assert_eq!(costs(PricingModel::Volume, price(), &[1, 5, 6]), [2_110, 2_510, 2_300]);
+}
+
+#[test]
+fn a_price_of_another_model_or_currency_costs_nobody_anything() {
+    use PricingModel::{Flat, Graduated, Package, PerSeat, Tokens, Volume};
+    let plan = documented();
+    let (tiered, plain) = (&plan.prices[0], Price::plain(Interval::Month, plan.prices[0].amount, true));
+    let models = [Flat, PerSeat, Tokens, Graduated, Volume, Package];
+    assert_eq!(models.map(|model| tiered.cost(model, 1).is_ok()), [false, false, false, true, true, false]);
+    assert_eq!(models.map(|model| plain.cost(model, 1).is_ok()), [true, true, true, false, false, false]);
+    let euros = Currency::from_code("EUR").unwrap_or_else(|| panic!("EUR"));
+    let mut mixed = tiered.clone();
+    mixed.tiers[2].amount.currency = euros;
+    assert!(mixed.cost(Graduated, 1).is_err());
+    assert!(Price { minimum: Some(crate::money::Money::new(1, euros)), ..plain }.cost(Flat, 1).is_err());
+}
+
+fn catalogue(change: impl FnOnce(&mut serde_json::Value)) -> Result<Vec<CatalogueProblem>, serde_json::Error> {
+    let mut document = serde_json::json!({
+        "family": {
+            "id": "estates", "name": "Estates",
+            "meters": [{"id": "estates", "name": "Estates", "kind": "gauge", "reduce": "delete or archive",
+                        "unit": {"one": "estate", "many": "estates"}, "aliases": ["plots"]}],
+            "features": [{"id": "analytics", "name": "Analytics"}],
+        },
+        "plans": [{
+            "id": "estates-starter", "name": "Starter", "display_name": "Starter", "description": "To begin with",
+            "tier": 1, "pricing_model": "flat", "active": true,
+            "prices": [{"interval": "month", "amount": {"minor": 300_000, "currency": "NGN"}, "recurring": true}],
+            "features": ["analytics"], "limits": {"estates": 25},
+        }],
+    });
+    change(&mut document);
+    serde_json::from_value::<Catalogue>(document).map(|catalogue| catalogue.problems())
+}
+
+#[test]
+fn a_good_catalogue_has_no_problems() {
+    assert_eq!(catalogue(|_| {}).ok(), Some(vec![]));
+}
+
+#[test]
+fn a_problem_names_the_plan_and_the_field() {
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change, &str); 9] = [
+        ("a plan outside its family", |it| it["plans"][0]["id"] = "crm-basic".into(), "id"),
+        ("tier zero", |it| it["plans"][0]["tier"] = 0.into(), "tier"),
+        ("an unknown feature", |it| it["plans"][0]["features"] = serde_json::json!(["telepathy"]), "features"),
+        ("a forgotten limit", |it| it["plans"][0]["limits"] = serde_json::json!({}), "limits"),
+        ("an unknown meter", |it| it["plans"][0]["limits"]["dogs"] = 1.into(), "limits"),
+        ("a free price", |it| it["plans"][0]["prices"][0]["amount"]["minor"] = 0.into(), "prices[0].amount.minor"),
+        ("no price", |it| it["plans"][0]["prices"] = serde_json::json!([]), "prices"),
+        ("a blank name", |it| it["plans"][0]["name"] = " ".into(), "name"),
+        ("tokens in a flat plan", |it| it["plans"][0]["tokens_included"] = 5.into(), "tokens_included"),
+    ];
+    for (what, change, field) in cases {
+        let problems = catalogue(change).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), [field], "{what}");
+        assert!(problems.iter().all(|it| it.plan.is_some()), "{what}");
+    }
+}
+
+#[test]
+fn a_price_twice_and_a_plan_twice_are_told() {
+    let twice = |it: &mut serde_json::Value, list: &str| {
+        let first = it["plans"][0][list][0].clone();
+        if let Some(prices) = it["plans"][0][list].as_array_mut() {
+            prices.push(first);
+        }
+    };
+    assert!(catalogue(|it| twice(it, "prices")).is_ok_and(|problems| problems[0].field == "prices[1]"));
+    let plan_twice = |it: &mut serde_json::Value| it["plans"] = [it["plans"][0].clone(), it["plans"][0].clone()].into();
+    assert!(catalogue(plan_twice).is_ok_and(|problems| problems[0].field == "id"));
+}
+
+#[test]
+fn what_has_no_meaning_is_refused_when_read() {
+    let cases: [fn(&mut serde_json::Value); 5] = [
+        |it| it["plans"][0]["prise"] = 1.into(),
+        |it| it["plans"][0]["limits"]["estates"] = (-1).into(),
+        |it| it["plans"][0]["limits"]["estates"] = "lots".into(),
+        |it| it["plans"][0]["prices"][0]["amount"]["currency"] = "NGX".into(),
+        |it| it["plans"][0]["pricing_model"] = "free".into(),
+    ];
+    for change in cases {
+        assert!(catalogue(change).is_err());
+    }
+}
+
+#[test]
+fn unlimited_is_null_or_a_word_and_never_minus_one() {
+    let read = |text| serde_json::from_str::<Limit>(text).ok();
+    assert_eq!(read("null"), Some(Limit::Unlimited));
+    assert_eq!(read("\"unlimited\""), Some(Limit::Unlimited));
+    assert_eq!(read("0"), Some(Limit::AtMost(0)));
+    assert_eq!(read("-1"), None);
+    assert_eq!(serde_json::to_string(&Limit::Unlimited).ok().as_deref(), Some("null"));
+}
+
+#[test]
+fn a_change_makes_a_new_version_and_no_change_makes_none() {
+    let plan = crate::testing::plan("estates-starter");
+    assert_eq!(plan.clone().succeeding(&plan), None);
+    let dearer = Plan { tier: 2, ..plan.clone() };
+    assert_eq!(dearer.succeeding(&plan).map(|it| it.version), Some(plan.version + 1));
+}
