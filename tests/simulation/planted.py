@@ -36,13 +36,13 @@ BUGS = [
     )]),
     ("the fence of an open attempt is missing", [(
         "subscription.rs",
-        "        if self.open.is_some() && !matches!(",
-        "        if self.open.is_none() && self.attempts > 99 && !matches!(",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_none() && self.attempts > 99 && !in_grace {",
     )]),
     ("the fence is missing once a method was declined", [(
         "subscription.rs",
-        "        if self.open.is_some() && !matches!(",
-        "        if self.open.is_some() && self.failures.is_empty() && !matches!(",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && self.failures.is_empty() && self.changing.is_none() && !in_grace {",
     )]),
     ("another method is tried before the outcome is known", [(
         "workflow/advance.rs",
@@ -275,8 +275,8 @@ BUGS = [
     )]),
     ("a page to pay what is owed does not hold back the charge", [(
         "subscription.rs",
-        "        if self.open.is_some() && !matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }) {",
-        "        if self.open.is_some() && !matches!(self.status, Status::PastDue { .. }) {",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace && !matches!(self.status, Status::PastDue { .. }) {",
     )]),
     ("a page to pay what is owed is opened while it is charged", [(
         "subscription.rs",
@@ -285,8 +285,8 @@ BUGS = [
     )]),
     ("grace waits for a page", [(
         "subscription.rs",
-        "        if self.open.is_some() && !matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }) {",
-        "        if self.open.is_some() {",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && (self.changing.is_none() || in_grace) {",
     )]),
     ("grace of an earlier period counts for the next", [(
         "subscription.rs",
@@ -369,7 +369,7 @@ BUGS = [
     # Disputes.
     ("a dispute that is lost does not cancel", [(
         "subscription.rs",
-        "            (PastDue { .. }, Disputed { .. }) | (Active { .. } | PastDue { .. }, DisputeLost { .. }) => {",
+        "            (PastDue { .. }, Disputed { .. }) | (Active { .. } | PastDue { .. } | Paused { .. }, DisputeLost { .. }) => {",
         "            (PastDue { .. }, Disputed { .. } | DisputeLost { .. }) => {",
     )]),
     ("a dispute that a look finds is told to nobody", [(
@@ -428,9 +428,9 @@ BUGS = [
     )]),
     # What is bought is changed, and every minor unit of it is somewhere.
     ("more is credited than was paid", [(
-        "subscription/change.rs",
-        "paid: self.creditable()?, unspent: Ratio::ONE",
-        "paid: self.order.amount()?, unspent: Ratio::ONE",
+        "subscription/funds.rs",
+        "Ok(Money { minor: rest.minor.min(fund.map_or(price, |fund| fund.left).minor), ..rest })",
+        "drop((price, fund)); Ok(rest)",
     )]),
     ("what is given back is not taken from what can be credited", [(
         "subscription/funds.rs",
@@ -448,14 +448,9 @@ BUGS = [
         "self.move_balance(Money { minor: paid.minor.saturating_sub(price.minor).max(0), ..price });",
     )]),
     ("what a change credits is credited twice", [(
-        "subscription/change.rs",
-        "self.charge_for(running.index, Money { minor: credit.minor.saturating_neg(), ..credit });",
+        "subscription/funds.rs",
+        "self.fund(term.index, Money { minor: credit.minor.saturating_neg(), ..credit }, at, false);",
         "",
-    )]),
-    ("two changes are paid under one name", [(
-        "subscription/change.rs",
-        "        self.changes += 1;",
-        "        self.changes = 1;",
     )]),
     ("a change is made though its payment was declined", [(
         "subscription.rs",
@@ -473,13 +468,45 @@ BUGS = [
         "            None => { let subscription = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
         "                drop(made); Ok(Changed { subscription, payment: None }) }",
     )]),
-    ("a request that is repeated is granted again", [(
-        "workflow/mod.rs",
-        "                return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };",
-        "                if !same { return Err(RequestError::KeyReused); }\n"
-        "                let events = subscription.decide(command, now)?;\n"
-        "                let (subscription, writes) = transition(subscription, events, now);\n"
-        "                return Ok(self.store.commit(writes).await.map(|()| subscription)?);",
+    ("a change is paid after its period is over", [(
+        "subscription.rs",
+        "if self.is_changed_by(&payment) && self.is_over(now) => {",
+        "if self.is_changed_by(&payment) && self.is_over(now) && self.attempts > 99 => {",
+    )]),
+    ("a change that nobody can tell of holds up the renewal", [(
+        "subscription.rs",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && !in_grace {",
+    )]),
+    # Trials and pauses.
+    ("a trial is had twice", [(
+        "subscription.rs",
+        "self.order.plan.trial_days.filter(|_| !self.had_trial)?",
+        "self.order.plan.trial_days?",
+    )]),
+    ("a pause uses up the period", [(
+        "subscription.rs",
+        "term.lasting(later(term.period(self.order.price.interval), by))",
+        "term.lasting(term.period(self.order.price.interval))",
+    )]),
+    ("who is in a pause is charged", [(
+        "subscription.rs",
+        "            Status::Active { .. } => self.period().map(|period| period.end),",
+        "            Status::Active { .. } | Status::Paused { .. } => self.period().map(|period| period.end),",
+    ), (
+        "subscription.rs",
+        "            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,\n        };\n        due_at",
+        "            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,\n        };\n        due_at",
+    ), (
+        "subscription.rs",
+        "            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,\n        }\n    }",
+        "            Status::Paused { .. } => Some(Due::Payment),\n"
+        "            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,\n        }\n    }",
+    )]),
+    ("a first charge is made while another may be paid", [(
+        "workflow/subscribe.rs",
+        "            if !payment.is_settled() && payment.due_at().is_some() {",
+        "            if !payment.is_settled() && payment.due_at().is_none() {",
     )]),
 ]
 

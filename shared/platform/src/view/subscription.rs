@@ -248,7 +248,8 @@ mod tests {
         let at = "2025-02-28T10:00:00Z";
         let scheduled = |it: &Subscription| subscription(it)["scheduled_change"].clone();
         let expected = json!({
-            "action": "downgrade", "plan": "estates-starter", "quantity": 1, "interval": "month", "at": at,
+            "action": "downgrade", "plan": "estates-starter", "quantity": 1, "interval": "month", "addons": [],
+            "at": at,
         });
         assert_eq!(scheduled(&to_come), expected);
         let leaving = to_come.apply(&Event::CancellationScheduled);
@@ -266,7 +267,8 @@ mod tests {
             ..active()
         };
         let view = subscription(&waiting);
-        let expected = json!({"payment": payment, "plan": "estates-starter", "quantity": 1, "interval": "month"});
+        let expected =
+            json!({"payment": payment, "plan": "estates-starter", "quantity": 1, "interval": "month", "addons": []});
         assert_eq!((&view["pending_change"], &view["plan"]["id"]), (&expected, &json!("estates-professional")));
         assert_eq!(view["balance"], json!([balance]));
     }
