@@ -27,6 +27,7 @@ from issuer import Issuer  # noqa: E402
 from progress import say  # noqa: E402
 from stack import Ports, Stack  # noqa: E402
 from records import Records  # noqa: E402
+from studio import publish  # noqa: E402
 
 
 @contextlib.contextmanager
@@ -104,6 +105,14 @@ def customer(newcomer: Callable[[], Customer]) -> Customer:
 @pytest.fixture
 def other(newcomer: Callable[[], Customer]) -> Customer:
     return newcomer()
+
+
+@pytest.fixture(scope="module")
+def studio(client: Client) -> Iterator[None]:
+    """On sale, and withdrawn afterwards: the other tests know what is for sale."""
+    publish(client, active=True)
+    yield
+    publish(client, active=False)
 
 
 @pytest.hookimpl(wrapper=True)

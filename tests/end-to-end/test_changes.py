@@ -186,7 +186,7 @@ def test_the_features_that_are_lost_or_gained_are_named(client: Client, customer
 def test_what_is_scheduled_is_shown_and_can_be_taken_back(client: Client, customer: Customer) -> None:
     subscribed(client, customer)
     end = customer.subscription()["current_period"]["end"]
-    order = {"plan": "estates-starter", "quantity": 1, "interval": "month"}
+    order = {"plan": "estates-starter", "quantity": 1, "interval": "month", "addons": []}
     expected = {"action": "downgrade", **order, "at": end}
     changed = granted(customer.change(**LATER))
     assert (changed["payment"], changed["subscription"]["scheduled_change"]) == (None, expected)
@@ -231,7 +231,7 @@ def test_a_payment_without_an_outcome_is_waited_for(client: Client, customer: Cu
     waiting = granted(customer.change(**UPGRADE, key="k"), 202)
     assert waiting["payment"]["status"] == "processing"
     assert waiting["subscription"]["plan"]["id"] == "estates-professional"
-    order = {"plan": "estates-enterprise", "quantity": 1, "interval": "month"}
+    order = {"plan": "estates-enterprise", "quantity": 1, "interval": "month", "addons": []}
     assert customer.subscription()["pending_change"] == {"payment": waiting["payment"]["id"], **order}
     problem(customer.change(**BY_THE_YEAR), 409, "charge-running")
     for _ in range(3):
@@ -305,11 +305,6 @@ def test_who_cancels_may_stay_after_all_or_go_at_once(client: Client, customer: 
 WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "action missing": ({"effective": "now"}, 400, "action"),
     "action unknown": ({"action": "fly"}, 400, "action"),
-    "subscribe": ({"action": "subscribe", "plan": "estates-starter", "effective": "now"}, 422, "action"),
-    "pause": ({"action": "pause", "effective": "now"}, 422, "action"),
-    "unpause": ({"action": "unpause"}, 422, "action"),
-    "add-on": ({"action": "add_addon"}, 422, "action"),
-    "no add-on": ({"action": "remove_addon"}, 422, "action"),
     "plan missing": ({"action": "upgrade", "effective": "now"}, 422, "plan"),
     "plan unknown": ({**UPGRADE, "plan": "estates-none"}, 422, "plan"),
     "plan of another family": ({**UPGRADE, "plan": "minutes-pro"}, 422, "plan"),
@@ -325,7 +320,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "resume at another time": ({"action": "resume", "effective": "now"}, 422, "effective"),
     "seats missing": ({"action": "change_seats", "effective": "now"}, 422, "quantity"),
     "seats of a flat plan": ({"action": "change_seats", "quantity": 2, "effective": "now"}, 422, "quantity"),
-    "quantity 0": ({**UPGRADE, "quantity": 0}, 400, "quantity"),
+    "quantity 0": ({**UPGRADE, "quantity": 0}, 422, "quantity"),
     "quantity -1": ({**UPGRADE, "quantity": -1}, 400, "quantity"),
     "quantity 1.5": ({**UPGRADE, "quantity": 1.5}, 400, "quantity"),
     "quantity as text": ({**UPGRADE, "quantity": "1"}, 400, "quantity"),
@@ -336,7 +331,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "confirm as text": ({**LATER, "confirm": "yes"}, 400, "confirm"),
     "preview of no form": ({**UPGRADE, "preview": "prv_1"}, 400, "preview"),
     "S29 amount": ({**UPGRADE, "amount": 1}, 400, "amount"),
-    "S29 currency": ({**UPGRADE, "currency": "USD"}, 400, "currency"),
+    "S29 currency": ({**UPGRADE, "currency": "USD"}, 422, "currency"),
     "S19 customer": ({**UPGRADE, "customer": "globex"}, 400, "customer"),
 }
 

@@ -87,7 +87,7 @@ ALLOWED = {
     "RemovePaymentMethod": on_table("GetItem", "PutItem"),
     "GetSubscription": on_table("Query"),
     "ValidateDowngrade": on_table("Query", "BatchGetItem"),
-    "PreviewChange": on_table("Query", "BatchGetItem") | CLOCK,
+    "PreviewChange": on_table("Query", "GetItem", "BatchGetItem"),
     "ChangeSubscription": SETTLES | on_table("Query"),
     "SetUsage": on_table("GetItem", "BatchGetItem", "PutItem"),
     "Health": CLOCK,
