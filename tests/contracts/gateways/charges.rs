@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::payments::{checkout, checkout_with, declined, numbered, receipt, renewal};
 use billing::money::Money;
 use billing::outcome::{Outcome, Remedy, Sighting};
-use billing::payment::{CheckoutMethod, Collection, Gateway};
+use billing::payment::{CheckoutMethod, Collection, Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
 use billing::wallet::Method;
 use futures::future::join_all;
@@ -20,7 +20,23 @@ promises![
     a_method_that_its_owner_took_away_is_of_no_use,
     another_amount_than_asked_for_is_told_as_it_is,
     keys_that_are_refused_are_not_a_decline,
+    the_least_that_we_charge_is_taken,
 ];
+
+/// Whatever is left of a price once a balance was used: less than this is left to the next invoice.
+async fn the_least_that_we_charge_is_taken(desk: &Desk) {
+    let payment = renewal(&desk.saved().await, 1);
+    let of = |minor| Money { minor, ..payment.amount };
+    let least = (1..).map(of).find(|amount| amount.chargeable() == *amount).expect("an amount");
+    let small = Payment { amount: least, ..payment.clone() };
+    assert_eq!(receipt(desk.clients.charge(&small).await.expect("an answer")).amount, least);
+    // What Stripe takes nothing of is declined, and ours to mend: it is not asked about for days.
+    if desk.gateway == Gateway::Stripe {
+        let smaller = Payment { amount: of(1), ..renewal(&desk.saved().await, 2) };
+        let Ok(Outcome::Declined(decline)) = desk.clients.charge(&smaller).await else { panic!("it is declined") };
+        assert_eq!((decline.code.as_str(), decline.remedy), ("amount_too_small", Remedy::OurFault));
+    }
+}
 
 async fn a_saved_method_is_charged_without_the_customer(desk: &Desk) {
     let payment = renewal(&desk.saved().await, 1);

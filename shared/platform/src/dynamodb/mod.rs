@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 /// The schema that this code writes. It reads this one and those before it.
-const SCHEMA: u32 = 1;
+///
+/// 2: subscriptions have add-ons, trials, pauses, changes to come and balances. Code that knows of none of them would
+/// write such a record back without; it leaves it alone instead.
+const SCHEMA: u32 = 2;
 
 /// How often a request is repeated of which DynamoDB says that it did nothing.
 const MOST_TRIES: u32 = 6;

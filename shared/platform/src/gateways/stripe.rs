@@ -120,6 +120,10 @@ impl Stripe {
                 let code = error.code.unwrap_or_else(|| "payment_method_unusable".to_owned());
                 Ok(Outcome::Declined(Decline::new(code, Remedy::NewMethod)))
             }
+            // An amount that Stripe takes nothing of: it was not charged and will not be, and that is for us to mend.
+            "invalid_request_error" if error.is_about_amount() => {
+                Ok(Outcome::Declined(Decline::new(error.code.unwrap_or_default(), Remedy::OurFault)))
+            }
             _ => Err(rejected(error)),
         }
     }

@@ -196,6 +196,11 @@ impl WireError {
         }
     }
 
+    /// Whether it is too little or too much.
+    pub(super) fn is_about_amount(&self) -> bool {
+        matches!(self.code.as_deref(), Some("amount_too_small" | "amount_too_large" | "invalid_charge_amount"))
+    }
+
     /// Whether the method belongs to nobody any more.
     pub(super) fn says_detached(&self) -> bool {
         self.is_missing() || self.says("not attached to a customer") || self.says("may not be used again")
