@@ -158,7 +158,7 @@ impl Store for Fragile<'_> {
         self.world.store.catalogue().await
     }
 
-    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         self.world.store.due(lane, now, limit).await
     }
 

@@ -96,7 +96,7 @@ impl Store for Port {
         panic!("nobody who is explored lists plans")
     }
 
-    async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         panic!("nobody who is explored sweeps: whom a sweep would wake is awake")
     }
 

@@ -33,7 +33,7 @@ pub use advance::WakeError;
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
 pub use change::{ChangeError, Changed, Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError};
-pub use clock::AdvanceClockError;
+pub use clock::{AdvanceClockError, Goal, Step};
 pub use downgrade::DowngradeError;
 pub use import::{Import, ImportError};
 pub use lookup::Live;

@@ -37,7 +37,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
 use billing::id::{CustomerId, MailId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
-use billing::ports::{Key, Lane, Record, Wanted};
+use billing::ports::{Key, Lane, Record, Wanted, whole};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -97,7 +98,7 @@ pub fn due(record: &Record) -> Option<Item> {
     let (in_lane, at, wanted) = record.due()?;
     let shard = Sha256::digest(sharded_by(&wanted))[0] % SHARDS;
     let mut item = strings([("due", lane(in_lane, shard))]);
-    item.insert("due_at".to_owned(), AttributeValue::N(at.as_second().to_string()));
+    item.insert("due_at".to_owned(), AttributeValue::N(whole(at).as_second().to_string()));
     Some(item)
 }
 
@@ -121,8 +122,13 @@ fn sharded_by(wanted: &Wanted) -> &str {
     }
 }
 
-/// The record that an entry of the index names. None: not one of ours.
-pub fn wanted(item: &Item) -> Option<Wanted> {
+/// The record that an entry of the index names, and when it is due. None: not one of ours.
+pub fn wanted(item: &Item) -> Option<(Timestamp, Wanted)> {
+    let due_at = item.get("due_at").and_then(|value| value.as_n().ok())?.parse().ok()?;
+    Some((Timestamp::from_second(due_at).ok()?, named(item)?))
+}
+
+fn named(item: &Item) -> Option<Wanted> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
     let (pk, sk) = (text("pk")?, text("sk")?);
     if let Some(event) = pk.strip_prefix("HOOK#") {
@@ -188,7 +194,7 @@ mod tests {
             (Key::Mail(mail.clone()), Wanted::Mail { mail }),
         ];
         for (key, expected) in cases {
-            assert_eq!(wanted(&of(&key)), Some(expected));
+            assert_eq!(named(&of(&key)), Some(expected));
         }
     }
 
