@@ -11,7 +11,9 @@ use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
-use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens, Walk};
+use billing::ports::{
+    Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
+};
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Subscription};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};

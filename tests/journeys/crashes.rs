@@ -168,7 +168,7 @@ impl Store for Fragile<'_> {
 }
 
 impl Clock for Fragile<'_> {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.world.clock.time())
     }
 }

@@ -23,9 +23,10 @@ pub use records::{
 };
 pub use test_clock::{TestClock, Walk, whole};
 
-/// Business time. On a test clock it is a record, so asking may fail.
+/// Business time. On a test clock it is a record, so asking may fail; and a customer may be ahead of the others.
 pub trait Clock: Send + Sync {
-    fn now(&self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+    /// What time it is for `customer`; for nobody in particular, where nobody is known.
+    fn now(&self, customer: Option<&CustomerId>) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
 
     /// The customers whose time is ahead of the stack's, and what time it is for each: nobody but on a test clock.
     fn ahead(&self) -> impl Future<Output = Result<BTreeMap<CustomerId, Timestamp>, StoreError>> + Send {

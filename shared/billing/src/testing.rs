@@ -229,7 +229,7 @@ impl FixedClock {
 }
 
 impl Clock for FixedClock {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.time())
     }
 }
@@ -248,8 +248,8 @@ impl RecordedClock {
 }
 
 impl Clock for RecordedClock {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        Ok(self.read().await?.now(None, self.world))
+    async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
+        Ok(self.read().await?.now(customer, self.world))
     }
 
     async fn ahead(&self) -> Result<BTreeMap<CustomerId, Timestamp>, StoreError> {

@@ -14,11 +14,11 @@ pub enum StackClock {
 }
 
 impl Clock for StackClock {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         let world = Timestamp::now();
         match self {
             Self::World => Ok(world),
-            Self::Test(table) => Ok(test_clock(table).await?.now(None, world)),
+            Self::Test(table) => Ok(test_clock(table).await?.now(customer, world)),
         }
     }
 

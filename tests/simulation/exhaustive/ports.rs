@@ -176,7 +176,7 @@ impl Mailer for Port {
 }
 
 impl Clock for Port {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.now)
     }
 }

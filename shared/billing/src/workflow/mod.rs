@@ -82,7 +82,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
             let keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
             let mut found = self.store.get(keys).await?;

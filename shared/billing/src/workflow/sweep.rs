@@ -26,7 +26,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Wakes a worker for everything that is due, for as long as that is begun
     /// `in_time`, and says for how much. What is left is due in the next sweep.
     pub async fn sweep(&self, queue: &impl Queue, in_time: impl Fn() -> bool) -> Result<usize, SweepError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(None).await?;
         let ahead = self.clock.ahead().await?;
         let lanes =
             Lane::ALL.map(async |lane| send(queue, lane, &self.due_now(lane, now, &ahead).await?, &in_time).await);
