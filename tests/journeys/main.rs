@@ -10,3 +10,4 @@ mod mails;
 mod stage;
 mod stories;
 mod transfers;
+mod walks;
