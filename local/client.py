@@ -69,6 +69,10 @@ def get_json(url: str) -> Any:
     return json.loads(answer.body)
 
 
+class Unmoved(RuntimeError):
+    """Business time is where it was; the message says why."""
+
+
 class Client:
     """What stack.json describes, with the calls one makes to it."""
 
@@ -92,8 +96,8 @@ class Client:
     def walk(self, *, customer: str | None = None, **goal: str) -> Iterator[dict[str, Any]]:
         """Take the whole stack, or one customer, to where the goal is: `by` a span, or `to` an instant.
 
-        Gives each instant at which something was due, once that is done. Without a goal, goes on to the one that someone set
-        before. Whoever does not look at the steps still has to take them: `client.walked` does.
+        Gives each instant at which something was due, once that is done. Without a goal, goes on to the one that was set
+        before. Nobody walks who does not take the steps: `walked` takes them all.
         """
         whose = {"customer": customer} if customer else {}
         step, stands = self.move("walk", whose | goal), time.monotonic()
@@ -104,7 +108,7 @@ class Client:
                 stands = time.monotonic()
                 yield before
             elif time.monotonic() - stands > 30:
-                raise TimeoutError(f"what is due at {step['now']} stays due")
+                raise Unmoved(f"what is due at {step['now']} stays due")
 
     def walked(self, *, customer: str | None = None, **goal: str) -> int:
         """Take every step of a walk, and say how many there were."""
@@ -113,7 +117,7 @@ class Client:
     def move(self, how: str, body: Mapping[str, Any]) -> Any:
         answer = self.call("POST", f"/test-clock/{how}", token=self.stack["tokens"]["admin"], body=body)
         if answer.status != 200:
-            raise RuntimeError(f"the clock did not move: {answer.status} {answer.body.decode(errors='replace')}")
+            raise Unmoved(f"the clock did not move: {answer.status} {answer.body.decode(errors='replace')}")
         return answer.json()
 
     # -- Behind the API
