@@ -124,6 +124,26 @@ def test_one_customer_is_in_the_future_and_the_rest_now(
     assert ahead.subscription()["current_period"]["start"] == renewed
 
 
+def test_everyone_walks_and_ticks_on_when_time_is_set(
+    client: Client, customer: Customer, other: Customer, records: Records
+) -> None:
+    def now() -> str:
+        return granted(client.call("GET", "/health"))["clock"]["now"]
+
+    try:
+        began = client.move("walk", {"by": "PT0S"})["now"]
+        assert now() == began
+        for each in (customer, other):
+            each.subscribe()
+        client.walked(by="P1M")
+        for each in (customer, other):
+            _, renewal = records.of(each.name, "PAY#")
+            assert renewal["created_at"]["S"] == each.subscription()["current_period"]["start"] == now()
+    finally:
+        client.advance("PT1S")
+    assert now() < now()
+
+
 def test_whoever_is_killed_on_the_way_goes_on_to_the_goal(
     client: Client, traveller: Callable[..., Customer], opening: int
 ) -> None:

@@ -16,6 +16,9 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use std::collections::BTreeSet;
 
+/// Who they are, and how often they pay.
+type Customers = &'static [(&'static str, Interval)];
+
 type Shop = Billing<MemoryStore, FakeGateways, RecordedClock>;
 
 const OPENED: &str = "2025-01-31T10:00:00Z";
@@ -54,9 +57,10 @@ fn step_waking(shop: &Shop, whose: Option<&CustomerId>, goal: Goal) -> (Step, Ve
 
 fn work(shop: &Shop, wanted: Vec<Wanted>) {
     for wanted in wanted {
-        match wanted {
-            Wanted::Mail { mail } => drop(block_on(shop.send_mail(&mail, &MemoryMailer::default()))),
-            wanted => block_on(shop.wake(wanted)).unwrap_or_else(|error| panic!("{error}")),
+        if let Wanted::Mail { mail } = &wanted {
+            block_on(shop.send_mail(mail, &MemoryMailer::default())).unwrap_or_else(|error| panic!("{error}"));
+        } else {
+            block_on(shop.wake(wanted)).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }
@@ -125,7 +129,7 @@ fn payments_of(shop: &Shop, name: &str) -> Vec<Payment> {
 #[test]
 fn five_years_in_one_go_are_sixty_months() {
     // By the month: the first, and 53 renewals until June 2029, when the last retry is declined.
-    let worlds: [(&str, &[(&str, Interval)], (usize, usize)); 3] = [
+    let worlds: [(&str, Customers, (usize, usize)); 3] = [
         ("by the month", &[("acme", Interval::Month)], (54, 9)),
         ("by the year", &[("acme", Interval::Year)], (6, 1)),
         ("two customers", &[("acme", Interval::Month), ("globex", Interval::Year)], (60, 9)),
@@ -230,7 +234,7 @@ fn a_sweep_wakes_each_by_their_own_time() {
     // To where a period is over, and no further: nobody does what is due there.
     let month = in_months(1)[0];
     step(&shop, Some(&customer()), Goal::To(month));
-    while !step(&shop, Some(&customer()), Goal::AsBefore).now.eq(&month) {
+    while step(&shop, Some(&customer()), Goal::AsBefore).now != month {
         work(&shop, step_waking(&shop, Some(&customer()), Goal::AsBefore).1);
     }
     assert_eq!(woken(), [Wanted::Subscription { customer: customer() }]);
