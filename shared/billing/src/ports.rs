@@ -21,7 +21,8 @@ use std::future::Future;
 pub use records::{
     Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, Tokens, Write,
 };
-pub use test_clock::{TestClock, Walk, whole};
+pub(crate) use test_clock::whole;
+pub use test_clock::{TestClock, Walk};
 
 /// Business time. On a test clock it is a record, so asking may fail; and a customer may be ahead of the others.
 pub trait Clock: Send + Sync {
@@ -53,9 +54,9 @@ pub trait Store: Send + Sync {
     /// The families and the current version of every plan, inactive ones too.
     fn catalogue(&self) -> impl Future<Output = Result<Found, StoreError>> + Send;
 
-    /// What waits in `lane` and is due by `then`, with when it is, at most
-    /// `limit`; what is due first is among it. A hint: it may be late, and
-    /// whoever acts on it reads the record first.
+    /// What waits in `lane` and is due by `then`, with the second in which it
+    /// is, at most `limit`; what is due first is among it. A hint: it may be
+    /// late, and whoever acts on it reads the record first.
     fn due(
         &self,
         lane: Lane,
@@ -171,6 +172,18 @@ impl Wanted {
             | Self::Wallet { customer }
             | Self::Account { customer } => Some(customer),
             Self::Delivery { .. } | Self::Mail { .. } => None,
+        }
+    }
+
+    /// Of the record that it names.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Subscription { customer } => Key::Subscription(customer.clone()),
+            Self::Payment { customer, payment } => Key::Payment(customer.clone(), payment.clone()),
+            Self::Delivery { delivery } => Key::Delivery(delivery.clone()),
+            Self::Wallet { customer } => Key::Wallet(customer.clone()),
+            Self::Account { customer } => Key::Account(customer.clone()),
+            Self::Mail { mail } => Key::Mail(mail.clone()),
         }
     }
 }

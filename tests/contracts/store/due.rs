@@ -9,13 +9,12 @@ use billing::outcome::{Aftermath, Dispute, DisputeStanding};
 use billing::payment::{Paid, Payment, PaymentStatus};
 use billing::ports::{Lane, Record, Store, Wanted, Write};
 use billing::subscription::Subscription;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 promises![
     a_record_is_due_in_its_lane_from_that_very_second,
     what_is_due_comes_with_when_and_what_is_due_first_is_among_it,
-    between_two_seconds_nothing_is_due_before_its_time,
     a_record_that_wants_nothing_any_more_is_not_due,
     a_record_whose_time_moves_is_due_then,
     a_record_with_several_things_to_do_is_due_for_the_first,
@@ -59,13 +58,6 @@ async fn what_is_due_comes_with_when_and_what_is_due_first_is_among_it(store: &i
     }
     let all = store.due(Lane::PaymentRetries, Timestamp::MAX, u32::MAX).await.expect("an answer");
     assert_eq!(all.len(), names.len());
-}
-
-async fn between_two_seconds_nothing_is_due_before_its_time(store: &impl Store) {
-    let at = later(60) + SignedDuration::from_millis(1);
-    create(store, [Record::Subscription(past_due(&customer("acme"), at))]).await;
-    assert!(due(store, Lane::PaymentRetries, 60).await.is_empty());
-    assert_eq!(due(store, Lane::PaymentRetries, 61).await.len(), 1);
 }
 
 async fn a_record_that_wants_nothing_any_more_is_not_due(store: &impl Store) {

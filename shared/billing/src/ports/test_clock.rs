@@ -82,7 +82,7 @@ impl TestClock {
 }
 
 /// The whole second that `at` is in the past of, or at: what is due between two is due by then.
-pub fn whole(at: Timestamp) -> Timestamp {
+pub(crate) fn whole(at: Timestamp) -> Timestamp {
     at.round(TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil)).unwrap_or(Timestamp::MAX)
 }
 

@@ -123,37 +123,45 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let lanes = try_join_all(Lane::ALL.map(|lane| self.store.due(lane, goal, most))).await?;
         let mut waiting: Vec<(Timestamp, Lane, Wanted)> = vec![];
         for (lane, due) in Lane::ALL.into_iter().zip(lanes) {
-            waiting.extend(due.into_iter().map(|(at, wanted)| (whole(at).max(now), lane, wanted)));
+            waiting.extend(due.into_iter().map(|(at, wanted)| (at.max(now), lane, wanted)));
         }
         waiting.sort();
-        let (mut first, mut due) = (goal, vec![]);
-        for (at, lane, wanted) in waiting.into_iter() {
-            if at > first {
-                break;
-            }
-            if customer.is_none() || self.owner(&wanted).await?.as_ref() == customer {
-                first = at;
-                due.push((lane, wanted));
+        for second in waiting.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let records = try_join_all(second.iter().map(|(_, _, wanted)| self.is_due_at(wanted, customer))).await?;
+            let due = records.into_iter().zip(second).filter_map(|(at, (_, lane, wanted))| {
+                let at = whole(at?).max(now);
+                (at <= goal).then(|| (at, *lane, wanted.clone()))
+            });
+            let due = Vec::from_iter(due);
+            if let Some(first) = due.iter().map(|(at, ..)| *at).min() {
+                let first_of_all = due.into_iter().filter(|(at, ..)| *at == first);
+                return Ok((first, first_of_all.map(|(_, lane, wanted)| (lane, wanted)).collect()));
             }
         }
-        Ok((first, due))
+        Ok((goal, vec![]))
     }
 
-    /// Whose it is. None: nobody's of whom we know.
-    async fn owner(&self, wanted: &Wanted) -> Result<Option<CustomerId>, StoreError> {
-        Ok(match wanted {
-            Wanted::Mail { mail } => {
-                self.store.get(vec![Key::Mail(mail.clone())]).await?.mail().map(|mail| mail.customer)
+    /// When the record itself says that it is due. None: it wants nothing any more, or is none of `customer`'s.
+    async fn is_due_at(&self, wanted: &Wanted, customer: Option<&CustomerId>) -> Result<Option<Timestamp>, StoreError> {
+        if customer.is_some() && wanted.customer().is_some_and(|owner| Some(owner) != customer) {
+            return Ok(None);
+        }
+        let mut found = self.store.get(vec![wanted.key()]).await?;
+        let at = found.records().first().and_then(Record::due).map(|(_, at, _)| at);
+        let of_them = match (customer, wanted) {
+            (None, _) => true,
+            (_, Wanted::Mail { .. }) => found.mail().is_some_and(|mail| Some(&mail.customer) == customer),
+            (_, Wanted::Delivery { .. }) => {
+                let key = found.delivery().and_then(|it| Some(Key::Reference(it.id.gateway, it.reference?)));
+                let referred = self.store.get(key.into_iter().collect()).await?.referred();
+                referred.is_some_and(|referred| Some(&referred.customer) == customer)
             }
-            Wanted::Delivery { delivery } => {
-                let found = self.store.get(vec![Key::Delivery(delivery.clone())]).await?.delivery();
-                let key = found.and_then(|it| Some(Key::Reference(it.id.gateway, it.reference?)));
-                self.store.get(key.into_iter().collect()).await?.referred().map(|referred| referred.customer)
-            }
-            Wanted::Subscription { .. } | Wanted::Payment { .. } | Wanted::Wallet { .. } | Wanted::Account { .. } => {
-                wanted.customer().cloned()
-            }
-        })
+            (
+                _,
+                Wanted::Subscription { .. } | Wanted::Payment { .. } | Wanted::Wallet { .. } | Wanted::Account { .. },
+            ) => true,
+        };
+        Ok(at.filter(|_| of_them))
     }
 
     async fn test_clock(&self) -> Result<TestClock, StoreError> {

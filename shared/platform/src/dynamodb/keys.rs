@@ -37,7 +37,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
 use billing::id::{CustomerId, MailId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
-use billing::ports::{Key, Lane, Record, Wanted, whole};
+use billing::ports::{Key, Lane, Record, Wanted};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -98,7 +98,7 @@ pub fn due(record: &Record) -> Option<Item> {
     let (in_lane, at, wanted) = record.due()?;
     let shard = Sha256::digest(sharded_by(&wanted))[0] % SHARDS;
     let mut item = strings([("due", lane(in_lane, shard))]);
-    item.insert("due_at".to_owned(), AttributeValue::N(whole(at).as_second().to_string()));
+    item.insert("due_at".to_owned(), AttributeValue::N(at.as_second().to_string()));
     Some(item)
 }
 
