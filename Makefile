@@ -34,6 +34,9 @@ story: tools ## Tell the story again, with a new customer
 token: tools ## A fresh token for the local API: WHO=acme (default), any other customer, or admin
 	@WHO="$(WHO)" $(VENV)/python local/commands.py token
 
+walk: tools ## Time passes: BY=P1Y for everyone, or one customer alone (WHO=acme); without BY, on to where it was to end
+	@WHO="$(WHO)" BY="$(BY)" $(VENV)/python local/commands.py walk
+
 deploy-local: tools ## Build, and deploy onto the running local stack
 	@$(VENV)/python local/commands.py deploy
 
@@ -150,7 +153,7 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
+.PHONY: run stop story token walk deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
     templates end-to-end exhaustive check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release \
     deploy release-tools help
 .NOTPARALLEL:

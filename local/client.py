@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,10 @@ def get_json(url: str) -> Any:
     return json.loads(answer.body)
 
 
+class Unmoved(RuntimeError):
+    """Business time is where it was; the message says why."""
+
+
 class Client:
     """What stack.json describes, with the calls one makes to it."""
 
@@ -86,11 +90,35 @@ class Client:
         return request(method, f"{self.api}{path}", **how)
 
     def advance(self, by: str) -> str:
-        """Move the whole stack's time by an ISO 8601 span; what falls due is done by the next sweep."""
-        answer = self.call("POST", "/test-clock/advance", token=self.stack["tokens"]["admin"], body={"by": by})
+        """Move the whole stack's time by an ISO 8601 span at once; what falls due is done by the next sweep, and late."""
+        return self.move("advance", {"by": by})["now"]
+
+    def walk(self, *, customer: str | None = None, **goal: str) -> Iterator[dict[str, Any]]:
+        """Take the whole stack, or one customer, to where the goal is: `by` a span, or `to` an instant.
+
+        Gives each instant at which something was due, once that is done. Without a goal, goes on to the one that was set
+        before. Nobody walks who does not take the steps: `walked` takes them all.
+        """
+        whose = {"customer": customer} if customer else {}
+        step, stands = self.move("walk", whose | goal), time.monotonic()
+        while not step["done"]:
+            self.settle(pause=0.005)
+            before, step = step, self.move("walk", whose)
+            if step["now"] != before["now"] or step["done"]:
+                stands = time.monotonic()
+                yield before
+            elif time.monotonic() - stands > 30:
+                raise Unmoved(f"what is due at {step['now']} stays due")
+
+    def walked(self, *, customer: str | None = None, **goal: str) -> int:
+        """Take every step of a walk, and say how many there were."""
+        return sum(1 for _ in self.walk(customer=customer, **goal))
+
+    def move(self, how: str, body: Mapping[str, Any]) -> Any:
+        answer = self.call("POST", f"/test-clock/{how}", token=self.stack["tokens"]["admin"], body=body)
         if answer.status != 200:
-            raise RuntimeError(f"the clock did not move: {answer.status} {answer.body.decode(errors='replace')}")
-        return answer.json()["now"]
+            raise Unmoved(f"the clock did not move: {answer.status} {answer.body.decode(errors='replace')}")
+        return answer.json()
 
     # -- Behind the API
 
@@ -107,9 +135,9 @@ class Client:
         found = self.queues.get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
-    def settle(self, seconds: float = 60) -> None:
+    def settle(self, seconds: float = 60, pause: float = 0.1) -> None:
         """Wait until the work queues are empty."""
-        wait_for(lambda: not any(map(self.waiting, QUEUES)), seconds, "work to end")
+        wait_for(lambda: not any(map(self.waiting, QUEUES)), seconds, "work to end", pause)
 
     def running(self, output: str) -> list[int]:
         """The processes in which a function lives at this moment, for tests that kill them. Linux only."""

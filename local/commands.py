@@ -1,4 +1,4 @@
-"""What make run, stop, deploy-local, story and token do."""
+"""What make run, stop, deploy-local, story, token and walk do."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import catalogue
 import processes
+from client import Unmoved
 from issuer import ADMIN, CUSTOMER
 from processes import StackError
 from progress import say, step
@@ -142,6 +143,18 @@ def token(stack: Stack) -> int:
     return 0
 
 
+def walk(stack: Stack) -> int:
+    """Take the running stack, or one customer, through time, and say when something was done."""
+    customer, by = os.environ.get("WHO") or None, os.environ.get("BY")
+    client, began, steps = stack_that_runs(stack).client(), time.monotonic(), 0
+    for step in client.walk(customer=customer, **({"by": by} if by else {})):
+        steps += 1
+        say(f"  {step['now']}  {step['woken']} due")
+    now = client.move("walk", {"customer": customer} if customer else {})["now"]
+    say(f"It is {now} for {customer or 'everyone'}: {steps} steps in {time.monotonic() - began:.1f} s.")
+    return 0
+
+
 def stack_that_runs(stack: Stack) -> Stack:
     """The running stack, on the ports that it has, whatever the environment says now."""
     if not stack.is_served() or not stack.description.exists():
@@ -151,7 +164,7 @@ def stack_that_runs(stack: Stack) -> Stack:
     return Stack(stack.folder, Ports(*(port for port in ports if port)), stack.binaries)
 
 
-COMMANDS = {"run": run, "stop": stop, "deploy": deploy, "story": story, "token": token}
+COMMANDS = {"run": run, "stop": stop, "deploy": deploy, "story": story, "token": token, "walk": walk}
 
 
 def main() -> int:
@@ -160,7 +173,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return COMMANDS[arguments.command](Stack())
-    except (StackError, catalogue.Refused) as problem:
+    except (StackError, catalogue.Refused, Unmoved) as problem:
         print(problem, file=sys.stderr)
         return 1
 

@@ -12,7 +12,9 @@ use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
-use billing::ports::{Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens};
+use billing::ports::{
+    Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
+};
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Subscription};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
@@ -297,7 +299,7 @@ pub(crate) fn of_all() -> Vec<Record> {
         Record::Delivery(delivery("evt#2#").waiting(now())),
         Record::Delivery(delivery_of_object()),
         Record::Meter(meter_name("estates")),
-        Record::TestClock(TestClock { ahead_s: 86_400 * 365, version: 1 }),
+        Record::TestClock(test_clock()),
     ];
     let plans =
         plans.into_iter().flat_map(|name| [Record::Plan(stored_plan(name, 1)), Record::PlanVersion(plan(name))]);
@@ -306,4 +308,11 @@ pub(crate) fn of_all() -> Vec<Record> {
 
 pub(crate) fn everything(of: &CustomerId) -> Vec<Record> {
     of_customer(of).into_iter().chain(of_all()).collect()
+}
+
+/// The stack walks, and a customer does alone.
+fn test_clock() -> TestClock {
+    let walk = Walk { at: now(), goal: later(86_400) };
+    let customers = BTreeMap::from([(customer("auth0|globex"), walk)]);
+    TestClock { ahead_s: 86_400 * 365, walk: Some(walk), customers, version: 1 }
 }

@@ -79,7 +79,7 @@ fn sorted(records: &[Record]) -> Vec<Record> {
 async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
     let due = store.due(lane, later(seconds), 1_000).await.expect("an answer");
     let count = due.len();
-    let due = BTreeSet::from_iter(due);
+    let due = BTreeSet::from_iter(due.into_iter().map(|(_, wanted)| wanted));
     assert_eq!(due.len(), count, "each once");
     due
 }

@@ -41,6 +41,7 @@ PROTECTED = {
     "POST /admin/customers/{customer}/imports",
     "PUT /usage/{meter}",
     "POST /test-clock/advance",
+    "POST /test-clock/walk",
 }
 
 CLOCK = {("dynamodb:GetItem", "table clock")}
@@ -62,6 +63,9 @@ def on_table(*actions: str) -> set[tuple[str, str]]:
 
 READS_AND_WRITES = on_table("GetItem", "BatchGetItem", "PutItem")
 SETTLES = READS_AND_WRITES | SECRETS
+
+WAKES = {("dynamodb:Query", "table/index/due-index")}
+WAKES |= {("sqs:SendMessage", queue) for queue in ("Renewals", "PaymentRetries", "Mails")}
 
 ALLOWED = {
     "ListPlans": on_table("Query"),
@@ -92,15 +96,10 @@ ALLOWED = {
     "SetUsage": on_table("GetItem", "BatchGetItem", "PutItem"),
     "Health": CLOCK,
     "AdvanceTestClock": CLOCK | {("dynamodb:PutItem", "table clock")},
+    "WalkTestClock": on_table("GetItem") | {("dynamodb:PutItem", "table clock")} | WAKES,
     "LoadCatalogue": on_table("GetItem", "BatchGetItem", "PutItem"),
     "SyncGateway": on_table("Query") | secret("stripe"),
-    "Sweeper": CLOCK
-    | {
-        ("dynamodb:Query", "table/index/due-index"),
-        ("sqs:SendMessage", "Renewals"),
-        ("sqs:SendMessage", "PaymentRetries"),
-        ("sqs:SendMessage", "Mails"),
-    },
+    "Sweeper": CLOCK | WAKES,
     "RenewalWorker": SETTLES,
     "PaymentRetryWorker": SETTLES,
     "MailWorker": on_table("GetItem")
@@ -127,7 +126,8 @@ def test_every_route_exists_with_and_without_a_slash_and_asks_for_a_token_unless
     expected = {route: "NONE" for route in PUBLIC} | {route: "JWT" for route in PROTECTED}
     assert asks == expected | {f"{route}/": kind for route, kind in expected.items()}
     scopes = {route["RouteKey"]: route["AuthorizationScopes"] for route in found if route.get("AuthorizationScopes")}
-    assert scopes == {f"POST /test-clock/advance{slash}": ["billing:admin"] for slash in ("", "/")}
+    moving = ("advance", "walk", "advance/", "walk/")
+    assert scopes == {f"POST /test-clock/{how}": ["billing:admin"] for how in moving}
 
 
 def test_the_authorizer_knows_the_issuer_and_the_audience(client: Client) -> None:

@@ -138,6 +138,7 @@ def test_s27_s66_there_is_nothing_else(client: Client, customer: Customer, metho
         ("POST", "/webhooks/stripe", {}),
         ("POST", "/webhooks/none", {}),
         ("POST", "/test-clock/advance", {"by": "P1M"}),
+        ("POST", "/test-clock/walk", {"by": "P1M"}),
     ],
 )
 def test_a_trailing_slash_changes_nothing(

@@ -158,7 +158,7 @@ impl Store for Fragile<'_> {
         self.world.store.catalogue().await
     }
 
-    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         self.world.store.due(lane, now, limit).await
     }
 
@@ -168,7 +168,7 @@ impl Store for Fragile<'_> {
 }
 
 impl Clock for Fragile<'_> {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.world.clock.time())
     }
 }

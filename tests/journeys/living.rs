@@ -202,6 +202,19 @@ fn while_nobody_can_tell_of_the_first_charge_there_is_no_second() {
 }
 
 #[test]
+fn a_charge_that_succeeds_late_opens_what_it_was_for_whatever_was_ordered_since() {
+    let world = world();
+    with_card(&world);
+    world.gateways.next(Script::SilentAfter);
+    try_subscribing(&world, &wanted(PRO), "k").unwrap_or_else(|error| panic!("{error}"));
+    block_on(world.checkout(billing::testing::request("estates-starter", "page")))
+        .unwrap_or_else(|error| panic!("{error}"));
+    live(&world, DAY);
+    let subscription = world.subscription();
+    assert_eq!((subscription.order.plan.id.as_str(), is(&subscription), money(&world)), (PRO, Is::Active, (1, 0)));
+}
+
+#[test]
 fn of_several_prices_the_one_that_is_meant_must_be_told() {
     let world = world();
     with_card(&world);

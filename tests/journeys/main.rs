@@ -11,3 +11,4 @@ mod mails;
 mod stage;
 mod stories;
 mod transfers;
+mod walks;

@@ -44,8 +44,10 @@ impl State {
                 let job = self.command(customer.clone(), command);
                 self.at(time, Happening::Start(job));
             }
-            if self.rng.chance(self.faults.customers.subscribes) {
-                self.subscribe(&customer, start, end);
+            for number in 0..3 {
+                if self.rng.chance(self.faults.customers.subscribes) {
+                    self.subscribe(&customer, number, start, end);
+                }
             }
             for number in 0..self.faults.customers.changes {
                 self.change(&customer, number, start, end);
@@ -93,7 +95,7 @@ impl State {
     }
 
     /// Without a page: with a trial, if there is one to be had.
-    fn subscribe(&mut self, customer: &CustomerId, start: i64, end: i64) {
+    fn subscribe(&mut self, customer: &CustomerId, number: usize, start: i64, end: i64) {
         let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
         let Ok(plan) = PlanId::try_from(plan.to_owned()) else { return };
         let interval = Some(self.rng.one_of(&[Interval::Month, Interval::Days(7)]));
@@ -103,7 +105,8 @@ impl State {
         let wanted = Subscribe { customer: customer.clone(), contact, plan, interval, currency: None, quantity: None };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
-            let key = if self.rng.chance(500) { "subscribe".to_owned() } else { format!("subscribe.{n}") };
+            let key =
+                if self.rng.chance(500) { format!("subscribe.{number}") } else { format!("subscribe.{number}.{n}") };
             let time = time + self.rng.within(0, 2 * SECOND);
             let (wanted, key) = (Box::new(wanted.clone()), idempotency_key(&key));
             self.at(time, Happening::Start(Job::Subscribe { wanted, key, tries: 0 }));

@@ -7,6 +7,7 @@ use crate::jobs::Job;
 use crate::world::{Happening, Shared, State, instant, lock};
 use billing::account::{Incoming, VirtualAccount};
 use billing::driven::Seen;
+use billing::id::CustomerId;
 use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Sighting};
@@ -152,7 +153,7 @@ impl Mailer for Port {
 }
 
 impl Clock for Port {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         let state = lock(&self.shared);
         let worker = state.tasks.get(&self.task).map_or(0, |notes| notes.worker);
         Ok(instant(state.now + state.faults.off(worker, state.now)))

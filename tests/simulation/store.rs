@@ -32,7 +32,7 @@ impl Store for Port {
         Err(StoreError::Unavailable("no workflow that is simulated lists plans".into()))
     }
 
-    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         self.turn(30).await;
         let mut state = lock(&self.shared);
         state.reads()?;
@@ -68,13 +68,14 @@ impl State {
         if failing { Err(down()) } else { Ok(()) }
     }
 
-    fn due_by(&mut self, lane: Lane, now: Timestamp, limit: usize) -> Vec<Wanted> {
+    fn due_by(&mut self, lane: Lane, now: Timestamp, limit: usize) -> Vec<(Timestamp, Wanted)> {
         let stale = self.faults.store.stale_index;
         let index = self.due[slot(lane)].iter().take_while(|(at, _)| *at <= now).take(limit);
         let rng = &mut self.rng;
-        let mut wanted: Vec<Wanted> = index.filter(|_| !rng.chance(stale)).map(|(_, wanted)| wanted.clone()).collect();
-        wanted.extend(self.no_longer_due[slot(lane)].iter().filter(|_| rng.chance(stale)).cloned());
-        wanted
+        let mut due: Vec<(Timestamp, Wanted)> = index.filter(|_| !rng.chance(stale)).cloned().collect();
+        let past = self.no_longer_due[slot(lane)].iter().filter(|_| rng.chance(stale));
+        due.extend(past.map(|wanted| (now, wanted.clone())));
+        due
     }
 
     fn commit(&mut self, task: u64, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -1,10 +1,10 @@
-//! `POST /test-clock/advance`: moves a test stack's time. Deployed only where `TestClock` is enabled.
+//! `POST /test-clock/advance`: moves a test stack's time at once, from where it ticks on. Deployed only where `TestClock` is enabled.
 
 use jiff::Span;
 use lambda_http::{Error, Request, run, service_fn};
-use platform::App;
 use platform::http::{Problem, Reply, body, respond};
 use platform::identity::Scope;
+use platform::{App, world_time};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,6 +24,6 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     app.caller(&request, Scope::Admin)?;
     let AdvanceTestClock { by } = body(&request)?;
-    let now = app.billing.advance_clock(by).await?;
+    let now = app.billing.advance_clock(by, world_time()).await?;
     Ok(Reply::ok(json!({ "now": now })))
 }

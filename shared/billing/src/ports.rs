@@ -2,6 +2,7 @@
 //! `records`.
 
 mod records;
+mod test_clock;
 
 use crate::account::{Incoming, VirtualAccount};
 use crate::delivery::DeliveryId;
@@ -14,15 +15,24 @@ use crate::payment::{Gateway, Opened, Payment, Refund};
 use crate::wallet::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use records::{
-    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens, Write,
+    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, Tokens, Write,
 };
+pub(crate) use test_clock::whole;
+pub use test_clock::{TestClock, Walk};
 
-/// Business time. On a test clock it is a record, so asking may fail.
+/// Business time. On a test clock it is a record, so asking may fail; and a customer may be ahead of the others.
 pub trait Clock: Send + Sync {
-    fn now(&self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+    /// What time it is for `customer`; for nobody in particular, where nobody is known.
+    fn now(&self, customer: Option<&CustomerId>) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+
+    /// The customers whose time is ahead of the stack's, and what time it is for each: nobody but on a test clock.
+    fn ahead(&self) -> impl Future<Output = Result<BTreeMap<CustomerId, Timestamp>, StoreError>> + Send {
+        async { Ok(BTreeMap::new()) }
+    }
 }
 
 pub trait Store: Send + Sync {
@@ -44,14 +54,15 @@ pub trait Store: Send + Sync {
     /// The families and the current version of every plan, inactive ones too.
     fn catalogue(&self) -> impl Future<Output = Result<Found, StoreError>> + Send;
 
-    /// What waits in `lane` and was due by `now`, at most `limit`. A hint: it
-    /// may be late, and whoever acts on it reads the record first.
+    /// What waits in `lane` and is due by `then`, with the second in which it
+    /// is, at most `limit`; what is due first is among it. A hint: it may be
+    /// late, and whoever acts on it reads the record first.
     fn due(
         &self,
         lane: Lane,
-        now: Timestamp,
+        then: Timestamp,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<Wanted>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(Timestamp, Wanted)>, StoreError>> + Send;
 
     /// Applies every write or none: at most a hundred, each to another record.
     /// When both a conflict and a duplicate stand in the way, the answer is
@@ -150,6 +161,31 @@ pub enum Wanted {
     Wallet { customer: CustomerId },
     Account { customer: CustomerId },
     Mail { mail: MailId },
+}
+
+impl Wanted {
+    /// Whose it is, where its name says so.
+    pub fn customer(&self) -> Option<&CustomerId> {
+        match self {
+            Self::Subscription { customer }
+            | Self::Payment { customer, .. }
+            | Self::Wallet { customer }
+            | Self::Account { customer } => Some(customer),
+            Self::Delivery { .. } | Self::Mail { .. } => None,
+        }
+    }
+
+    /// Of the record that it names.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Subscription { customer } => Key::Subscription(customer.clone()),
+            Self::Payment { customer, payment } => Key::Payment(customer.clone(), payment.clone()),
+            Self::Delivery { delivery } => Key::Delivery(delivery.clone()),
+            Self::Wallet { customer } => Key::Wallet(customer.clone()),
+            Self::Account { customer } => Key::Account(customer.clone()),
+            Self::Mail { mail } => Key::Mail(mail.clone()),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

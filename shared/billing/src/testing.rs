@@ -11,14 +11,14 @@ use crate::driven::{Seen, Standing};
 use crate::id::{CustomerId, IdempotencyKey, Invalid, MeterId};
 use crate::mail::Mail;
 use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment};
-use crate::ports::{Clock, Key, MailError, Mailer, Queue, QueueError, Store, StoreError, Wanted};
+use crate::ports::{Clock, Key, MailError, Mailer, Queue, QueueError, Store, StoreError, TestClock, Wanted};
 use crate::subscription::{Event, Order, Subscription};
 use crate::wallet::{Card, Expiry, Instrument, Method};
 use crate::workflow::{Billing, Checkout};
 use crate::{money::Currency, ports::Lane};
 use futures::executor::block_on;
 use jiff::Timestamp;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -229,8 +229,31 @@ impl FixedClock {
 }
 
 impl Clock for FixedClock {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.time())
+    }
+}
+
+/// What a record says, as on a test stack, while the world stands still.
+#[derive(Clone, Debug)]
+pub struct RecordedClock {
+    pub store: MemoryStore,
+    pub world: Timestamp,
+}
+
+impl RecordedClock {
+    async fn read(&self) -> Result<TestClock, StoreError> {
+        Ok(self.store.get(vec![Key::TestClock]).await?.test_clock().unwrap_or_default())
+    }
+}
+
+impl Clock for RecordedClock {
+    async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
+        Ok(self.read().await?.now(customer, self.world))
+    }
+
+    async fn ahead(&self) -> Result<BTreeMap<CustomerId, Timestamp>, StoreError> {
+        Ok(self.read().await?.ahead(self.world))
     }
 }
 

@@ -1,25 +1,35 @@
-//! Business time: the world's, or on a test stack the world's and a bit.
+//! Business time: the world's, or what a test stack's record says.
 
 use crate::dynamodb::Table;
-use billing::ports::{Clock, Key, Store, StoreError};
+use billing::id::CustomerId;
+use billing::ports::{Clock, Key, Store, StoreError, TestClock};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub enum StackClock {
     World,
-    /// How far ahead is a record, so that all functions agree on it.
+    /// A record says, so that all functions agree on it.
     Test(Table),
 }
 
 impl Clock for StackClock {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         let world = Timestamp::now();
         match self {
             Self::World => Ok(world),
-            Self::Test(table) => {
-                let clock = table.get(vec![Key::TestClock]).await?.test_clock();
-                Ok(clock.map_or(world, |clock| clock.now(world)))
-            }
+            Self::Test(table) => Ok(test_clock(table).await?.now(customer, world)),
         }
     }
+
+    async fn ahead(&self) -> Result<BTreeMap<CustomerId, Timestamp>, StoreError> {
+        match self {
+            Self::World => Ok(BTreeMap::new()),
+            Self::Test(table) => Ok(test_clock(table).await?.ahead(Timestamp::now())),
+        }
+    }
+}
+
+async fn test_clock(table: &Table) -> Result<TestClock, StoreError> {
+    Ok(table.get(vec![Key::TestClock]).await?.test_clock().unwrap_or_default())
 }

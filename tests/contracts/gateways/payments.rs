@@ -57,7 +57,7 @@ pub(crate) fn setup(clients: &Clients, gateway: Gateway) -> Payment {
 /// The `attempt`th charge of `method` for a renewal.
 pub(crate) fn renewal(method: &Method, attempt: u32) -> Payment {
     let page = checkout(method.gateway);
-    let collection = Collection::OffSession { method: method.clone(), sent_again_at: None };
+    let collection = Collection::OffSession { method: method.clone(), sent_again_at: None, order: None };
     numbered(Payment { collection, ..page }, (1, 1, attempt))
 }
 

@@ -9,10 +9,12 @@ use billing::outcome::{Aftermath, Dispute, DisputeStanding};
 use billing::payment::{Paid, Payment, PaymentStatus};
 use billing::ports::{Lane, Record, Store, Wanted, Write};
 use billing::subscription::Subscription;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 promises![
     a_record_is_due_in_its_lane_from_that_very_second,
+    what_is_due_comes_with_when_and_what_is_due_first_is_among_it,
     a_record_that_wants_nothing_any_more_is_not_due,
     a_record_whose_time_moves_is_due_then,
     a_record_with_several_things_to_do_is_due_for_the_first,
@@ -42,6 +44,20 @@ async fn a_record_is_due_in_its_lane_from_that_very_second(store: &impl Store) {
             assert_eq!(due(store, lane, seconds).await, expected, "{lane:?} {seconds}");
         }
     }
+}
+
+async fn what_is_due_comes_with_when_and_what_is_due_first_is_among_it(store: &impl Store) {
+    let names: Vec<CustomerId> = (0..40).map(|n| customer(&format!("customer-{n}"))).collect();
+    let owing = |(n, of): (usize, &CustomerId)| Record::Subscription(past_due(of, later(100 - n as i64)));
+    create(store, names.iter().enumerate().map(owing)).await;
+    let first = (later(61), Wanted::Subscription { customer: names[39].clone() });
+    for limit in [1, 9, 40] {
+        let due = store.due(Lane::PaymentRetries, Timestamp::MAX, limit).await.expect("an answer");
+        assert_eq!(due.first(), Some(&first), "of {limit}");
+        assert!(due.is_sorted());
+    }
+    let all = store.due(Lane::PaymentRetries, Timestamp::MAX, u32::MAX).await.expect("an answer");
+    assert_eq!(all.len(), names.len());
 }
 
 async fn a_record_that_wants_nothing_any_more_is_not_due(store: &impl Store) {

@@ -13,6 +13,7 @@ use billing::ports::{Lane, Record, Referred, Store, StoreError, StoredFamily, Te
 use billing::subscription::{Event, Subscription};
 use billing::testing::{MemoryStore, family, plan};
 use billing::wallet::Wallet;
+use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -43,7 +44,7 @@ type Guard = Option<u64>;
 enum Told {
     Records(Vec<Record>),
     Payments(Vec<Payment>),
-    Due(BTreeSet<Wanted>),
+    Due(BTreeSet<(Timestamp, Wanted)>),
     Done,
     Duplicate,
     Conflict,
@@ -125,7 +126,7 @@ fn shared_record(subject: Subject, content: Content, version: u64) -> Record {
         4 => Record::PlanVersion(plan("crm-basic")),
         6 => Record::Mail(billing::mail::Mail { version, ..mail(&customer("acme"), i64::from(content % 3)) }),
         5 => Record::Meter(billing::ports::MeterName { version, ..meter_name("estates") }),
-        _ => Record::TestClock(TestClock { ahead_s: i64::from(content), version }),
+        _ => Record::TestClock(TestClock { ahead_s: i64::from(content), version, ..TestClock::default() }),
     }
 }
 

@@ -96,7 +96,7 @@ impl Store for Port {
         panic!("nobody who is explored lists plans")
     }
 
-    async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         panic!("nobody who is explored sweeps: whom a sweep would wake is awake")
     }
 
@@ -176,7 +176,7 @@ impl Mailer for Port {
 }
 
 impl Clock for Port {
-    async fn now(&self) -> Result<Timestamp, StoreError> {
+    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
         Ok(self.now)
     }
 }

@@ -28,6 +28,9 @@ pub enum Collection {
         /// When the gateway was last asked for it again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_again_at: Option<Timestamp>,
+        /// What is bought, if this opens a subscription: something else may be ordered before it is paid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<Box<Order>>,
     },
     /// Whoever transfers money to the customer's virtual account, unasked and in any amount.
     Transfer(Transfer),

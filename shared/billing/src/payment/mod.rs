@@ -151,13 +151,14 @@ impl Payment {
         now: Timestamp,
     ) -> Self {
         let bought = Some(Bought::of(order));
+        let opens = (id.period == 0 && !id.is_for_change()).then(|| Box::new(order.clone()));
         Self::begin(
             id,
             customer,
             bought,
             amount,
             method.gateway,
-            Collection::OffSession { method, sent_again_at: None },
+            Collection::OffSession { method, sent_again_at: None, order: opens },
             now,
         )
     }

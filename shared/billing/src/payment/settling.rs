@@ -66,8 +66,8 @@ impl Payment {
         }
         if asked_for && !gone && !lost {
             let order = match &self.collection {
-                Collection::Checkout { order, .. } => order.clone(),
-                Collection::OffSession { .. } | Collection::Transfer(_) => None,
+                Collection::Checkout { order, .. } | Collection::OffSession { order, .. } => order.clone(),
+                Collection::Transfer(_) => None,
             };
             let mut facts = vec![Fact::Paid { payment: self.id.clone(), order, amount: self.amount }];
             facts.extend(self.disputed_facts(None, &paid.aftermath));

@@ -1,6 +1,6 @@
 //! What is stored: every record with its key, its version and its alarm clock.
 
-use super::{Lane, Wanted};
+use super::{Lane, TestClock, Wanted};
 use crate::account::VirtualAccount;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
@@ -10,7 +10,7 @@ use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
 use crate::subscription::{Event, Status, Subscription};
 use crate::wallet::Wallet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -158,19 +158,6 @@ pub struct MeterName {
     pub name: MeterId,
     pub families: BTreeMap<FamilyId, Meter>,
     pub version: u64,
-}
-
-/// How far the stack's time is ahead of the world's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TestClock {
-    pub ahead_s: i64,
-    pub version: u64,
-}
-
-impl TestClock {
-    pub fn now(&self, world: Timestamp) -> Timestamp {
-        crate::dunning::after(world, SignedDuration::from_secs(self.ahead_s))
-    }
 }
 
 impl Record {

@@ -7,10 +7,11 @@ use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-#[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<State>);
+/// Its clones are one store.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
 
 /// As many as a transaction of DynamoDB has.
 const MOST_WRITES: usize = 100;
@@ -129,10 +130,11 @@ impl Store for MemoryStore {
         Ok(Found::new(state.records.values().filter(shown).cloned().collect()))
     }
 
-    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         let state = lock(&self.0);
-        let due = state.due.iter().filter(|(of, at, _)| *of == lane && *at <= now);
-        Ok(due.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(|(_, _, wanted)| wanted.clone()).collect())
+        let due = state.due.iter().filter(|(of, at, _)| *of == lane && *at <= then);
+        let due = due.map(|(_, at, wanted)| (*at, wanted.clone()));
+        Ok(due.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub(super) async fn account_of(&self, payment: &Payment) -> Result<Vec<Write>, CheckoutError> {
         let (Some(opened), Some(account)) = (payment.opened(), payment.bank_account()) else { return Ok(vec![]) };
         let (payer, account) = (opened.id.clone(), account.clone());
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&payment.customer)).await?;
         let named = Reference::of_account(payment.gateway.as_str(), &account.account_number);
         let keys = vec![Key::Account(payment.customer.clone()), Key::Reference(payment.gateway, named)];
         let mut found = self.store.get(keys).await?;
@@ -198,7 +198,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// The daily look for what no webhook told of.
     pub(super) async fn watch_account(&self, customer: &CustomerId) -> Result<(), WakeError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         if self.account(customer).await?.is_none_or(|account| now < account.check_at) {
             return Ok(());
         }

@@ -88,7 +88,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Key::Account(customer.clone()),
         ];
         let mut found = self.store.get(keys).await?;
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         let Some(subscription) = found.subscription() else { return Ok(()) };
         let account = found.account();
         let events = match subscription.due(now) {
@@ -304,7 +304,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// of it and it is still wanted, or gives back what is owed.
     async fn check(&self, customer: &CustomerId, id: &PaymentId) -> Result<(), WakeError> {
         let Some(scene) = self.scene(customer, id).await? else { return Ok(()) };
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         if scene.payment.due_at().is_none_or(|due_at| now < due_at) {
             return Ok(());
         }

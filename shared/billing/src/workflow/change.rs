@@ -145,7 +145,7 @@ impl Wish {
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Changes nothing.
     pub async fn preview_change(&self, wish: &Wish) -> Result<Previewed, ChangeError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wish.customer)).await?;
         let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
         self.previewed(wish, &live, now).await
     }
@@ -156,7 +156,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(changed) = self.changed_before(opening).await? {
             return Ok(changed);
         }
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wish.customer)).await?;
         let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
         let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;
         match downgrade {

@@ -45,7 +45,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ///
     /// Only somebody who may decide it imports: that a subscription began at the gateway makes nobody a customer.
     pub async fn import(&self, wanted: &Import) -> Result<Subscription, ImportError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wanted.customer)).await?;
         let seen = self.gateways.driven(wanted.gateway, &wanted.subscription).await?;
         let seen = seen.filter(|seen| seen.id == wanted.subscription).ok_or(ImportError::NotThere)?;
         for _ in 0..MOST_RACES {

@@ -20,8 +20,9 @@ pub struct Live {
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// What time it is for nobody in particular.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.clock.now().await
+        self.clock.now(None).await
     }
 
     pub async fn payment(&self, customer: &CustomerId, id: &PaymentId) -> Result<Option<Payment>, StoreError> {

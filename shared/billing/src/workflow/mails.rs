@@ -48,7 +48,7 @@ impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
     pub async fn send_mail(&self, id: &MailId, mailer: &impl Mailer) -> Result<(), SendError> {
         let Some(mail) = self.store.get(vec![Key::Mail(id.clone())]).await?.mail() else { return Ok(()) };
         let subscription = self.store.get(vec![Key::Subscription(mail.customer.clone())]).await?.subscription();
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&mail.customer)).await?;
         if mail.due_at().is_none_or(|due_at| now < due_at) {
             return Ok(());
         }
@@ -86,7 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn follow_mail(&self, id: &MailId, key: IdempotencyKey) -> Result<Payment, FollowError> {
         let mail = self.store.get(vec![Key::Mail(id.clone())]).await?.mail().ok_or(FollowError::NoSuchMail)?;
         let subscription = self.store.get(vec![Key::Subscription(mail.customer.clone())]).await?.subscription();
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&mail.customer)).await?;
         // An old mail is not for what is owed since.
         let wanted = subscription.filter(|it| mail.is_wanted(Some(it), now)).ok_or(Refusal::NothingOwed)?;
         let (customer, to) = (mail.customer, wanted.contact.unwrap_or(mail.to));

@@ -59,7 +59,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         customer: &CustomerId,
         change: impl Fn(&Wallet, Timestamp) -> Option<Wallet> + Send,
     ) -> Result<Wallet, MethodError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
             let wallet = self.wallet(customer).await?;
             let next = change(&wallet, now).ok_or(MethodError::NoMethod)?;
@@ -77,7 +77,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// Tells gateways what the customer has removed.
     pub(super) async fn forget_methods(&self, customer: &CustomerId) -> Result<(), WakeError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         let wallet = self.wallet(customer).await?;
         let Some(leaving) = wallet.leaving.iter().find(|it| it.check_at <= now) else { return Ok(()) };
         let method = leaving.method.clone();

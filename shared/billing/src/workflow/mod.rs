@@ -34,7 +34,7 @@ pub use advance::WakeError;
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
 pub use change::{ChangeError, Changed, Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError, NotForSale};
-pub use clock::AdvanceClockError;
+pub use clock::{AdvanceClockError, Goal, Step};
 pub use downgrade::DowngradeError;
 pub use import::{Import, ImportError};
 pub use lookup::Live;
@@ -84,7 +84,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
             let keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
             let mut found = self.store.get(keys).await?;

@@ -30,7 +30,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         keys: &[Key],
         order: impl Fn(&mut Found, Timestamp) -> Result<(Payment, Vec<Write>), CheckoutError> + Send,
     ) -> Result<Payment, CheckoutError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(opening.customer)).await?;
         for _ in 0..MOST_RACES {
             let mut found = self.store.get(opening.keys(keys)).await?;
             if let Some(claim) = found.claim() {
@@ -93,7 +93,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// The money may have come before the payment that it is for. That the
     /// gateway does not say so now changes nothing: it is asked again.
     async fn paid_already(&self, payment: Payment) -> Result<Payment, CheckoutError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&payment.customer)).await?;
         if let Err(WakeError::Store(error)) = self.look_for_transfers(&payment.customer, now).await {
             return Err(error.into());
         }

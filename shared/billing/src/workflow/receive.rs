@@ -18,21 +18,22 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if found.delivery().is_some() {
             return Ok(()); // told before: it is done, or due
         }
-        let now = self.clock.now().await?;
-        self.act(Delivery::done(notice, now), found.referred(), now).await
+        let referred = found.referred();
+        let now = self.clock.now(referred.as_ref().map(|referred| &referred.customer)).await?;
+        self.act(Delivery::done(notice, now), referred, now).await
     }
 
     /// Does what a delivery that could not be finished still wants.
     pub(super) async fn finish(&self, id: DeliveryId) -> Result<(), WakeError> {
         let Some(delivery) = self.store.get(vec![Key::Delivery(id)]).await?.delivery() else { return Ok(()) };
-        let now = self.clock.now().await?;
+        let reference = delivery.reference.clone();
+        let key = reference.map(|reference| Key::Reference(delivery.id.gateway, reference));
+        let referred = self.store.get(key.into_iter().collect()).await?.referred();
+        let now = self.clock.now(referred.as_ref().map(|referred| &referred.customer)).await?;
         if delivery.due_at().is_none_or(|due_at| now < due_at) {
             return Ok(());
         }
         let overdue = delivery.is_overdue(now).then(|| delivery.id.clone());
-        let reference = delivery.reference.clone();
-        let key = reference.map(|reference| Key::Reference(delivery.id.gateway, reference));
-        let referred = self.store.get(key.into_iter().collect()).await?.referred();
         self.act(delivery, referred, now).await?;
         match overdue {
             // It may be all that tells of a payment: it is not given up, but someone must hear of it.

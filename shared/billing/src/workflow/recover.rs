@@ -36,7 +36,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let subscription = self.store.get(vec![Key::Subscription(wanted.customer.clone())]).await?.subscription();
         let Some(open) = subscription.and_then(|it| it.open) else { return Ok(None) };
         let payment = self.store.get(vec![Key::Payment(wanted.customer.clone(), open)]).await?.payment();
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wanted.customer)).await?;
         match payment.filter(|it| wanted.is_like(it) && it.is_payable() && !it.is_closing(now)) {
             Some(payment) => Ok(Some(self.opened(payment, now).await?)),
             None => Ok(None),

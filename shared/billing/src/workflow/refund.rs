@@ -43,7 +43,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         // The customer's own keys are theirs: what staff ask for never meets them.
         let key = wanted.key.of_staff();
         let opening = Opening { customer: &wanted.customer, key: &key, fingerprint: &wanted.fingerprint };
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wanted.customer)).await?;
         for _ in 0..MOST_RACES {
             let keys = vec![
                 Key::Payment(wanted.customer.clone(), wanted.payment.clone()),

@@ -64,7 +64,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(changed) = self.changed_before(opening).await? {
             return Ok(changed);
         }
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(&wanted.customer)).await?;
         let keys = vec![
             Key::Plan(wanted.plan.clone()),
             Key::Subscription(wanted.customer.clone()),

@@ -1,8 +1,11 @@
 //! What is due? Enqueue its name. Everything else the worker finds out.
 
 use super::Billing;
+use crate::id::CustomerId;
 use crate::ports::{Clock, Gateways, Lane, Queue, QueueError, Store, StoreError, Wanted};
 use futures::future::join_all;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
@@ -23,25 +26,45 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Wakes a worker for everything that is due, for as long as that is begun
     /// `in_time`, and says for how much. What is left is due in the next sweep.
     pub async fn sweep(&self, queue: &impl Queue, in_time: impl Fn() -> bool) -> Result<usize, SweepError> {
-        let now = self.clock.now().await?;
-        let mut lanes = vec![];
-        for lane in Lane::ALL {
-            let due = self.store.due(lane, now, MOST_AT_ONCE).await;
-            lanes.push(wake(queue, lane, due, &in_time));
-        }
+        let now = self.clock.now(None).await?;
+        let ahead = self.clock.ahead().await?;
+        let lanes =
+            Lane::ALL.map(async |lane| send(queue, lane, &self.due_now(lane, now, &ahead).await?, &in_time).await);
         // Side by side, and each to its end: a lane that is long, or fails, holds up no other.
         join_all(lanes).await.into_iter().sum()
     }
+
+    /// What is due in `lane` by the time of whoever it is for.
+    async fn due_now(
+        &self,
+        lane: Lane,
+        now: Timestamp,
+        ahead: &BTreeMap<CustomerId, Timestamp>,
+    ) -> Result<Vec<Wanted>, StoreError> {
+        let Some(latest) = ahead.values().max() else {
+            let due = self.store.due(lane, now, MOST_AT_ONCE).await?;
+            return Ok(due.into_iter().map(|(_, wanted)| wanted).collect());
+        };
+        let is_due = |at: Timestamp, wanted: &Wanted| match wanted.customer() {
+            Some(customer) => at <= ahead.get(customer).copied().unwrap_or(now).max(now),
+            None => true, // its name does not say whose it is: whoever acts on it finds out
+        };
+        // What is due of those who are ahead may be behind all that is to be due of others.
+        let due = self.store.due(lane, *latest.max(&now), u32::MAX).await?.into_iter();
+        let due = due.filter(|(at, wanted)| is_due(*at, wanted)).map(|(_, wanted)| wanted);
+        Ok(due.take(MOST_AT_ONCE as usize).collect())
+    }
 }
 
-async fn wake(
+/// Wakes a worker for each of `due`, for as long as that is begun `in_time`.
+pub(super) async fn send(
     queue: &impl Queue,
     lane: Lane,
-    due: Result<Vec<Wanted>, StoreError>,
+    due: &[Wanted],
     in_time: impl Fn() -> bool,
 ) -> Result<usize, SweepError> {
     let mut woken = 0;
-    for turn in due?.chunks(A_TURN).take_while(|_| in_time()) {
+    for turn in due.chunks(A_TURN).take_while(|_| in_time()) {
         queue.send(lane, turn).await?;
         woken += turn.len();
     }

@@ -29,7 +29,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         name: &MeterId,
         value: u64,
     ) -> Result<(MeterUsage, Option<Standing>), UsageError> {
-        let now = self.clock.now().await?;
+        let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
             let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
             let keys = vec![Key::Meter(name.clone()), usage(name), Key::Subscription(customer.clone())];

@@ -48,14 +48,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         let scene = self.scene(customer, id).await?.ok_or(VerifyError::NoPayment)?;
         if scene.payment.is_paid_by_transfer() {
-            let now = self.clock.now().await?;
+            let now = self.clock.now(Some(customer)).await?;
             self.look_for_transfers(customer, now).await?;
             let scene = self.scene(customer, id).await?.ok_or(VerifyError::NoPayment)?;
             return Ok((scene.payment, scene.subscription));
         }
         let scene = match self.gateways.find(&scene.payment, None).await {
             Ok(Sighting::Known(outcome)) => {
-                let now = self.clock.now().await?;
+                let now = self.clock.now(Some(customer)).await?;
                 self.settle(scene, outcome, None, now).await?
             }
             Ok(Sighting::NeverHeard | Sighting::CannotTell) => scene,

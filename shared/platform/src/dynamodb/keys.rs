@@ -38,6 +38,7 @@ use billing::delivery::DeliveryId;
 use billing::id::{CustomerId, MailId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -121,8 +122,13 @@ fn sharded_by(wanted: &Wanted) -> &str {
     }
 }
 
-/// The record that an entry of the index names. None: not one of ours.
-pub fn wanted(item: &Item) -> Option<Wanted> {
+/// The record that an entry of the index names, and when it is due. None: not one of ours.
+pub fn wanted(item: &Item) -> Option<(Timestamp, Wanted)> {
+    let due_at = item.get("due_at").and_then(|value| value.as_n().ok())?.parse().ok()?;
+    Some((Timestamp::from_second(due_at).ok()?, named(item)?))
+}
+
+fn named(item: &Item) -> Option<Wanted> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
     let (pk, sk) = (text("pk")?, text("sk")?);
     if let Some(event) = pk.strip_prefix("HOOK#") {
@@ -188,7 +194,7 @@ mod tests {
             (Key::Mail(mail.clone()), Wanted::Mail { mail }),
         ];
         for (key, expected) in cases {
-            assert_eq!(wanted(&of(&key)), Some(expected));
+            assert_eq!(named(&of(&key)), Some(expected));
         }
     }
 

@@ -155,22 +155,24 @@ impl Store for Table {
         records(self.query(all, None).await?).map(Found::new)
     }
 
-    async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         let shards = (0..keys::SHARDS).map(|shard| {
             let query = self
                 .client
                 .query()
                 .table_name(&self.name)
                 .index_name(keys::DUE_INDEX)
-                .key_condition_expression("due = :due AND due_at <= :now")
+                .key_condition_expression("due = :due AND due_at <= :then")
                 .expression_attribute_values(":due", AttributeValue::S(keys::lane(lane, shard)))
-                .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+                .expression_attribute_values(":then", AttributeValue::N(then.as_second().to_string()));
             self.query(query, Some(limit.div_ceil(u32::from(keys::SHARDS))))
         });
         let items = try_join_all(shards).await?;
-        // Every shard gave its share, rounded up.
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok(items.iter().flatten().filter_map(keys::wanted).take(most).collect())
+        let mut due: Vec<(Timestamp, Wanted)> = items.iter().flatten().filter_map(keys::wanted).collect();
+        // Every shard gave its share, rounded up: of few, what is due first.
+        due.sort();
+        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(due)
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {

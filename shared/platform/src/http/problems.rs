@@ -359,8 +359,10 @@ impl From<DowngradeError> for Problem {
 impl From<AdvanceClockError> for Problem {
     fn from(error: AdvanceClockError) -> Self {
         match error {
-            AdvanceClockError::NotForward => Self::invalid("by", error),
+            AdvanceClockError::NotForward | AdvanceClockError::NoGoal => Self::invalid("by", error),
+            AdvanceClockError::UnderWay(_) => Self::conflict("walk-under-way", "A walk is under way", error),
             AdvanceClockError::Store(error) => error.into(),
+            AdvanceClockError::Queue(error) => Self::unavailable(error),
         }
     }
 }
