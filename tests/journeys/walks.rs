@@ -14,6 +14,7 @@ use billing::workflow::{AdvanceClockError, Billing, Checkout, Goal, Step};
 use futures::executor::block_on;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// Who they are, and how often they pay.
@@ -188,10 +189,16 @@ fn who_walks_alone_lives_through_what_they_would_with_the_others() {
         buys(shop, "acme", Interval::Month);
         buys(shop, "globex", Interval::Year);
     }
+    // In the end acme cannot pay, and gets a mail.
+    let broke = |shop: &Shop, now: Timestamp| {
+        let declines = if now == instant("2029-07-31T10:00:00Z") { 4 } else { 0 };
+        (0..declines).for_each(|_| shop.gateways.next(Script::Decline(Remedy::RetryLater)));
+    };
     let years = in_months(60)[59];
-    walk(&together, None, Goal::To(years), |_, _| {});
-    walk(&alone, Some(&named("globex")), Goal::To(years), |_, _| {});
-    walk(&alone, Some(&named("acme")), Goal::To(years), |_, _| {});
+    walk(&together, None, Goal::To(years), |now, _| broke(&together, now));
+    walk(&alone, Some(&named("globex")), Goal::To(years), |now, _| broke(&alone, now));
+    walk(&alone, Some(&named("acme")), Goal::To(years), |now, _| broke(&alone, now));
+    assert_eq!(alone.store.mails().len(), 1);
     assert_eq!(books(&alone), books(&together));
 
     // Where the stack comes after them there is nothing left to do.
@@ -218,6 +225,27 @@ fn one_customer_is_in_the_future_and_the_rest_now() {
     let found = block_on(shop.set_usage(&customer(), &billing::testing::meter("estates"), 3));
     let (usage, _) = found.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(usage.at, instant("2025-07-31T10:00:00Z"));
+}
+
+#[test]
+fn what_a_gateway_told_waits_by_the_time_of_whom_it_is_about() {
+    let shop = shop();
+    buys(&shop, "acme", Interval::Month);
+    buys(&shop, "globex", Interval::Month);
+    let payment = payments_of(&shop, "acme").remove(0);
+    shop.gateways.set_up(payment.gateway, false);
+    let told = notice(&payment, "evt_again");
+    block_on(shop.receive(told.clone())).unwrap_or_else(|error| panic!("{error}"));
+    shop.gateways.set_up(payment.gateway, true);
+    let wakes_it = |whose: &str| {
+        let met = RefCell::new(vec![]);
+        walk(&shop, Some(&named(whose)), Goal::By(Span::new().months(1)), |_, wanted| {
+            met.borrow_mut().extend_from_slice(wanted)
+        });
+        met.into_inner().contains(&Wanted::Delivery { delivery: told.id.clone() })
+    };
+    assert!(!wakes_it("globex"));
+    assert!(wakes_it("acme"));
 }
 
 #[test]

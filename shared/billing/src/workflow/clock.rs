@@ -98,15 +98,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let goal = reachable(goal, before, now)?;
             let (at, due) = self.first_due(customer, now, goal).await?;
             let walk = Walk { at, goal };
-            let stands = before == Some(walk);
-            if !stands && !self.keep_clock(clock.walking(customer, walk, world)).await? {
+            if before != Some(walk) && !self.keep_clock(clock.walking(customer, walk, world)).await? {
                 continue;
             }
-            let woken = due.len();
-            let of = |lane| due.iter().filter(move |(of, _)| *of == lane).map(|(_, wanted)| wanted.clone()).collect();
-            let lanes = Lane::ALL.map(|lane| (lane, Vec::from_iter::<Vec<Wanted>>(of(lane))));
-            try_join_all(lanes.iter().map(|(lane, due)| send(queue, *lane, due, || true))).await?;
-            return Ok(Step { now: at, goal, woken });
+            for lane in Lane::ALL {
+                let due: Vec<Wanted> = due.iter().filter(|(of, _)| *of == lane).map(|(_, it)| it.clone()).collect();
+                send(queue, lane, &due, || true).await?;
+            }
+            return Ok(Step { now: at, goal, woken: due.len() });
         }
         Err(StoreError::Conflict.into())
     }
