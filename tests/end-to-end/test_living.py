@@ -1,4 +1,4 @@
-"""What a subscription goes through besides its payments: tried out, subscribed without a page, paused, with things bought onto it."""
+"""What a subscription goes through besides its payments: tried out, begun without a page, paused, with things bought onto it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -66,7 +66,7 @@ def test_a_trial_costs_nothing_and_is_paid_with_the_card_that_its_mail_asks_for(
     assert found["trial"] == {"started_at": found["current_period"]["start"], "ends_at": found["current_period"]["end"]}
     assert (found["amount"], found["features"]["reports"], customer.payments()) == (usd(4500), True, [])
 
-    reaches(client, end - timedelta(days=3, seconds=5))
+    reaches(client, end - timedelta(days=3, minutes=1))
     assert customer.mails() == []
     reaches(client, end - timedelta(days=3))
     (mail,) = customer.mails()
@@ -244,7 +244,7 @@ def test_a_pause_moves_the_end_by_as_long_as_it_lasts_and_costs_nothing(
     # What is left of it is worth as much as before: half of 3 × 15.00 for 3 more seats.
     more = shown(customer, action="change_seats", quantity=9, effective="now")
     assert [line["amount"]["minor"] for line in more["lines"]] == [-4500, 6750]
-    reaches(client, then[1] - timedelta(seconds=5))
+    reaches(client, then[1] - timedelta(minutes=1))
     assert len(customer.payments()) == 1
     reaches(client, then[1])
     assert (taken(gateways, customer.payments()[0]), period(customer)[0]) == ([9000], then[1])
@@ -272,7 +272,7 @@ def test_a_pause_at_the_periods_end_is_shown_taken_back_and_made(
     client.settle()
     found = customer.subscription()
     assert (found["status"], len(customer.payments())) == ("active", 2)
-    assert timedelta() <= period(customer)[0] - asked < timedelta(seconds=5)
+    assert timedelta() <= period(customer)[0] - asked < timedelta(minutes=1)
     assert taken(gateways, customer.payments()[0]) == [2000]
 
 
