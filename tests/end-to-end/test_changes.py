@@ -145,6 +145,21 @@ def test_credit_is_kept_and_used_first(client: Client, customer: Customer, gatew
     assert customer.subscription()["balance"] == []
 
 
+def test_another_interval_begins_a_new_period_that_is_paid_whole(
+    client: Client, customer: Customer, gateways: Gateways
+) -> None:
+    customer.subscribe()
+    half_way(client, customer)
+    preview = shown(customer, **BY_THE_YEAR)
+    credit, charge = (line["amount"]["minor"] for line in preview["lines"])
+    assert (-350_000 <= credit < -349_000, charge) == (True, 7_000_000)
+    changed = granted(customer.change(**BY_THE_YEAR, preview=preview["id"]))
+    assert taken(gateways, changed["payment"]) == [charge + credit]
+    found = customer.subscription()
+    assert (found["interval"], found["current_period"]["start"]) == ("year", preview["takes_effect_at"])
+    assert preview["next_invoice"]["at"] == found["current_period"]["end"]
+
+
 # -- Downgrades
 
 
@@ -308,7 +323,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "plan missing": ({"action": "upgrade", "effective": "now"}, 422, "plan"),
     "plan unknown": ({**UPGRADE, "plan": "estates-none"}, 422, "plan"),
     "plan of another family": ({**UPGRADE, "plan": "minutes-pro"}, 422, "plan"),
-    "plan that is held": ({**UPGRADE, "plan": "estates-professional"}, 422, "plan"),
+    "plan that is held": ({**UPGRADE, "plan": "estates-professional"}, 422, "action"),
     "down is not up": ({**UPGRADE, "plan": "estates-starter"}, 422, "action"),
     "up is not down": ({**LATER, "plan": "estates-enterprise"}, 422, "action"),
     "no price by the week": ({**UPGRADE, "interval": "week"}, 422, "interval"),

@@ -1,4 +1,4 @@
-"""What a subscription goes through besides its payments: tried out, subscribed without a page, paused, with things bought onto it."""
+"""What a subscription goes through besides its payments: tried out, begun without a page, paused, with things bought onto it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -66,7 +66,7 @@ def test_a_trial_costs_nothing_and_is_paid_with_the_card_that_its_mail_asks_for(
     assert found["trial"] == {"started_at": found["current_period"]["start"], "ends_at": found["current_period"]["end"]}
     assert (found["amount"], found["features"]["reports"], customer.payments()) == (usd(4500), True, [])
 
-    reaches(client, end - timedelta(days=3, seconds=5))
+    reaches(client, end - timedelta(days=3, minutes=1))
     assert customer.mails() == []
     reaches(client, end - timedelta(days=3))
     (mail,) = customer.mails()
@@ -244,7 +244,7 @@ def test_a_pause_moves_the_end_by_as_long_as_it_lasts_and_costs_nothing(
     # What is left of it is worth as much as before: half of 3 × 15.00 for 3 more seats.
     more = shown(customer, action="change_seats", quantity=9, effective="now")
     assert [line["amount"]["minor"] for line in more["lines"]] == [-4500, 6750]
-    reaches(client, then[1] - timedelta(seconds=5))
+    reaches(client, then[1] - timedelta(minutes=1))
     assert len(customer.payments()) == 1
     reaches(client, then[1])
     assert (taken(gateways, customer.payments()[0]), period(customer)[0]) == ([9000], then[1])
@@ -272,7 +272,7 @@ def test_a_pause_at_the_periods_end_is_shown_taken_back_and_made(
     client.settle()
     found = customer.subscription()
     assert (found["status"], len(customer.payments())) == ("active", 2)
-    assert timedelta() <= period(customer)[0] - asked < timedelta(seconds=5)
+    assert timedelta() <= period(customer)[0] - asked < timedelta(minutes=1)
     assert taken(gateways, customer.payments()[0]) == [2000]
 
 
@@ -306,8 +306,7 @@ def test_what_is_bought_onto_the_plan_within_a_period_is_charged_for_its_rest(
     half_way(client, customer)
     wanted = {"action": "add_addon", **STORAGE, "quantity": 2}
     preview = shown(customer, **wanted)
-    *plan, line = preview["lines"]
-    assert sum(each["amount"]["minor"] for each in plan) == 0  # it goes on as it is
+    [line] = preview["lines"]  # the plan goes on as it is
     assert (line["description"], line["kind"], line["addon"], line["quantity"]) == (
         ("More storage × 2", "charge", "storage", 2)
     )
@@ -351,7 +350,7 @@ def test_an_addon_that_is_used_is_not_removed_and_what_is_removed_is_credited(
     customer.use("storage", 100)
     half_way(client, customer)
     preview = shown(customer, **fewer)
-    assert [line["amount"]["minor"] for line in preview["lines"] if line["addon"]] == [-750, 250]
+    assert [line["amount"]["minor"] for line in preview["lines"]] == [-750, 250]
     changed = granted(customer.change(**fewer, confirm=True, preview=preview["id"]))
     assert (changed["payment"], changed["subscription"]["balance"]) == (None, [usd(500)])
     assert (has(customer)[1]["limit"], has(customer)[1]["remaining"]) == (100, 0)

@@ -33,6 +33,9 @@ def test_a_year_is_lived_in_under_a_minute(client: Client, customer: Customer, g
     assert (trial["status"], trial["end_date"][5:]) == ("trialing", "03-15")
     comes(3, 5)
     leave_card(client, customer)
+    comes(3, 12, 1)
+    (mail,) = customer.mails()
+    assert "Then USD 75.00 is charged for the first period" in mail["BodyText"]
     renews("04-15", 5 * 1500)
 
     comes(3, 30, 12)  # half of 31 days is left: −75.00 ÷ 2 + 120.00 ÷ 2
@@ -50,12 +53,13 @@ def test_a_year_is_lived_in_under_a_minute(client: Client, customer: Customer, g
     assert (scheduled["payment"], scheduled["subscription"]["scheduled_change"]["plan"]) == (None, "studio-basic")
 
     gateways.fault("stripe", "off_session", "decline", code="insufficient_funds", times=2)
-    for day, retry in ((15, "05-16"), (16, "05-18")):  # a day after the first decline, and three
-        comes(5, day, 1)
+    # A day after the first decline, and three.
+    for day, hour, retry in ((15, 1, "05-16"), (16, 2, "05-18")):
+        comes(5, day, hour)
         found = customer.subscription()
         assert (found["status"], found["plan"]["id"]) == ("past_due", "studio-team")
         assert found["dunning"]["next_retry_at"][5:10] == retry
-    comes(5, 18, 1)
+    comes(5, 18, 2)
     found = customer.subscription()
     assert (found["status"], found["plan"]["id"], found["end_date"][5:]) == ("active", "studio-basic", "06-15")
     paid, *failed = customer.payments()[:3]
@@ -78,5 +82,5 @@ def test_a_year_is_lived_in_under_a_minute(client: Client, customer: Customer, g
     charged = [sum(taken(gateways, payment)) for payment in customer.payments()]
     # 75.00 + 22.50 + 120.00 + 80.00 + 7 × 80.00
     assert (sum(charged), len([minor for minor in charged if minor])) == (85_750, 11)
-    assert [mail["Subject"] for mail in customer.mails()] == ["Your trial of Team is about to end"]
+    assert customer.mails() == [mail]
     assert time.monotonic() - began < 60

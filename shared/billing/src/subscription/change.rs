@@ -377,8 +377,7 @@ impl Subscription {
 
 /// What ends and what begins. What stays as it is and goes on is neither.
 fn differing(old: Vec<Priced>, new: Vec<Priced>, anchor: Anchor) -> (Vec<Priced>, Vec<Priced>) {
-    let stays =
-        |line: &Priced| anchor == Anchor::Kept && line.0 != Item::Plan && old.contains(line) && new.contains(line);
+    let stays = |line: &Priced| anchor == Anchor::Kept && old.contains(line) && new.contains(line);
     let differ = |lines: &[Priced]| lines.iter().filter(|line| !stays(line)).cloned().collect();
     (differ(&old), differ(&new))
 }

@@ -223,6 +223,8 @@ impl From<ChangeError> for Problem {
         let detail = error.to_string();
         match error {
             ChangeError::NoSubscription => Self::no_subscription(),
+            // A change keeps the currency: only the interval can be another.
+            ChangeError::NotForSale(NotForSale::Price { .. }) => Self::invalid("interval", detail),
             ChangeError::NotForSale(not_for_sale) => not_for_sale.into(),
             ChangeError::OtherFamily(..) => Self::invalid("plan", detail),
             ChangeError::Addon(_) | ChangeError::NotThatMany(_) => Self::invalid("addon", detail),
