@@ -20,6 +20,10 @@ class Records:
         items = [item for page in pages for item in page["Items"]]
         return {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
 
+    def about(self, name: str) -> dict[tuple[str, str], Item]:
+        """All that names `name` anywhere."""
+        return {key: item for key, item in self.all().items() if name in f"{key} {item}"}
+
     def of(self, customer: str, kind: str = "") -> list[Item]:
         """A customer's records whose kind (the start of their `sk`) it is."""
         values = {":pk": {"S": f"CUST#{customer}"}, ":sk": {"S": kind}}
