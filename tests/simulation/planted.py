@@ -452,11 +452,6 @@ BUGS = [
         "self.fund(term.index, Money { minor: credit.minor.saturating_neg(), ..credit }, at, false);",
         "",
     )]),
-    ("a change is made though its payment was declined", [(
-        "subscription.rs",
-        "                vec![Event::ChangeDeclined { payment }]",
-        "                { let nothing = Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
-    )]),
     ("what is changed while a renewal is under way loses it", [(
         "subscription/change.rs",
         "        if self.open.is_some() || now >= period.end {",
@@ -467,16 +462,6 @@ BUGS = [
         "            None => Err(made.err().unwrap_or(ChangeError::Meanwhile)),",
         "            None => { let subscription = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
         "                drop(made); Ok(Changed { subscription, payment: None }) }",
-    )]),
-    ("a change is paid after its period is over", [(
-        "subscription.rs",
-        "if self.is_changed_by(&payment) && self.is_over(now) => {",
-        "if self.is_changed_by(&payment) && self.is_over(now) && self.attempts > 99 => {",
-    )]),
-    ("a change that nobody can tell of holds up the renewal", [(
-        "subscription.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_some() && !in_grace {",
     )]),
     # Trials and pauses.
     ("a trial is had twice", [(

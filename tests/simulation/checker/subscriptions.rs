@@ -60,6 +60,10 @@ impl State {
         check(grants + moved + tried + went_on == expected, "I-10", told)?;
         self.goes_on(changes, old, new)?;
         self.conserved(new)?;
+        if let Some(payment) = changes.changed() {
+            let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
+            check(paid, "I-2", || format!("{payment} pays for a change and is not paid in the same commit"))?;
+        }
         if let Some(payment) = changes.granted() {
             let next = before.map_or(0, |term| term.index + 1);
             let other_interval = old.next_order().price.interval != old.order.price.interval;
