@@ -463,6 +463,21 @@ BUGS = [
         "            None => { let subscription = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
         "                drop(made); Ok(Changed { subscription, payment: None }) }",
     )]),
+    ("a change is made though its payment was declined", [(
+        "subscription.rs",
+        "                vec![Event::ChangeDeclined { payment }]",
+        "                { let nothing = Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
+    )]),
+    ("a change is paid after its period is over", [(
+        "subscription.rs",
+        "if self.is_changed_by(&payment) && self.is_over(now) => {",
+        "if self.is_changed_by(&payment) && self.is_over(now) && self.attempts > 99 => {",
+    )]),
+    ("a change that nobody can tell of holds up the renewal", [(
+        "subscription.rs",
+        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && !in_grace {",
+    )]),
     # Trials and pauses.
     ("a trial is had twice", [(
         "subscription.rs",

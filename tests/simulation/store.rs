@@ -21,7 +21,8 @@ impl Store for Port {
     }
 
     async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
-        self.get(vec![Key::Subscription(customer.clone())]).await
+        let live = [Key::Subscription, Key::Wallet, Key::Tokens, Key::Account];
+        self.get(live.map(|key| key(customer.clone())).into()).await
     }
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {

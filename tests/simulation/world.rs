@@ -7,7 +7,7 @@
 
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
-use crate::checker::Breach;
+use crate::checker::{Breach, Happened};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job, fingerprint};
@@ -74,6 +74,7 @@ pub(crate) struct State {
     pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
     /// When what a subscription waited for came last: a period was granted, or what nobody could tell was known.
     pub(crate) moved_at: BTreeMap<SubscriptionId, i64>,
+    pub(crate) happened: Happened,
     /// The payments that paid for a change.
     pub(crate) changes: BTreeSet<PaymentId>,
     /// How often each mail was taken.
@@ -147,6 +148,7 @@ pub(crate) struct Story {
     pub(crate) steps: u64,
     pub(crate) breach: Option<Breach>,
     pub(crate) trace: Vec<String>,
+    pub(crate) happened: Happened,
 }
 
 /// What is in the catalogue, each plan with a policy of its own.
@@ -192,6 +194,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         mended: BTreeMap::new(),
         grace: BTreeMap::new(),
         moved_at: BTreeMap::new(),
+        happened: Happened::new(),
         changes: BTreeSet::new(),
         mailed: BTreeMap::new(),
         sent: BTreeMap::new(),
@@ -249,7 +252,8 @@ fn run(shared: Shared) -> Story {
         }
     }
     let mut state = lock(&shared);
-    Story { steps: state.step, breach: state.breach.take(), trace: state.trace.take().unwrap_or_default() }
+    let (happened, trace) = (std::mem::take(&mut state.happened), state.trace.take().unwrap_or_default());
+    Story { steps: state.step, breach: state.breach.take(), trace, happened }
 }
 
 fn begin(shared: &Shared, state: &mut State, job: Job) -> (u64, Task) {

@@ -19,6 +19,7 @@ use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Tokens, Wanted};
 use billing::subscription::{Event, Status, Subscription};
 use billing::wallet::{Method, Wallet};
+use std::collections::BTreeSet;
 
 /// Which invariant is broken, how, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,68 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// What became of subscriptions in the stories that were told: what no story has, no check has looked at.
+pub(crate) type Happened = BTreeSet<&'static str>;
+
+/// All that is to happen in some story. What another system drives is followed by none.
+pub(crate) const TO_HAPPEN: [&str; 24] = [
+    "activated",
+    "renewed",
+    "returned",
+    "payment missed",
+    "retry scheduled",
+    "attempt ended",
+    "disputed",
+    "dispute settled",
+    "refund owed",
+    "cancellation scheduled",
+    "cancellation revoked",
+    "change scheduled",
+    "change revoked",
+    "changed for nothing",
+    "changed and paid",
+    "change declined",
+    "trial started",
+    "trial ending",
+    "pause scheduled",
+    "pause revoked",
+    "paused",
+    "unpaused",
+    "canceled",
+    "expired",
+];
+
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Activated { .. } => "activated",
+        Event::Renewed { .. } => "renewed",
+        Event::Returned { .. } => "returned",
+        Event::PaymentMissed { .. } => "payment missed",
+        Event::RetryScheduled { .. } => "retry scheduled",
+        Event::AttemptEnded { .. } => "attempt ended",
+        Event::Followed { .. } => "followed",
+        Event::Disputed { .. } => "disputed",
+        Event::DisputeSettled { .. } => "dispute settled",
+        Event::RefundOwed { .. } => "refund owed",
+        Event::CancellationScheduled => "cancellation scheduled",
+        Event::CancellationRevoked => "cancellation revoked",
+        Event::ChangeScheduled { .. } => "change scheduled",
+        Event::ChangeRevoked => "change revoked",
+        Event::ChangeBlocked => "change blocked",
+        Event::Changed { payment: None, .. } => "changed for nothing",
+        Event::Changed { payment: Some(_), .. } => "changed and paid",
+        Event::ChangeDeclined { .. } => "change declined",
+        Event::TrialStarted { .. } => "trial started",
+        Event::TrialEnding { .. } => "trial ending",
+        Event::PauseScheduled => "pause scheduled",
+        Event::PauseRevoked => "pause revoked",
+        Event::Paused { .. } => "paused",
+        Event::Unpaused { .. } => "unpaused",
+        Event::Canceled { .. } => "canceled",
+        Event::Expired { .. } => "expired",
+    }
+}
+
 fn granted(event: &Event) -> Option<&PaymentId> {
     match event {
         Event::Activated { payment, .. } | Event::Renewed { payment, .. } => Some(payment),
@@ -108,6 +171,9 @@ impl State {
     pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
         for (key, old) in changed {
             self.remember(key, old.as_ref());
+            if let Some(Record::History { event, .. }) = self.records.get(key) {
+                self.happened.insert(kind(event));
+            }
         }
         let Some(task) = self.tasks.get(&task) else { return Ok(()) };
         let list = changed.iter().filter_map(|(key, old)| Some((old.as_ref(), self.records.get(key)?)));
