@@ -438,6 +438,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "no add-on of this plan": ({**ADD, "addon": "phone"}, 422, "addon"),
     "no id": ({**ADD, "addon": "a#b"}, 400, "addon"),
     "add when": ({"action": "add_addon", "addon": "storage"}, 422, "effective"),
+    "how many to add": (ADD, 422, "quantity"),
     "none to add": ({**ADD, "quantity": 0}, 422, "quantity"),
     "fewer than none to add": ({**ADD, "quantity": -1}, 400, "quantity"),
     "as many as there are": ({**ADD, "quantity": 1}, 422, "action"),
@@ -456,7 +457,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str | None]] = {
 def subscriber(studio: None, client: Client, records: Records) -> Any:
     customer = Customer.fresh(client)
     buys(client, customer, 2)
-    granted(customer.change("add_addon", **STORAGE))
+    granted(customer.change("add_addon", **STORAGE, quantity=1))
     client.advance("PT1S")
     yield customer
     records.forget(customer.name)

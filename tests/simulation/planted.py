@@ -26,7 +26,7 @@ SOURCES = ["shared/billing", "tests/simulation"]
 BUGS = [
     # Money is taken once.
     ("a retry mints a new reference", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {\n                    return self.send_again(scene, now).await;",
         "if scene.wants_charge() && scene.payment.may_be_sent_again(now) => {\n"
         "                    let mut scene = scene;\n"
@@ -45,7 +45,7 @@ BUGS = [
         "        if self.open.is_some() && self.failures.is_empty() && self.changing.is_none() && !in_grace {",
     )]),
     ("another method is tried before the outcome is known", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,\n        }\n    }\n\n    /// Takes the gateway's answer in.",
         "            Err(_) => {\n"
         "                let fact = Fact::Abandoned { payment: scene.payment.id.clone() };\n"
@@ -53,7 +53,7 @@ BUGS = [
         "                Ok(self.store.commit(writes).await?)\n            }\n        }\n    }\n\n    /// Takes the gateway's answer in.",
     )]),
     ("silence counts as a decline", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,\n        }\n    }\n\n    /// Takes the gateway's answer in.",
         "            Err(_) => {\n"
         "                let decline = crate::outcome::Decline::new(\"timeout\", Remedy::RetryLater);\n"
@@ -61,7 +61,7 @@ BUGS = [
         "                Ok(())\n            }\n        }\n    }\n\n    /// Takes the gateway's answer in.",
     )]),
     ("that nobody can tell counts as never heard of", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.undecided(now),",
         "Collection::OffSession { .. } if unknown == Sighting::CannotTell && scene.wants_charge() => scene.payment.undecided(now),",
     )]),
@@ -76,12 +76,12 @@ BUGS = [
         "            Self::PayPal => SignedDuration::MAX, //",
     )]),
     ("a repeated charge is repeated every minute", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "            Ok(outcome) => self.answered(scene, outcome, now).await,",
         "            Ok(outcome) => Ok(self.settle(scene, outcome, None, now).await.map(|_| ())?),",
     )]),
     ("the gateway is asked before the attempt is recorded", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "        self.store.commit(writes).await?;\n        scene.payment.version += 1;\n",
         "        let _ = self.gateways.charge(&scene.payment).await;\n"
         "        self.store.commit(writes).await?;\n        scene.payment.version += 1;\n",
@@ -149,7 +149,7 @@ BUGS = [
         "                Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },\n                Outcome::Succeeded",
         "                Paid(_) | Pending { .. } | Failed { .. } | Expired { .. } | Unresolved { .. },\n                Outcome::Succeeded",
     ), (
-        "subscription.rs",
+        "subscription/facts.rs",
         "            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if self.owes(&payment) => {\n",
         "            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if payment.subscription == self.id => {\n",
     )]),
@@ -173,7 +173,7 @@ BUGS = [
         "            events = self.recorded(next, facts, &wallet, now);\n",
     )]),
     ("an earlier subscription's payment opens the next one", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "(_, Paid { payment, .. }) if payment.subscription != self.id || self.is_driven() => {",
         "(_, Paid { payment, .. }) if self.is_driven() => {",
     )]),
@@ -196,7 +196,7 @@ BUGS = [
         "            }\n            PaymentStatus::Failed",
     )]),
     ("a decline that nobody can confirm is asked about for ever", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.undecided(now),",
         "Collection::OffSession { .. } if unknown == Sighting::CannotTell => scene.payment.unanswered(now),",
     )]),
@@ -258,18 +258,18 @@ BUGS = [
         "let asked = failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer && last.method.is_none());",
     )]),
     ("what one method was asked about is forgotten with another", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "Some(_) if failure.remedy == Remedy::AskCustomer => Failure { remedy: Remedy::NewMethod, ..failure.clone() },",
         "Some(_) if failure.remedy == Remedy::AskCustomer => Failure { method: None, ..failure.clone() },",
     )]),
     ("grace that was interrupted begins again", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "(Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },",
         "(Dunning::Grace { .. }, Some(ends_at)) if ends_at < now => Dunning::Grace { ends_at },",
     )]),
     # Pages.
     ("a page that cannot be closed is given up", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "let outcome = if scene.payment.is_closing(now) { outcome.at_the_end() } else { outcome };",
         "let outcome = if closing { outcome.at_the_end() } else { outcome };",
     )]),
@@ -279,7 +279,7 @@ BUGS = [
         "        if self.open.is_some() && self.changing.is_none() && !in_grace && !matches!(self.status, Status::PastDue { .. }) {",
     )]),
     ("a page to pay what is owed is opened while it is charged", [(
-        "subscription.rs",
+        "subscription/requests.rs",
         "            Status::PastDue { .. } if self.open.is_some() || self.due(now).is_some() => Err(Refusal::ChargeRunning),",
         "            Status::PastDue { .. } if self.due(now).is_some() => Err(Refusal::ChargeRunning),",
     )]),
@@ -326,7 +326,7 @@ BUGS = [
     )]),
     # What goes back.
     ("a late success is refused instead of refunded", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "                Paid { payment, .. },\n            ) => vec![Event::RefundOwed { payment }],\n",
         "                Paid { payment, .. },\n            ) if matches!(self.status, Active { .. }) => vec![Event::RefundOwed { payment }],\n"
         "            (_, Paid { .. }) => vec![],\n",
@@ -368,7 +368,7 @@ BUGS = [
     )]),
     # Disputes.
     ("a dispute that is lost does not cancel", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "            (PastDue { .. }, Disputed { .. }) | (Active { .. } | PastDue { .. } | Paused { .. }, DisputeLost { .. }) => {",
         "            (PastDue { .. }, Disputed { .. } | DisputeLost { .. }) => {",
     )]),
@@ -383,7 +383,7 @@ BUGS = [
         "            Status::Active { .. } if self.disputed.len() > 9 => Some",
     )]),
     ("who disputes a payment is tried again when declined", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "if self.waits_for(&payment) && !self.disputed.is_empty() => {",
         "if self.waits_for(&payment) && self.disputed.len() > 9 => {",
     )]),
@@ -417,7 +417,7 @@ BUGS = [
         "Err(MailError::NoAnswer(_)) => self.keep_mail(mail.dropped(Dropped::Overtaken, now)).await,",
     )]),
     ("what never came at a gateway is waited for even when a person knows", [(
-        "workflow/advance.rs",
+        "workflow/collect.rs",
         "if scene.wants_charge() && !scene.payment.is_unresolved() => {",
         "if scene.wants_charge() => {",
     )]),
@@ -458,20 +458,15 @@ BUGS = [
         "        if now >= period.end {",
     )]),
     ("whoever asks second is answered with what the first paid", [(
-        "workflow/change.rs",
+        "workflow/once.rs",
         "            None => Err(made.err().unwrap_or(ChangeError::Meanwhile)),",
-        "            None => { let subscription = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
+        "            None => { let subscription = self.lookup(opening.customer).await?.ok_or(ChangeError::NoSubscription)?.subscription;\n"
         "                drop(made); Ok(Changed { subscription, payment: None }) }",
     )]),
     ("a change is made though its payment was declined", [(
-        "subscription.rs",
+        "subscription/facts.rs",
         "                vec![Event::ChangeDeclined { payment }]",
         "                { let nothing = Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
-    )]),
-    ("a change is paid after its period is over", [(
-        "subscription.rs",
-        "if self.is_changed_by(&payment) && self.is_over(now) => {",
-        "if self.is_changed_by(&payment) && self.is_over(now) && self.attempts > 99 => {",
     )]),
     ("a change that nobody can tell of holds up the renewal", [(
         "subscription.rs",
@@ -480,7 +475,7 @@ BUGS = [
     )]),
     # Trials and pauses.
     ("a trial is had twice", [(
-        "subscription.rs",
+        "subscription/requests.rs",
         "self.order.plan.trial_days.filter(|_| !self.had_trial)?",
         "self.order.plan.trial_days?",
     )]),

@@ -193,7 +193,7 @@ mod tests {
     fn what_addons_bring_is_had_now_and_not_after_the_change() {
         let plan = documented();
         let held = Order { price: plan.prices[0].clone(), plan: plan.clone(), quantity: 1, addons: vec![] };
-        let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, NonZeroU32::MIN));
+        let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, Some(NonZeroU32::MIN)));
         let held = held.unwrap_or_else(|error| panic!("{error}"));
         // 50 gigabytes, and 50 more.
         let stored = |used| standing(&held, &meter("storage"), used).map(|it| (it.limit, it.remaining, it.per_mille));

@@ -48,6 +48,8 @@ pub enum AddonRefusal {
     NotOffered(AddonId),
     #[error("add-on `{0}` is sold once: quantity must be 1")]
     QuantityNotOne(AddonId),
+    #[error("add-on `{0}` is sold by the unit: say how many")]
+    QuantityMissing(AddonId),
 }
 
 impl Order {
@@ -62,15 +64,17 @@ impl Order {
         Ratio::from(self.amount().ok()?.minor).times(Ratio::new(per_year, length.into())?)
     }
 
-    /// With so many of an add-on, whether there were any before or not.
-    pub fn with_addon(mut self, id: &AddonId, quantity: NonZeroU32) -> Result<Self, AddonRefusal> {
+    /// With so many of an add-on, whether there were any before or not. What is sold once needs no number.
+    pub fn with_addon(mut self, id: &AddonId, quantity: Option<NonZeroU32>) -> Result<Self, AddonRefusal> {
         let price = |addon: &Addon| addon.price(self.price.interval, self.price.amount.currency);
         let offered = self.plan.addon(id).and_then(|addon| Some((addon.clone(), price(addon)?)));
         let (addon, price) = offered.ok_or_else(|| AddonRefusal::NotOffered(id.clone()))?;
-        if quantity.get() != 1 && !addon.per_unit {
-            return Err(AddonRefusal::QuantityNotOne(id.clone()));
-        }
-        let bought = BoughtAddon { addon, price, quantity: quantity.get() };
+        let quantity = match quantity.map(NonZeroU32::get) {
+            None if addon.per_unit => return Err(AddonRefusal::QuantityMissing(id.clone())),
+            Some(2..) if !addon.per_unit => return Err(AddonRefusal::QuantityNotOne(id.clone())),
+            quantity => quantity.unwrap_or(1),
+        };
+        let bought = BoughtAddon { addon, price, quantity };
         match self.addons.iter_mut().find(|it| it.addon.id == *id) {
             Some(known) => *known = bought,
             None => self.addons.push(bought),
@@ -83,8 +87,7 @@ impl Order {
     pub fn with_addons_of(self, other: &Self) -> Self {
         let bare = Self { addons: vec![], ..self };
         other.addons.iter().fold(bare, |order, held| {
-            let quantity = NonZeroU32::new(held.quantity).unwrap_or(NonZeroU32::MIN);
-            order.clone().with_addon(&held.addon.id, quantity).unwrap_or(order)
+            order.clone().with_addon(&held.addon.id, NonZeroU32::new(held.quantity)).unwrap_or(order)
         })
     }
 
@@ -157,7 +160,7 @@ mod tests {
     }
 
     fn with(order: Order, name: &str, quantity: u32) -> Result<Order, AddonRefusal> {
-        order.with_addon(&addon(name), NonZeroU32::new(quantity).unwrap_or(NonZeroU32::MIN))
+        order.with_addon(&addon(name), NonZeroU32::new(quantity))
     }
 
     /// So many seats of the README's plan, and nothing else.

@@ -19,19 +19,19 @@
 //! [`Subscription::apply`] is the only place that says what an event changes.
 
 mod change;
+mod facts;
 mod funds;
+mod requests;
+mod term;
 mod words;
 
-use crate::calendar::{Interval, Period};
+use crate::calendar::Period;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
-use crate::id::{CustomerId, MethodId, PaymentId, SubscriptionId};
+use crate::id::{CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
-use crate::outcome::Remedy;
-use crate::payment::{Page, Payment};
-use crate::trial::{Kind, Trial};
-use crate::wallet::Method;
+use crate::trial::Trial;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,7 @@ use std::collections::BTreeSet;
 pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
+pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
 /// How soon it is seen again whether what was missing is there.
@@ -137,50 +138,6 @@ pub enum Status {
     },
 }
 
-/// The period that is paid for, counted from when the first one began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Term {
-    pub anchor: Timestamp,
-    pub index: u32,
-    /// The index of the period that begins at `anchor`: a change of interval begins to count anew, and no period's
-    /// number is used twice.
-    #[serde(default)]
-    pub since: u32,
-    /// When this period ends, if that is not for the interval to say: a trial, or one that was paused or extended. Then
-    /// it begins at `anchor`, and what follows is counted from its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-}
-
-impl Term {
-    /// The first, from `anchor` on.
-    pub fn first(anchor: Timestamp) -> Self {
-        Self { anchor, index: 0, since: 0, until: None }
-    }
-
-    pub fn period(self, interval: Interval) -> Period {
-        if let Some(end) = self.until {
-            return Period { start: self.anchor, end };
-        }
-        Period::nth(self.anchor, interval, self.index.saturating_sub(self.since), &TimeZone::UTC)
-    }
-
-    /// The one after it, of the same interval.
-    fn next(self) -> Self {
-        Self { index: self.index + 1, ..self }
-    }
-
-    /// The one after it, which begins at `anchor`, as do all that follow.
-    fn anew(self, anchor: Timestamp) -> Self {
-        Self { anchor, index: self.index + 1, since: self.index + 1, until: None }
-    }
-
-    /// The same, lasting as `period` says.
-    fn lasting(self, period: Period) -> Self {
-        Self { anchor: period.start, since: self.index, until: Some(period.end), ..self }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
@@ -191,250 +148,6 @@ pub enum CancelReason {
 }
 
 impl Subscription {
-    /// `order` as the customer's next subscription, given what they have now.
-    ///
-    /// What was never paid for is ordered anew rather than left behind, so that
-    /// whichever of its checkouts is paid first opens it. A live one must be
-    /// changed, not bought again.
-    pub fn ordering(
-        current: Option<&Self>,
-        customer: &CustomerId,
-        order: Order,
-        now: Timestamp,
-    ) -> Result<Self, Refusal> {
-        let first = |id| Self {
-            id,
-            customer: customer.clone(),
-            order: order.clone(),
-            open: None,
-            attempts: 0,
-            failures: vec![],
-            grace_ends_at: None,
-            held_until: None,
-            // What is given back of an earlier subscription is missing in the balance that it left.
-            funds: current.map_or(vec![], |current| current.funds.clone()),
-            worth: None,
-            balances: current.map_or(vec![], |current| current.balances.clone()),
-            changes: 0,
-            scheduled: None,
-            pausing: false,
-            trial: None,
-            reminded: false,
-            had_trial: current.is_some_and(|current| current.had_trial),
-            changing: None,
-            disputed: BTreeSet::new(),
-            contact: None,
-            created_at: now,
-            status: Status::Incomplete,
-            driven: None,
-            version: 0,
-        };
-        let Some(current) = current else { return Ok(first(SubscriptionId::nth(customer, 1))) };
-        match &current.status {
-            Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => Err(Refusal::AlreadySubscribed),
-            _ if current.is_driven() => Err(Refusal::DrivenElsewhere),
-            Status::Incomplete | Status::Expired { term: None, .. } => {
-                Ok(Self { order, status: Status::Incomplete, ..current.clone() })
-            }
-            Status::Canceled { .. } | Status::Expired { term: Some(_), .. } => {
-                Ok(Self { version: current.version, ..first(current.id.next()) })
-            }
-        }
-    }
-
-    /// A checkout for the first period, and the subscription waiting for it.
-    pub fn checkout(mut self, page: Page, now: Timestamp) -> Result<(Self, Payment), Refusal> {
-        self.is_charged_here()?;
-        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
-        let id = self.next_attempt();
-        self.contact = Contact::of(&page).or(self.contact);
-        let payment = Payment::checkout(id, self.customer.clone(), Some(order), amount, page, now);
-        self.open = Some(payment.id.clone());
-        Ok((self, payment))
-    }
-
-    /// A page on which the customer pays what they owe. Until it ends no
-    /// charge is tried, so that nobody pays twice; grace does not wait for it.
-    pub fn recovery(self, page: Page, now: Timestamp) -> Result<(Self, Payment), Refusal> {
-        self.is_charged_here()?;
-        match &self.status {
-            Status::Incomplete => Err(Refusal::NotActive),
-            Status::Active { .. } | Status::Paused { .. } => Err(Refusal::NothingOwed),
-            Status::Canceled { .. } | Status::Expired { .. } => Err(Refusal::Ended),
-            Status::PastDue { .. } if self.open.is_some() || self.due(now).is_some() => Err(Refusal::ChargeRunning),
-            Status::PastDue { .. } => self.checkout(page, now),
-        }
-    }
-
-    /// A charge for the period that is owed, and the subscription waiting for it.
-    pub fn charging(mut self, method: Method, now: Timestamp) -> Result<(Self, Payment), Refusal> {
-        self.is_charged_here()?;
-        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
-        let id = self.next_attempt();
-        let payment = Payment::off_session(id, self.customer.clone(), &order, amount, method, now);
-        self.open = Some(payment.id.clone());
-        Ok((self, payment))
-    }
-
-    /// What follows from `command`, or why nothing may.
-    ///
-    /// No events means it was granted before: requests repeat.
-    pub fn decide(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        use Command::{CancelAtPeriodEnd, CancelNow, Pause, PauseAtPeriodEnd, Resume, Unpause};
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
-
-        self.is_charged_here()?;
-        match (&self.status, command) {
-            (Incomplete, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
-            (Incomplete, Resume | Pause | PauseAtPeriodEnd | Unpause) => Err(Refusal::NotActive),
-            (Active { cancel_at_period_end: false, .. }, CancelAtPeriodEnd) => Ok(vec![Event::CancellationScheduled]),
-            (Active { cancel_at_period_end: true, .. }, Resume) if self.is_over(now) => Err(Refusal::Ended),
-            (Active { cancel_at_period_end: true, .. }, Resume) => Ok(vec![Event::CancellationRevoked]),
-            (Active { .. }, Resume) if self.pausing => Ok(vec![Event::PauseRevoked]),
-            (Active { .. }, Resume) if self.scheduled.is_some() => match self.open.is_some() || self.is_over(now) {
-                // What is being paid already is for what was scheduled.
-                true => Err(Refusal::ChargeRunning),
-                false => Ok(vec![Event::ChangeRevoked]),
-            },
-            (Active { .. }, CancelAtPeriodEnd | Resume | Unpause) => Ok(vec![]),
-            (Active { cancel_at_period_end: true, .. }, Pause | PauseAtPeriodEnd) => Err(Refusal::Leaving),
-            (Active { .. }, Pause | PauseAtPeriodEnd) if self.is_trialing() => Err(Refusal::Trialing),
-            (Active { .. }, Pause | PauseAtPeriodEnd) if !self.order.price.recurring => Err(Refusal::NotWithinPeriod),
-            (Active { .. }, Pause | PauseAtPeriodEnd) if self.open.is_some() || self.is_over(now) => {
-                Err(Refusal::ChargeRunning)
-            }
-            (Active { .. }, Pause) => Ok(vec![Event::Paused { at: now }]),
-            (Active { .. }, PauseAtPeriodEnd) if self.pausing => Ok(vec![]),
-            (Active { .. }, PauseAtPeriodEnd) => Ok(vec![Event::PauseScheduled]),
-            (Paused { .. }, Unpause) => Ok(vec![Event::Unpaused { at: now }]),
-            (Paused { .. }, Pause | PauseAtPeriodEnd) => Ok(vec![]),
-            (Paused { .. }, Resume) => Err(Refusal::Paused),
-            (Paused { .. }, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
-            (PastDue { .. }, Pause | PauseAtPeriodEnd) => Err(Refusal::PaymentOwed),
-            // The period is over: its end is now. No further charge (PRODUCT 9).
-            (PastDue { .. }, CancelAtPeriodEnd) | (Active { .. } | PastDue { .. }, CancelNow) => {
-                Ok(vec![canceled(CancelReason::Requested, now)])
-            }
-            // What was scheduled is what is owed.
-            (PastDue { .. }, Resume) if self.scheduled.is_some() => Err(Refusal::PaymentOwed),
-            (PastDue { .. }, Resume | Unpause) => Ok(vec![]),
-            (Canceled { .. } | Expired { .. }, CancelAtPeriodEnd | CancelNow) => Ok(vec![]),
-            (Canceled { .. } | Expired { .. }, Resume | Pause | PauseAtPeriodEnd | Unpause) => Err(Refusal::Ended),
-        }
-    }
-
-    /// What follows from `fact`, given the `methods` that could be charged, the preferred one first.
-    pub fn record(&self, fact: Fact, methods: &[MethodId], now: Timestamp) -> Vec<Event> {
-        use Fact::{Abandoned, Declined, DisputeLost, DisputeWon, Disputed, MethodAdded, NoMethod, Paid, Returned};
-        use Status::{Active, Canceled, Expired, Incomplete, PastDue, Paused};
-
-        match (&self.status, fact) {
-            // For an earlier subscription: it ended, and this one owes nothing for it.
-            (_, Paid { payment, .. }) if payment.subscription != self.id || self.is_driven() => {
-                vec![Event::RefundOwed { payment }]
-            }
-            // Whatever else there is to say of it is said where it is driven.
-            _ if self.is_driven() => vec![],
-
-            (Incomplete | Expired { term: None, .. }, Paid { payment, order, amount }) => {
-                let order = order.unwrap_or_else(|| Box::new(self.order.clone()));
-                vec![Event::Activated { payment, order, at: now, paid: Some(amount) }]
-            }
-            // The period that it was for is over: it would be for time that never was.
-            (Active { .. }, Paid { payment, .. }) if self.is_changed_by(&payment) && self.is_over(now) => {
-                vec![Event::ChangeDeclined { payment: payment.clone() }, Event::RefundOwed { payment }]
-            }
-            (Active { .. }, Paid { payment, amount, .. }) if self.is_changed_by(&payment) => {
-                self.changed_by(payment, amount)
-            }
-            (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if self.owes(&payment) => {
-                vec![Event::Renewed { payment, paid: Some(amount) }]
-            }
-            (
-                Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { term: Some(_), .. },
-                Paid { payment, .. },
-            ) => vec![Event::RefundOwed { payment }],
-
-            // A charge for what was ordered and nobody has yet. What happens on a page is told when it ends.
-            (Incomplete, Declined { payment, .. }) if self.waits_for(&payment) => vec![Event::Expired { at: now }],
-
-            (Active { .. }, Declined { payment, .. }) if self.is_changed_by(&payment) => {
-                vec![Event::ChangeDeclined { payment }]
-            }
-            (Active { cancel_at_period_end: true, .. }, Declined { payment, .. }) if self.waits_for(&payment) => {
-                vec![canceled(CancelReason::Requested, now)]
-            }
-            // Who disputes a payment is not charged for another.
-            (Active { .. }, Declined { payment, .. }) if self.waits_for(&payment) && !self.disputed.is_empty() => {
-                vec![canceled(CancelReason::Disputed, now)]
-            }
-            (Active { .. } | PastDue { .. }, Declined { payment, method, decline }) if self.waits_for(&payment) => {
-                let failure =
-                    Failure::new(payment, method, decline, self.failures.len(), &self.order.plan.dunning, now);
-                vec![self.missed(Some(failure), methods, now)]
-            }
-            // It was settled otherwise.
-            (
-                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
-                Declined { .. },
-            ) => vec![],
-
-            (Incomplete, Abandoned { payment }) if self.waits_for(&payment) => vec![Event::Expired { at: now }],
-            (Active { .. } | PastDue { .. }, Abandoned { payment }) if self.waits_for(&payment) => {
-                vec![Event::AttemptEnded { payment }]
-            }
-            (
-                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
-                Abandoned { .. },
-            ) => vec![],
-
-            (Active { .. } | PastDue { .. }, NoMethod) => vec![self.missed(None, methods, now)],
-            (Incomplete | Paused { .. } | Canceled { .. } | Expired { .. }, NoMethod) => vec![],
-
-            (PastDue { dunning, .. }, MethodAdded { method: mended }) => {
-                let failures = mended.as_ref().map(|method| mended_by(&self.failures, method));
-                match Dunning::after(
-                    failures.as_ref().unwrap_or(&self.failures),
-                    methods,
-                    &self.order.plan.dunning,
-                    now,
-                ) {
-                    Dunning::Retry { at } if matches!(dunning, Dunning::Grace { .. }) || at < dunning.due_at() => {
-                        vec![Event::RetryScheduled { at, mended }]
-                    }
-                    Dunning::Retry { .. } | Dunning::Grace { .. } => vec![],
-                }
-            }
-            (Incomplete | Active { .. } | Paused { .. } | Canceled { .. } | Expired { .. }, MethodAdded { .. }) => {
-                vec![]
-            }
-
-            // What was credited of an earlier subscription's payments is in the balance now.
-            (_, Returned { payment, amount }) => vec![Event::Returned { payment, amount }],
-            (_, Disputed { payment } | DisputeWon { payment } | DisputeLost { payment })
-                if payment.subscription != self.id =>
-            {
-                vec![]
-            }
-            (Incomplete | Active { .. } | Paused { .. } | Expired { term: None, .. }, Disputed { payment }) => {
-                vec![Event::Disputed { payment }]
-            }
-            (PastDue { .. }, Disputed { .. })
-            | (Active { .. } | PastDue { .. } | Paused { .. }, DisputeLost { .. }) => {
-                vec![canceled(CancelReason::Disputed, now)]
-            }
-            // Money of an order that was never granted: it is what it was paid for that a dispute ends.
-            (
-                Incomplete | Active { .. } | Paused { .. } | Expired { term: None, .. },
-                DisputeWon { payment } | DisputeLost { payment },
-            ) if self.disputed.contains(&payment) => vec![Event::DisputeSettled { payment }],
-            (
-                Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { .. },
-                Disputed { .. } | DisputeWon { .. } | DisputeLost { .. },
-            ) => vec![],
-        }
-    }
-
     /// What is to be done now, whoever asks and however often.
     pub fn due(&self, now: Timestamp) -> Option<Due> {
         if now < self.due_at()? {
@@ -549,7 +262,7 @@ impl Subscription {
             }
             Event::RetryScheduled { at, mended } => {
                 if let Some(method) = mended {
-                    self.failures = mended_by(&self.failures, method);
+                    self.failures = facts::mended_by(&self.failures, method);
                 }
                 if let Status::PastDue { dunning, .. } = &mut self.status {
                     *dunning = Dunning::Retry { at: *at };
@@ -603,13 +316,6 @@ impl Subscription {
         }
     }
 
-    /// How it begins if its plan has a trial, and its customer never had one.
-    pub(crate) fn trial_on_offer(&self, now: Timestamp) -> Option<Event> {
-        let days = self.order.plan.trial_days.filter(|_| !self.had_trial)?;
-        let trial = Trial { start: now, days, kind: Kind::Free };
-        Some(Event::TrialStarted { order: Box::new(self.order.clone()), trial })
-    }
-
     /// Whether the trial is running.
     pub fn is_trialing(&self) -> bool {
         self.trial.is_some() && matches!(self.status, Status::Active { term: Term { index: 0, .. }, .. })
@@ -650,29 +356,8 @@ impl Subscription {
         self.period().is_some_and(|period| period.end <= now)
     }
 
-    /// Who is charged by another system is never charged by us too.
-    fn is_charged_here(&self) -> Result<(), Refusal> {
-        if self.is_driven() { Err(Refusal::DrivenElsewhere) } else { Ok(()) }
-    }
-
     pub(crate) fn waits_for(&self, payment: &PaymentId) -> bool {
         self.open.as_ref() == Some(payment)
-    }
-
-    fn next_attempt(&mut self) -> PaymentId {
-        self.attempts += 1;
-        let period = self.term().map_or(0, |term| term.index + 1);
-        PaymentId { subscription: self.id.clone(), period, attempt: self.attempts }
-    }
-
-    fn missed(&self, failure: Option<Failure>, methods: &[MethodId], now: Timestamp) -> Event {
-        let failures: Vec<Failure> = self.failures.iter().cloned().chain(failure.clone()).collect();
-        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), self.grace_ends_at) {
-            // It began before, and was only interrupted.
-            (Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },
-            (dunning, _) => dunning,
-        };
-        Event::PaymentMissed { dunning, failure }
     }
 
     /// The period of `term` begins, and is paid for: with so much, where that was not the price.
@@ -688,17 +373,6 @@ impl Subscription {
         (self.grace_ends_at, self.held_until) = (None, None);
         self.failures.clear();
     }
-}
-
-/// The failures when the customer has left `method`: it is as good as new. Who was asked to do something about another
-/// has done this instead: that one is asked for no more.
-fn mended_by(failures: &[Failure], method: &MethodId) -> Vec<Failure> {
-    let answered = |failure: &Failure| match &failure.method {
-        Some(failed) if failed == method => Failure { method: None, ..failure.clone() },
-        Some(_) if failure.remedy == Remedy::AskCustomer => Failure { remedy: Remedy::NewMethod, ..failure.clone() },
-        Some(_) | None => failure.clone(),
-    };
-    failures.iter().map(answered).collect()
 }
 
 /// What is left of `period` is left still, so much later.

@@ -3,6 +3,7 @@
 //! that knows status codes.
 
 mod pages;
+mod problem;
 mod problems;
 
 use crate::sqs::chain;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::future::Future;
 
 pub use pages::{Page, lead};
-pub use problems::Problem;
+pub use problem::Problem;
 
 /// The most that a request of our API may say.
 const MOST_BYTES: usize = 32 * 1024;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::dunning::MOST_ATTEMPTS;
+use crate::id::MethodId;
 use crate::outcome::{Decline, Remedy};
-use crate::payment::Gateway;
+use crate::payment::{Gateway, Payment};
 use crate::testing::{active, customer, incomplete, instant, method, order, page};
 
 fn now() -> Timestamp {

@@ -1,18 +1,16 @@
 //! Subscribing without a page: by a trial, or by a charge to a method that the customer has left before.
 
 use super::checkout::for_sale;
-use super::settle::Scene;
-use super::{Billing, ChangeError, Changed, Opening, WakeError, transition};
+use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::{Plan, Price};
 use crate::id::{CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
+use crate::ports::{Clock, Gateways, Key, Record, Store, Write};
 use crate::subscription::{Refusal, Subscription};
-use crate::wallet::{Method, Wallet};
-use jiff::Timestamp;
+use crate::wallet::Method;
 
 /// More pages than are opened for one order in the day that they stay open.
 const MOST_ATTEMPTS_LOOKED_AT: usize = 20;
@@ -61,9 +59,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Changed, ChangeError> {
         let opening = Opening { customer: &wanted.customer, key, fingerprint };
-        if let Some(changed) = self.changed_before(opening).await? {
-            return Ok(changed);
-        }
+        self.once(opening, self.make_subscription(wanted, opening)).await
+    }
+
+    async fn make_subscription(&self, wanted: &Subscribe, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wanted.customer)).await?;
         let keys = vec![
             Key::Plan(wanted.plan.clone()),
@@ -79,23 +78,19 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
         let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
-        let made = match ordered.trial_on_offer(now) {
+        match ordered.trial_on_offer(now) {
             Some(started) => {
                 let claim = opening.claim(ordered.no_payment(), now);
                 let (_, mut writes) = transition(ordered, vec![started], now);
                 writes.push(Write::Create(Record::Claim(claim)));
                 writes.extend(past);
-                self.store.commit(writes).await.map_err(ChangeError::from)
+                Ok(self.store.commit(writes).await?)
             }
             None => {
                 self.has_no_payment_open(&ordered).await?;
-                self.pay_first(opening, ordered, found, past, now).await
+                let paying = |method: Method| ordered.clone().charging(method, now);
+                self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
             }
-        };
-        // Whatever went wrong, and whoever else subscribes just now: if the key is ours, this was recorded.
-        match self.changed_before(opening).await? {
-            Some(changed) => Ok(changed),
-            None => Err(made.err().unwrap_or(ChangeError::Meanwhile)),
         }
     }
 
@@ -111,27 +106,5 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         }
         Ok(())
-    }
-
-    async fn pay_first(
-        &self,
-        opening: Opening<'_>,
-        ordered: Subscription,
-        mut found: Found,
-        past: Option<Write>,
-        now: Timestamp,
-    ) -> Result<(), ChangeError> {
-        let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(ordered.customer.clone()));
-        let paying = |method: Method| ordered.clone().charging(method, now);
-        let (waiting, payment) = self.payable_with(&wallet, paying).await?;
-        let mut more = vec![Write::Create(Record::Claim(opening.claim(payment.id.clone(), now)))];
-        more.extend(past);
-        let account = found.account();
-        let scene = Scene { subscription: Some(waiting), wallet, account, ..Scene::new(payment, found) };
-        match self.collect_with(more, scene, now).await {
-            Err(WakeError::Store(error)) => Err(error.into()),
-            // What became of the payment, its record says.
-            Ok(()) | Err(_) => Ok(()),
-        }
     }
 }
