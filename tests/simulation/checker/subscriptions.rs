@@ -15,7 +15,14 @@ use jiff::Timestamp;
 const GRACE: i64 = 3 * DAY;
 
 /// The least that is charged, in kobo: what the simulation's customers pay in.
-const LEAST: i64 = 80_000;
+pub(super) const LEAST: i64 = 80_000;
+
+/// Whether a subscription may begin as `new`: as ordered, as a trial, or for nothing, if nothing is left to charge.
+pub(super) fn begins(changes: &Changes, before: Option<&Subscription>, new: &Subscription) -> bool {
+    let balance = before.map_or(0, |old| old.balance(new.order.price.amount.currency).minor);
+    let free = || changes.granted().is_some() && new.order.amount().is_ok_and(|price| price.minor - balance < LEAST);
+    matches!(new.status, Status::Incomplete) || new.is_trialing() || free()
+}
 
 impl State {
     pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
@@ -23,8 +30,7 @@ impl State {
         let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
         if old.id != new.id {
             let ended = matches!(old.status, Canceled { .. } | Expired { .. });
-            let begins = matches!(new.status, Incomplete) || new.is_trialing();
-            check(ended && new.id == old.id.next() && begins, "I-13", told)?;
+            check(ended && new.id == old.id.next() && begins(changes, Some(old), new), "I-13", told)?;
             self.goes_on(changes, old, new)?;
             return self.conserved(new);
         }
