@@ -66,7 +66,7 @@ fn change(world: &World, wish: &Wish, key: &str) -> Changed {
     try_change(world, wish, key).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn preview(world: &World, wish: &Wish) -> Preview {
+pub(crate) fn preview(world: &World, wish: &Wish) -> Preview {
     block_on(world.preview_change(wish)).unwrap_or_else(|error| panic!("{error}")).preview
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn half_way() -> World {
     world
 }
 
-fn amounts(preview: &Preview) -> Vec<i64> {
+pub(crate) fn amounts(preview: &Preview) -> Vec<i64> {
     preview.lines.iter().map(|line| line.amount.minor).collect()
 }
 

@@ -12,3 +12,4 @@ mod stage;
 mod stories;
 mod transfers;
 mod walks;
+mod zones;

@@ -1,6 +1,7 @@
 //! `POST /payments`: someone wants to buy; where do they pay?
 
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::id::PlanId;
 use billing::money::Currency;
 use billing::payment::{CheckoutMethod, Gateway};
@@ -24,6 +25,9 @@ struct CreatePayment {
     gateway: Gateway,
     method: Option<CheckoutMethod>,
     return_url: Option<String>,
+    /// A request that names none is what it was before there were any: its key has the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<Zone>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,6 +48,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         interval: wanted.interval,
         currency: wanted.currency,
         quantity: wanted.quantity.get(),
+        time_zone: wanted.time_zone.or(caller.time_zone),
         gateway: wanted.gateway,
         method: wanted.method.unwrap_or(CheckoutMethod::Checkout),
         return_url: return_url::choose(&app.config.return_urls, wanted.return_url)?,
