@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_request_without_a_zone_is_written_as_it_always_was() {
         let request: Result<ChangeRequest, _> = serde_json::from_str(r#"{"action":"resume"}"#);
-        let written = request.and_then(|it| serde_json::to_value(it)).unwrap_or_else(|error| panic!("{error}"));
+        let written = request.and_then(serde_json::to_value).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(written.get("time_zone"), None);
     }
 
