@@ -13,3 +13,4 @@ mod stage;
 mod stories;
 mod transfers;
 mod walks;
+mod zones;

@@ -4,6 +4,7 @@ use super::checkout::for_sale;
 use super::redeem::{counted, redeem};
 use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
+use crate::calendar::zone::Zone;
 use crate::catalog::{Plan, Price};
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
@@ -29,6 +30,8 @@ pub struct Subscribe {
     /// Named for what is sold by the number.
     pub quantity: Option<u32>,
     pub coupon: Option<CouponCode>,
+    /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
+    pub time_zone: Option<Zone>,
 }
 
 impl Subscribe {
@@ -83,6 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let order = Order { discount, ..order };
         order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
+        let ordered = ordered.in_zone(wanted.time_zone.as_ref());
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
         let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
         if let Some(started) = ordered.trial_on_offer(now) {
