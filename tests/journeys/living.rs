@@ -53,19 +53,19 @@ fn on_trial_offer() -> World {
     world
 }
 
-fn with_card(world: &World) {
+pub(crate) fn with_card(world: &World) {
     let wallet = world.key(Key::Wallet(customer())).wallet().unwrap_or_else(|| Wallet::empty(customer()));
     let wallet = wallet.remembering(method("AUTH_1")).unwrap_or_else(|| panic!("the card is there"));
     put(world, Record::Wallet(wallet));
 }
 
-fn trialing() -> World {
+pub(crate) fn trialing() -> World {
     let world = on_trial_offer();
     try_subscribing(&world, &wanted(PRO), "k").unwrap_or_else(|error| panic!("{error}"));
     world
 }
 
-fn ends(world: &World) -> Timestamp {
+pub(crate) fn ends(world: &World) -> Timestamp {
     world.subscription().period().unwrap_or_else(|| panic!("a period")).end
 }
 

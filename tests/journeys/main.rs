@@ -6,6 +6,7 @@ mod changes;
 mod collecting;
 mod crashes;
 mod imports;
+mod interventions;
 mod living;
 mod mails;
 mod stage;

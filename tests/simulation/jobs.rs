@@ -5,7 +5,7 @@ use billing::delivery::Notice;
 use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
-use billing::subscription::{Command, Subscription};
+use billing::subscription::{Command, Intervention, Subscription};
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError,
@@ -22,6 +22,7 @@ pub(crate) enum Job {
     Open { page: Box<Page>, tries: u32 },
     Verify { customer: CustomerId, payment: PaymentId },
     Request { customer: CustomerId, command: Command, key: IdempotencyKey },
+    Intervene { customer: CustomerId, intervention: Intervention, key: IdempotencyKey },
     Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
     Subscribe { wanted: Box<Subscribe>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
@@ -115,6 +116,11 @@ impl Job {
             Self::Request { customer, command, key } => Box::pin(async move {
                 let fingerprint = format!("{command:?}");
                 Done::Requested(billing.request(&customer, command, &key, &fingerprint).await.map(Box::new))
+            }),
+            Self::Intervene { customer, intervention, key } => Box::pin(async move {
+                let fingerprint = format!("{intervention:?}");
+                let done = billing.intervene(&customer, &intervention, &key, &fingerprint).await;
+                Done::Requested(done.map(Box::new))
             }),
             Self::Change { wish, key, .. } => Box::pin(async move {
                 let fingerprint = fingerprint(&wish);

@@ -52,6 +52,9 @@ impl State {
             for number in 0..self.faults.customers.changes {
                 self.change(&customer, number, start, end);
             }
+            for number in 0..self.faults.customers.interventions {
+                self.intervene(&customer, number, start, end);
+            }
             for _ in 0..self.faults.customers.rearrangements {
                 let time = self.rng.within(start, end);
                 self.at(time, Happening::Rearrange(customer.clone()));

@@ -503,6 +503,27 @@ BUGS = [
         "            if !payment.is_settled() && payment.due_at().is_some() {",
         "            if !payment.is_settled() && payment.due_at().is_none() {",
     )]),
+    # What staff do.
+    ("the end that staff move leaves more to be credited", [(
+        "subscription/interventions.rs",
+        "        self.worth = Some(Worth { amount: rest, at, by: self.worth_in(period).by });",
+        "        self.worth = self.worth.or(Some(Worth { amount: rest, at: period.start, by: self.worth_in(period).by }));",
+    )]),
+    ("who was told of a trial's end is not told of the one that staff set", [(
+        "subscription/interventions.rs",
+        "            self.reminded = false;",
+        "            self.reminded &= end > at;",
+    )]),
+    ("staff move the end of a period while the next is charged", [(
+        "subscription/interventions.rs",
+        "        if self.open.is_some() || now >= running.end {",
+        "        if self.open.is_some() && now < running.end {",
+    )]),
+    ("the tokens that staff fill up come on top", [(
+        "workflow/admin.rs",
+        "Write::next(Record::Tokens(Tokens { balance, ..tokens }))",
+        "Write::next(Record::Tokens(Tokens { balance: balance + tokens.balance, ..tokens }))",
+    )]),
 ]
 
 # What takes nothing but one renewal and an order of calls: found by `exhaustive` as well.

@@ -398,6 +398,11 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
                 }
             }
+            (Job::Intervene { customer, intervention, key }, done) => {
+                if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Intervene { customer, intervention, key }));
+                }
+            }
             (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}
         }
     }

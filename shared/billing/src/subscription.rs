@@ -21,6 +21,7 @@
 mod change;
 mod facts;
 mod funds;
+mod interventions;
 mod requests;
 mod term;
 mod words;
@@ -40,6 +41,7 @@ use std::collections::BTreeSet;
 pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
+pub use interventions::Intervention;
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
@@ -294,7 +296,9 @@ impl Subscription {
                 (self.status, self.attempts) = (became.clone(), *attempts);
                 self.failures = failure.iter().cloned().collect();
             }
-            Event::RefundOwed { .. } => {}
+            Event::EndMoved { at, end } => self.end_moved(*at, *end),
+            // The balance is a record of its own.
+            Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
         }
         self
     }

@@ -21,6 +21,9 @@ pub struct Trial {
     /// begins it anew.
     pub days: u16,
     pub kind: Kind,
+    /// When it ends, if that is not for the days to say: somebody of the SaaS has moved the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +56,7 @@ pub enum Ended {
 impl Trial {
     /// The first instant that does not belong to it, at the hour of its start.
     pub fn ends_at(self, zone: &TimeZone) -> Timestamp {
-        Period::nth(self.start, Interval::Days(self.days), 0, zone).end
+        self.until.unwrap_or_else(|| Period::nth(self.start, Interval::Days(self.days), 0, zone).end)
     }
 
     pub fn is_running(self, at: Timestamp, zone: &TimeZone) -> bool {
@@ -68,7 +71,13 @@ impl Trial {
     /// Of so many days instead, as another plan has them or as staff grant them (Lago: counted from the start).
     #[must_use]
     pub fn lasting(self, days: u16) -> Self {
-        Self { days, ..self }
+        Self { days, until: None, ..self }
+    }
+
+    /// To end then instead.
+    #[must_use]
+    pub fn until(self, end: Timestamp) -> Self {
+        Self { until: Some(end), ..self }
     }
 
     /// What the periods are counted from, seen at `now`: who is on a trial that was over before is billed at once.
@@ -107,7 +116,7 @@ mod tests {
     }
 
     fn trial(days: u16, kind: Kind) -> Trial {
-        Trial { start: at("2025-03-20T10:00:00Z"), days, kind }
+        Trial { start: at("2025-03-20T10:00:00Z"), days, kind, until: None }
     }
 
     #[test]
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_ends_a_trial_and_its_invoices() {
-        let late = Trial { start: Timestamp::MAX, days: u16::MAX, kind: Kind::Free };
+        let late = Trial { start: Timestamp::MAX, days: u16::MAX, kind: Kind::Free, until: None };
         assert_eq!(late.ends_at(&TimeZone::UTC), Timestamp::MAX);
         assert_eq!(late.invoices(Interval::Days(1), Timestamp::MAX, &TimeZone::UTC).count(), 1);
     }

@@ -30,6 +30,7 @@ pub mod gateways;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod interventions;
 pub mod links;
 pub mod mails;
 pub mod metrics;

@@ -79,7 +79,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 24] = [
+pub(crate) const TO_HAPPEN: [&str; 26] = [
     "activated",
     "renewed",
     "returned",
@@ -102,6 +102,8 @@ pub(crate) const TO_HAPPEN: [&str; 24] = [
     "pause revoked",
     "paused",
     "unpaused",
+    "end moved",
+    "tokens reset",
     "canceled",
     "expired",
 ];
@@ -132,6 +134,8 @@ fn kind(event: &Event) -> &'static str {
         Event::PauseRevoked => "pause revoked",
         Event::Paused { .. } => "paused",
         Event::Unpaused { .. } => "unpaused",
+        Event::EndMoved { .. } => "end moved",
+        Event::TokensReset { .. } => "tokens reset",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
     }
@@ -158,6 +162,8 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::PauseRevoked
         | Event::Paused { .. }
         | Event::Unpaused { .. }
+        | Event::EndMoved { .. }
+        | Event::TokensReset { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }
         | Event::ChangeDeclined { .. }
@@ -306,7 +312,8 @@ impl State {
             }
             About::TrialEnding(about) => {
                 let stays = matches!(it.status, Status::Active { cancel_at_period_end: false, .. });
-                stays && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
+                let ends = it.period().is_some_and(|period| period.end == about.trial_ends_at);
+                stays && ends && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
             }
         });
         let over = self.now >= new.about.holds_until().as_millisecond();
@@ -438,13 +445,17 @@ fn is_unresolved(record: &Record) -> bool {
     matches!(record, Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }))
 }
 
-/// Tokens come with a paid period, and no other way (I-16).
+/// Tokens come with a paid period, or are set to what comes with one by whoever may, and no other way (I-16).
 fn tokens(changes: &Changes, old: Option<&Record>, new: &Tokens, state: &State) -> Checked {
     let before = match old {
         Some(Record::Tokens(it)) => it.balance,
         _ => 0,
     };
     let included = state.subscription(&new.customer).and_then(|it| it.order.plan.tokens_included).unwrap_or(0);
-    let right = changes.granted().is_some() && new.balance == before + included;
+    let reset = Event::TokensReset { from: before, to: included };
+    let right = match changes.events().any(|event| *event == reset) {
+        true => new.balance == included,
+        false => changes.granted().is_some() && new.balance == before + included,
+    };
     check(right, "I-16", || format!("{} had {before} tokens and has {}", new.customer, new.balance))
 }

@@ -8,8 +8,10 @@ use billing::dunning::Dunning;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::{Payment, PaymentStatus};
 use billing::ports::Record;
-use billing::subscription::{CancelReason, Event, Status, Subscription};
+use billing::ratio::{Ratio, Rounding};
+use billing::subscription::{CancelReason, Event, Status, Subscription, Worth};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// PRODUCT 9: how long who owes is served after the last attempt failed.
 const GRACE: i64 = 3 * DAY;
@@ -57,7 +59,8 @@ impl State {
         // So does a trial; and one that was paused goes on.
         let tried = usize::from(changes.events().any(|event| matches!(event, Event::TrialStarted { .. })));
         let went_on = usize::from(changes.events().any(|event| matches!(event, Event::Unpaused { .. })));
-        check(grants + moved + tried + went_on == expected, "I-10", told)?;
+        let otherwise = usize::from(changes.events().any(|event| matches!(event, Event::EndMoved { .. })));
+        check(grants + moved + tried + went_on + otherwise == expected, "I-10", told)?;
         self.goes_on(changes, old, new)?;
         self.conserved(new)?;
         if let Some(payment) = changes.changed() {
@@ -103,8 +106,40 @@ impl State {
             };
             check(left(old, Some(*since)) == left(new, at), "P-8", || format!("{} lost time in a pause", new.id))?;
         }
+        for event in changes.events() {
+            if let Event::EndMoved { at, end } = event {
+                self.ends_otherwise(old, new, *at, *end)?;
+            }
+        }
         let begins = changes.events().any(|event| matches!(event, Event::TrialStarted { .. }));
         check(!begins || !old.had_trial, "P-9", || format!("{} has a second trial", new.id))
+    }
+
+    /// The period is the same but for its end, and what is left of what was paid for it is what was left before: nothing
+    /// is credited by that, then or later (P-8, I-6).
+    fn ends_otherwise(&self, old: &Subscription, new: &Subscription, at: Timestamp, end: Timestamp) -> Checked {
+        let told = || format!("{} was {:?} worth {:?} and is {:?}", new.id, old.status, old.worth, new.status);
+        let (Some(before), Some(after)) = (old.period(), new.period()) else { return check(false, "P-8", told) };
+        let number = |it: &Subscription| it.term().map(|term| term.index);
+        let same = (before.start, number(old)) == (after.start, number(new)) && old.order == new.order;
+        let runs = old.open.is_none() && at < before.end && at < end;
+        check(same && after.end == end && runs, "P-8", told)?;
+        let reminded =
+            new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&TimeZone::UTC)) != Some(end));
+        check(!reminded, "P-9", || format!("who is trying out {} is not told of its new end", new.id))?;
+
+        let whole = Worth { amount: old.order.price.amount, at: before.start, by: old.order.plan.proration };
+        let paid_with = old.worth.unwrap_or(whole);
+        let left = |from| paid_with.by.left(before, from, &TimeZone::UTC);
+        // Nothing is left of the last second; and by a clock that is behind not more than there was.
+        let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
+        let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));
+        let fund = old.funds.iter().find(|it| it.subscription == old.id.number && Some(it.period) == number(old));
+        let rest = rest.min(fund.map_or(paid_with.amount, |it| it.left).minor.into());
+        let worth = new.worth.filter(|it| it.at == at).map(|it| i128::from(it.amount.minor));
+        check(worth == Some(rest) && old.balances == new.balances, "I-6", || {
+            format!("{rest} is left of {}, and is worth {worth:?} with another end", new.id)
+        })
     }
 
     /// All that we hold of a customer's money was paid for a period, and is neither credited nor given back, or is their

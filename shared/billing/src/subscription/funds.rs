@@ -77,7 +77,7 @@ impl Subscription {
         Ok(Money { minor: rest.minor.min(fund.map_or(price, |fund| fund.left).minor), ..rest })
     }
 
-    fn worth_in(&self, period: Period) -> Worth {
+    pub(super) fn worth_in(&self, period: Period) -> Worth {
         let whole = || Worth { amount: self.order.price_sold(), at: period.start, by: self.order.plan.proration };
         self.worth.unwrap_or_else(whole)
     }

@@ -153,6 +153,16 @@ pub enum Event {
     Unpaused {
         at: Timestamp,
     },
+    /// Of the running period, by somebody of the SaaS.
+    EndMoved {
+        at: Timestamp,
+        end: Timestamp,
+    },
+    /// By somebody of the SaaS.
+    TokensReset {
+        from: u64,
+        to: u64,
+    },
     Canceled {
         at: Timestamp,
         reason: CancelReason,
@@ -209,6 +219,14 @@ pub enum Refusal {
     NoMethod,
     #[error("the preview is too old, or something has changed since: ask for another")]
     PreviewStale,
+    #[error("that is not after now: to end a subscription is to cancel it")]
+    EndIsPast,
+    #[error("no period ends more than ten years from now")]
+    EndIsFar,
+    #[error("with so many days the period would end more than ten years from now")]
+    TooManyDays,
+    #[error("no tokens come with this plan")]
+    NoTokens,
     #[error("another system charges for the subscription: it is changed and canceled there")]
     DrivenElsewhere,
 }

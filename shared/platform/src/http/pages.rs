@@ -153,6 +153,10 @@ impl From<Refusal> for Page {
             | Refusal::Paused
             | Refusal::ChangeScheduled
             | Refusal::Trialing
+            | Refusal::NoTokens
+            | Refusal::EndIsPast
+            | Refusal::EndIsFar
+            | Refusal::TooManyDays
             | Refusal::PreviewStale => Self::refused(refusal),
         }
     }

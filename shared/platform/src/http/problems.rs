@@ -78,6 +78,9 @@ impl From<Refusal> for Problem {
             Refusal::Disputed => state("disputed"),
             Refusal::NoMethod => state("no-payment-method"),
             Refusal::PreviewStale => Self::conflict("preview-stale", "The preview no longer holds", refusal),
+            Refusal::NoTokens => state("no-tokens"),
+            Refusal::EndIsPast | Refusal::EndIsFar => Self::invalid("end", refusal),
+            Refusal::TooManyDays => Self::invalid("days", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
             Refusal::NothingChanges | Refusal::OtherDirection => Self::invalid("action", refusal),
             Refusal::NotWithinPeriod => Self::invalid("effective", refusal),
@@ -305,6 +308,10 @@ mod tests {
             (Refusal::DrivenElsewhere, 409, "driven-elsewhere", Value::Null),
             (Refusal::Paused, 409, "paused", Value::Null),
             (Refusal::Trialing, 409, "trialing", Value::Null),
+            (Refusal::NoTokens, 409, "no-tokens", Value::Null),
+            (Refusal::EndIsPast, 422, "invalid", json!("end")),
+            (Refusal::EndIsFar, 422, "invalid", json!("end")),
+            (Refusal::TooManyDays, 422, "invalid", json!("days")),
         ];
         for (refusal, status, kind, field) in cases {
             let said = document(refusal.into());
