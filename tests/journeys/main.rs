@@ -11,5 +11,6 @@ mod living;
 mod mails;
 mod stage;
 mod stories;
+mod taken_over;
 mod transfers;
 mod walks;

@@ -52,6 +52,9 @@ impl State {
             for number in 0..self.faults.customers.changes {
                 self.change(&customer, number, start, end);
             }
+            if self.rng.chance(self.faults.customers.ran_elsewhere) {
+                self.take_over(&customer, start, end);
+            }
             for number in 0..self.faults.customers.interventions {
                 self.intervene(&customer, number, start, end);
             }
@@ -151,7 +154,7 @@ impl State {
         }
     }
 
-    fn some_gateway(&mut self) -> Gateway {
+    pub(crate) fn some_gateway(&mut self) -> Gateway {
         let at = self.rng.below(self.faults.in_use.len());
         self.faults.in_use.get(at).copied().unwrap_or(Gateway::Stripe)
     }

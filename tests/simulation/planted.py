@@ -509,7 +509,7 @@ BUGS = [
         "        self.worth = Some(Worth { amount: rest, at, by: self.worth_in(period).by });",
         "        self.worth = self.worth.or(Some(Worth { amount: rest, at: period.start, by: self.worth_in(period).by }));",
     )]),
-    ("who was told of a trial's end is not told of the one that staff set", [(
+    ("a trial's end that staff move is not told of again", [(
         "subscription/interventions.rs",
         "            self.reminded = false;",
         "            self.reminded &= end > at;",
@@ -523,6 +523,16 @@ BUGS = [
         "workflow/admin.rs",
         "Write::next(Record::Tokens(Tokens { balance, ..tokens }))",
         "Write::next(Record::Tokens(Tokens { balance: balance + tokens.balance, ..tokens }))",
+    )]),
+    ("what was paid elsewhere counts as paid to us", [(
+        "subscription/taken_over.rs",
+        "        self.fund_elsewhere(term, paid, at);",
+        "        let _ = at;",
+    )]),
+    ("who was a customer elsewhere is made one again", [(
+        "subscription/requests.rs",
+        "            taken_over: current.and_then(|current| current.taken_over.clone()),",
+        "            taken_over: None,",
     )]),
 ]
 

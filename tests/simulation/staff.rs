@@ -1,11 +1,16 @@
-//! What somebody of the SaaS does to customers' subscriptions, at any time: periods end otherwise, tokens are filled up.
+//! What somebody of the SaaS does to customers' subscriptions, at any time: periods end otherwise, tokens are filled up, and what
+//! ran elsewhere goes on here.
 
 use crate::faults::{DAY, HOUR, SECOND};
 use crate::jobs::Job;
 use crate::world::{Happening, State, instant};
-use billing::id::CustomerId;
+use billing::calendar::{Interval, Period};
+use billing::id::{CustomerId, PlanId};
+use billing::mail::Contact;
+use billing::money::Currency;
 use billing::subscription::Intervention;
-use billing::testing::idempotency_key;
+use billing::testing::{idempotency_key, method};
+use billing::workflow::TakeOver;
 
 impl State {
     /// Sometimes asked for twice, under one key or two.
@@ -23,6 +28,40 @@ impl State {
             let (customer, key) = (customer.clone(), idempotency_key(&key));
             let time = time + self.rng.within(0, 2 * SECOND);
             self.at(time, Happening::Start(Job::Intervene { customer, intervention, key }));
+        }
+    }
+
+    /// With a card or without, vouched for or not; the same row sometimes comes again, at once or much later.
+    pub(crate) fn take_over(&mut self, customer: &CustomerId, start: i64, end: i64) {
+        let time = self.rng.within(start, end);
+        let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
+        let (Ok(plan), Some(currency)) = (PlanId::try_from(plan.to_owned()), Currency::from_code("NGN")) else {
+            return;
+        };
+        let began = time - self.rng.one_of(&[0, HOUR, 9 * DAY]);
+        let ends = time + self.rng.one_of(&[HOUR, 2 * DAY, 20 * DAY]);
+        let period = Period { start: instant(began), end: instant(ends) };
+        let (paid, card) = (self.rng.one_of(&[0, 0, 90_000, 300_000]), self.rng.chance(600));
+        let email = format!("billing@{customer}.example");
+        let contact = Contact { email, gateway: self.some_gateway(), return_url: None };
+        let wanted = TakeOver {
+            customer: customer.clone(),
+            contact: Some(contact),
+            plan,
+            interval: Interval::Month,
+            currency,
+            quantity: None,
+            period,
+            anchor: None,
+            paid,
+            tokens: None,
+            method: card.then(|| method(&format!("AUTH_{customer}_elsewhere"))),
+            fingerprint: format!("{customer} {period:?} {paid} {card}"),
+        };
+        let later = self.rng.within(0, 30 * DAY);
+        for time in [time, time + self.rng.one_of(&[SECOND, later])] {
+            let wanted = Box::new(wanted.clone());
+            self.at(time, Happening::Start(Job::TakeOver { wanted, tries: 0 }));
         }
     }
 }

@@ -18,7 +18,7 @@ use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Refer
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
-use billing::workflow::{ChangeError, Changed, RefundError, RequestError, Wish};
+use billing::workflow::{ChangeError, Changed, RefundError, RequestError, TakeOverError, Wish};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -396,6 +396,12 @@ impl State {
             (Job::Request { customer, command, key }, done) => {
                 if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
                     self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
+                }
+            }
+            (Job::TakeOver { wanted, tries }, done) => {
+                let unheard = matches!(done, None | Some(Done::TakenOver(Err(TakeOverError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::TakeOver { wanted, tries: tries + 1 }));
                 }
             }
             (Job::Intervene { customer, intervention, key }, done) => {

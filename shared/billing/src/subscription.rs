@@ -23,6 +23,7 @@ mod facts;
 mod funds;
 mod interventions;
 mod requests;
+mod taken_over;
 mod term;
 mod words;
 
@@ -42,6 +43,7 @@ pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
 pub use interventions::Intervention;
+pub use taken_over::{Running, Unfit};
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
@@ -101,6 +103,9 @@ pub struct Subscription {
     pub contact: Option<Contact>,
     pub created_at: Timestamp,
     pub status: Status,
+    /// What was said when it was taken over from elsewhere, it or one before it: the same again is nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<String>,
     /// Who charges for it, or did, if that is not us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driven: Option<Driven>,
@@ -296,6 +301,7 @@ impl Subscription {
                 (self.status, self.attempts) = (became.clone(), *attempts);
                 self.failures = failure.iter().cloned().collect();
             }
+            Event::TakenOver { order, term, paid, at, .. } => self.goes_on_here(order, *term, *paid, *at),
             Event::EndMoved { at, end } => self.end_moved(*at, *end),
             // The balance is a record of its own.
             Event::TokensReset { .. } | Event::RefundOwed { .. } => {}

@@ -21,6 +21,7 @@
 //! | [`view`]        | the shapes of our own API                                      |
 
 pub mod aws;
+pub mod batch;
 pub mod catalogue;
 pub mod changes;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod gateways;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod imports;
 pub mod interventions;
 pub mod links;
 pub mod mails;

@@ -70,6 +70,15 @@ impl<'a> Changes<'a> {
         self.events().find_map(|event| if let Event::Changed { payment, .. } = event { payment.as_ref() } else { None })
     }
 
+    /// Whether a subscription may begin as `new`: ordered, tried out, or taken over.
+    fn begins(&self, new: &Subscription) -> bool {
+        matches!(new.status, Status::Incomplete) || new.is_trialing() || self.taken_over()
+    }
+
+    fn taken_over(&self) -> bool {
+        self.events().any(|event| matches!(event, Event::TakenOver { .. }))
+    }
+
     fn heard(&self, about: &str, is: impl Fn(&Heard) -> bool) -> bool {
         self.task.heard.iter().any(|(of, heard)| of == about && is(heard))
     }
@@ -79,7 +88,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 26] = [
+pub(crate) const TO_HAPPEN: [&str; 27] = [
     "activated",
     "renewed",
     "returned",
@@ -102,6 +111,7 @@ pub(crate) const TO_HAPPEN: [&str; 26] = [
     "pause revoked",
     "paused",
     "unpaused",
+    "taken over",
     "end moved",
     "tokens reset",
     "canceled",
@@ -134,6 +144,7 @@ fn kind(event: &Event) -> &'static str {
         Event::PauseRevoked => "pause revoked",
         Event::Paused { .. } => "paused",
         Event::Unpaused { .. } => "unpaused",
+        Event::TakenOver { .. } => "taken over",
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
         Event::Canceled { .. } => "canceled",
@@ -162,6 +173,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::PauseRevoked
         | Event::Paused { .. }
         | Event::Unpaused { .. }
+        | Event::TakenOver { .. }
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
         | Event::Returned { .. }
@@ -189,7 +201,7 @@ impl State {
                 (None, Record::Payment(new)) => self.created(&changes, new)?,
                 (Some(Record::Payment(old)), Record::Payment(new)) => self.settled(&changes, old, new)?,
                 (None, Record::Subscription(new)) => {
-                    let first = matches!(new.status, Status::Incomplete) || new.is_trialing();
+                    let first = changes.begins(new);
                     check(first, "I-13", || format!("{} begins as {:?}", new.id, new.status))?;
                 }
                 (Some(Record::Subscription(old)), Record::Subscription(new)) => self.moved(&changes, old, new)?,
@@ -347,9 +359,33 @@ impl State {
             let left = changes.payments().any(|it| it.is_setup() && it.is_settled());
             check(left, "P-17", || format!("{method} counts as left anew, and nobody left it"))?;
         }
+        if let Event::TakenOver { order, term, .. } = event {
+            self.taken_over_once(changes)?;
+            let ends = term.period(order.price.interval).end;
+            let waits = changes.list.iter().all(|(_, new)| match new {
+                Record::Payment(_) => false,
+                Record::Subscription(it) => it.due_at() == Some(ends),
+                _ => true,
+            });
+            check(waits, "I-1", || format!("what is taken over until {ends} is charged for before"))?;
+        }
         let Some(payment) = granted(event) else { return Ok(()) };
         let grants = self.grants.get(&(payment.subscription.clone(), payment.period)).map_or(0, Vec::len);
         check(grants <= 1, "I-20", || format!("the period of {payment} is granted {grants} times"))
+    }
+
+    /// A row that comes again, however much later, is nothing new: each customer has one.
+    fn taken_over_once(&self, changes: &Changes) -> Checked {
+        let whose = changes.list.iter().find_map(|(_, new)| match new {
+            Record::Subscription(it) => Some(&it.customer),
+            _ => None,
+        });
+        let taken_over = self.records.values().filter(|record| match record {
+            Record::History { customer, event: Event::TakenOver { .. }, .. } => Some(customer) == whose,
+            _ => false,
+        });
+        let times = taken_over.count();
+        check(times == 1, "I-19", || format!("what {whose:?} had elsewhere is taken over {times} times"))
     }
 
     /// A method comes with a payment that was wanted, and goes when its gateway was told.
@@ -360,6 +396,7 @@ impl State {
         };
         for method in new.methods.iter().filter(|method| !before.iter().any(|it| it.id() == method.id())) {
             let wanted = changes.payments().any(|it| it.is_settled() && (it.is_setup() || self.is_granted(&it.id)));
+            let wanted = wanted || changes.taken_over();
             check(wanted, "P-17", || format!("{} comes with nothing that was wanted", method.token))?;
         }
         for method in leaving.iter().map(|it| &it.method) {

@@ -25,8 +25,7 @@ impl State {
         let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
         if old.id != new.id {
             let ended = matches!(old.status, Canceled { .. } | Expired { .. });
-            let begins = matches!(new.status, Incomplete) || new.is_trialing();
-            check(ended && new.id == old.id.next() && begins, "I-13", told)?;
+            check(ended && new.id == old.id.next() && changes.begins(new), "I-13", told)?;
             self.goes_on(changes, old, new)?;
             return self.conserved(new);
         }
@@ -60,7 +59,8 @@ impl State {
         let tried = usize::from(changes.events().any(|event| matches!(event, Event::TrialStarted { .. })));
         let went_on = usize::from(changes.events().any(|event| matches!(event, Event::Unpaused { .. })));
         let otherwise = usize::from(changes.events().any(|event| matches!(event, Event::EndMoved { .. })));
-        check(grants + moved + tried + went_on + otherwise == expected, "I-10", told)?;
+        let taken_over = usize::from(changes.taken_over());
+        check(grants + moved + tried + went_on + otherwise + taken_over == expected, "I-10", told)?;
         self.goes_on(changes, old, new)?;
         self.conserved(new)?;
         if let Some(payment) = changes.changed() {
@@ -151,6 +151,14 @@ impl State {
             _ => None,
         });
         let held: i64 = payments.filter_map(|it| it.counted_on).sum();
+        // So it is with what somebody vouches for that was paid elsewhere.
+        let vouched_for = self.records.values().filter_map(|record| match record {
+            Record::History { customer, event: Event::TakenOver { paid, .. }, .. } if *customer == new.customer => {
+                (paid.currency == currency).then_some(paid.minor)
+            }
+            _ => None,
+        });
+        let held = held + vouched_for.sum::<i64>();
         let funds = || new.funds.iter().filter(|it| it.left.currency == currency);
         let sound = funds().all(|it| it.left.minor >= 0 && it.short >= 0);
         let (paid_for, balance) = (funds().map(|it| it.left.minor).sum::<i64>(), new.balance(currency).minor);

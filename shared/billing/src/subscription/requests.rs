@@ -46,6 +46,7 @@ impl Subscription {
             contact: None,
             created_at: now,
             status: Status::Incomplete,
+            taken_over: current.and_then(|current| current.taken_over.clone()),
             driven: None,
             version: 0,
         };

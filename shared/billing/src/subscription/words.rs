@@ -1,6 +1,6 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
-use super::{Becomes, CancelReason, Order, Status};
+use super::{Becomes, CancelReason, Order, Status, Term};
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
 use crate::id::{MethodId, PaymentId};
@@ -151,6 +151,15 @@ pub enum Event {
         at: Timestamp,
     },
     Unpaused {
+        at: Timestamp,
+    },
+    /// It ran elsewhere, and was paid there: `paid` says how much of that may be credited here.
+    TakenOver {
+        order: Box<Order>,
+        term: Term,
+        paid: Money,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<u64>,
         at: Timestamp,
     },
     /// Of the running period, by somebody of the SaaS.

@@ -22,6 +22,7 @@ mod refund;
 mod settle;
 mod subscribe;
 mod sweep;
+mod take_over;
 mod usage;
 mod verify;
 
@@ -48,6 +49,7 @@ pub use recover::Recovery;
 pub use refund::{RefundError, RefundRequest};
 pub use subscribe::Subscribe;
 pub use sweep::SweepError;
+pub use take_over::{TakeOver, TakeOverError, TakenOver};
 pub use usage::UsageError;
 pub use verify::VerifyError;
 

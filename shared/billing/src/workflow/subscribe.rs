@@ -8,7 +8,7 @@ use crate::id::{CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
-use crate::ports::{Clock, Gateways, Key, Record, Store, Write};
+use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Refusal, Subscription};
 use crate::wallet::Method;
 
@@ -87,24 +87,26 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Ok(self.store.commit(writes).await?)
             }
             None => {
-                self.has_no_payment_open(&ordered).await?;
+                if self.has_payment_open(&ordered).await? {
+                    return Err(Refusal::ChargeRunning.into());
+                }
                 let paying = |method: Method| ordered.clone().charging(method, now);
                 self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
             }
         }
     }
 
-    /// No charge is made while another, or a page that is open, may still be paid (I-4).
-    async fn has_no_payment_open(&self, ordered: &Subscription) -> Result<(), ChangeError> {
+    /// Whether a charge that was made for the order, or a page that is open, may still be paid: no other is made then (I-4).
+    pub(super) async fn has_payment_open(&self, ordered: &Subscription) -> Result<bool, StoreError> {
         let attempts = (1..=ordered.attempts).rev().take(MOST_ATTEMPTS_LOOKED_AT);
         let id = |attempt| PaymentId { subscription: ordered.id.clone(), period: 0, attempt };
         let keys = attempts.map(|attempt| Key::Payment(ordered.customer.clone(), id(attempt))).collect();
         let mut found = self.store.get(keys).await?;
         while let Some(payment) = found.payment() {
             if !payment.is_settled() && payment.due_at().is_some() {
-                return Err(Refusal::ChargeRunning.into());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
