@@ -4,6 +4,7 @@ pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
 use billing::delivery::{Delivery, DeliveryId, Notice};
+use billing::discount::Discount;
 use billing::driven::{Seen, Standing};
 use billing::dunning::ladder::DunningPolicy;
 use billing::dunning::{Dunning, Failure};
@@ -13,9 +14,9 @@ use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{
-    Claim, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
+    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
 };
-use billing::subscription::{Becomes, CancelReason, Changing, Event, Subscription};
+use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
@@ -97,6 +98,8 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
     let scheduled = Event::ChangeScheduled { order: Box::new(order("estates-starter")) };
     vec![
         after(&scheduled),
+        redeemed(of),
+        after(&discounted()),
         after(&changed(of, None)),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
@@ -114,6 +117,22 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
     ]
 }
 
+/// As it was ordered with a coupon, and began.
+fn redeemed(of: &CustomerId) -> Subscription {
+    let discount = Some(discount());
+    let order = Box::new(Order { discount, ..order("estates-starter") }.in_next_period());
+    incomplete(of).apply(&Event::Activated { payment: payment_id(of, 1, 0, 1), order, at: now(), paid: None })
+}
+
+fn discounted() -> Event {
+    Event::Discounted { discount: Box::new(Discount { coupon: None, left: None, ..discount() }) }
+}
+
+fn discount() -> Discount {
+    let (coupon, plan) = (coupon().coupon, plan("estates-starter").id);
+    Discount { coupon: Some(coupon.code), plans: [plan].into(), ..Discount::to_come(coupon.off, coupon.lasts) }
+}
+
 pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
     let (payment, at) = (payment_id(of, 1, 0, 1), now());
     let paid = Some(active(of).order.price.amount);
@@ -123,6 +142,7 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::Renewed { payment: payment.clone(), paid },
         Event::Returned { payment: payment.clone(), amount: active(of).order.price.amount },
         Event::ChangeScheduled { order: Box::new(order("minutes-pro")) },
+        discounted(),
         Event::ChangeRevoked,
         Event::ChangeBlocked,
         changed(of, Some(payment.clone())),
@@ -292,13 +312,16 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
 pub(crate) fn of_all() -> Vec<Record> {
     let families = ["estates", "minutes", "tokens", "crm"];
     let plans = ["estates-professional", "minutes-starter", "tokens-pro", "crm-professional"];
-    let families = families.map(|name| Record::Family(StoredFamily { family: family(name), version: 1 }));
+    let families = families.map(|name| {
+        Record::Family(StoredFamily { family: family(name), coupons: [coupon().coupon.code].into(), version: 1 })
+    });
     let own = [
         Record::Reference(Referred::to(&off_session_payment())),
         Record::Delivery(delivery("evt_1")),
         Record::Delivery(delivery("evt#2#").waiting(now())),
         Record::Delivery(delivery_of_object()),
         Record::Meter(meter_name("estates")),
+        Record::Coupon(coupon()),
         Record::TestClock(test_clock()),
     ];
     let plans =
@@ -308,6 +331,15 @@ pub(crate) fn of_all() -> Vec<Record> {
 
 pub(crate) fn everything(of: &CustomerId) -> Vec<Record> {
     of_customer(of).into_iter().chain(of_all()).collect()
+}
+
+fn coupon() -> StoredCoupon {
+    let coupon = serde_json::json!({
+        "code": "WELCOME-20", "off": {"percent": "15.5"}, "lasts": {"periods": 3}, "plans": ["estates-starter"],
+        "most_redemptions": 100, "most_per_customer": 1, "redeem_by": "2030-01-01T00:00:00Z",
+    });
+    let coupon = serde_json::from_value(coupon).unwrap_or_else(|error| panic!("{error}"));
+    StoredCoupon { coupon, family: family("estates").id, withdrawn: true, redeemed: 7, version: 1 }
 }
 
 /// The stack walks, and a customer does alone.

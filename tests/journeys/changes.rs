@@ -44,7 +44,7 @@ pub(crate) fn downgrade(effective: Effective) -> Wish {
     to(Action::Downgrade, STARTER, effective)
 }
 
-fn by_the_year(effective: Effective) -> Wish {
+pub(crate) fn by_the_year(effective: Effective) -> Wish {
     Wish {
         plan: None,
         interval: Some(Interval::Year),
@@ -66,7 +66,7 @@ fn change(world: &World, wish: &Wish, key: &str) -> Changed {
     try_change(world, wish, key).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn preview(world: &World, wish: &Wish) -> Preview {
+pub(crate) fn preview(world: &World, wish: &Wish) -> Preview {
     block_on(world.preview_change(wish)).unwrap_or_else(|error| panic!("{error}")).preview
 }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 const PRO: &str = "estates-professional";
 
-fn wanted(plan: &str) -> Subscribe {
+pub(crate) fn wanted(plan: &str) -> Subscribe {
     Subscribe {
         customer: customer(),
         contact: Some(Contact {
@@ -33,10 +33,11 @@ fn wanted(plan: &str) -> Subscribe {
         interval: Some(billing::calendar::Interval::Month),
         currency: None,
         quantity: None,
+        coupon: None,
     }
 }
 
-fn try_subscribing(world: &World, wanted: &Subscribe, key: &str) -> Result<Changed, ChangeError> {
+pub(crate) fn try_subscribing(world: &World, wanted: &Subscribe, key: &str) -> Result<Changed, ChangeError> {
     block_on(world.subscribe(wanted, &idempotency_key(key), &format!("{wanted:?}")))
 }
 
@@ -45,7 +46,7 @@ fn put(world: &World, record: Record) {
 }
 
 /// Sold with a trial of two weeks.
-fn on_trial_offer() -> World {
+pub(crate) fn on_trial_offer() -> World {
     let world = world();
     let mut stored = world.key(Key::Plan(plan(PRO).id)).plan().unwrap_or_else(|| panic!("{PRO} is not stored"));
     stored.plan.trial_days = Some(14);

@@ -4,6 +4,7 @@
 mod afterwards;
 mod changes;
 mod collecting;
+mod coupons;
 mod crashes;
 mod imports;
 mod interventions;

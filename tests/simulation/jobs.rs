@@ -154,6 +154,7 @@ impl Job {
         match error {
             CheckoutError::InProgress | CheckoutError::Gateway(_) | CheckoutError::Store(_) => true,
             CheckoutError::NotForSale(_)
+            | CheckoutError::Coupon(_)
             | CheckoutError::NoSubscription
             | CheckoutError::Refused(_)
             | CheckoutError::KeyReused => false,
@@ -164,13 +165,19 @@ impl Job {
 /// What is for sale, as records.
 pub(crate) fn catalogue() -> Vec<Record> {
     use billing::catalog::Catalogue;
-    use billing::ports::{StoredFamily, StoredPlan};
+    use billing::ports::{StoredCoupon, StoredFamily, StoredPlan};
     let mut records = Vec::new();
     for text in [include_str!("catalogue/estates.json"), include_str!("catalogue/tokens.json")] {
         let catalogue: Catalogue = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(catalogue.problems(), []);
+        let coupons = catalogue.coupons.clone();
         let (family, plans) = catalogue.into_plans();
-        records.push(Record::Family(StoredFamily { family, version: 1 }));
+        let codes = coupons.iter().map(|coupon| coupon.code.clone()).collect();
+        records.extend(coupons.into_iter().map(|coupon| {
+            let family = family.id.clone();
+            Record::Coupon(StoredCoupon { coupon, family, withdrawn: false, redeemed: 0, version: 1 })
+        }));
+        records.push(Record::Family(StoredFamily { family, coupons: codes, version: 1 }));
         records.extend(plans.into_iter().map(|plan| Record::Plan(StoredPlan { plan, revision: 1 })));
     }
     records

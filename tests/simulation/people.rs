@@ -8,7 +8,7 @@ use crate::faults::{DAY, HOUR, MINUTE, SECOND};
 use crate::jobs::{Job, Page};
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
-use billing::id::{CustomerId, IdempotencyKey, PlanId, Reference};
+use billing::id::{CouponCode, CustomerId, IdempotencyKey, PlanId, Reference};
 use billing::mail::{Contact, Mail};
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
@@ -75,6 +75,7 @@ impl State {
             ("tokens-once", Interval::Days(10), "USD"),
         ]);
         let gateway = self.some_gateway();
+        let coupon = self.some_coupon();
         let request = |key: String, plan: &str, quantity| -> Option<Checkout> {
             Some(Checkout {
                 customer: customer.clone(),
@@ -83,12 +84,13 @@ impl State {
                 interval,
                 currency: Currency::from_code(currency)?,
                 quantity,
+                coupon: coupon.clone(),
                 gateway,
                 method: CheckoutMethod::Checkout,
                 return_url: None,
                 holder: None,
                 key: IdempotencyKey::try_from(key).ok()?,
-                fingerprint: format!("{plan} {interval} {gateway:?}"),
+                fingerprint: format!("{plan} {interval} {gateway:?} {coupon:?}"),
             })
         };
         let times = if self.rng.chance(self.faults.customers.impatience) { 3 } else { 1 };
@@ -107,8 +109,9 @@ impl State {
         let interval = Some(self.rng.one_of(&[Interval::Month, Interval::Days(7)]));
         let contact =
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
-        let contact = Some(contact);
-        let wanted = Subscribe { customer: customer.clone(), contact, plan, interval, currency: None, quantity: None };
+        let (contact, coupon) = (Some(contact), self.some_coupon());
+        let (customer, currency, quantity) = (customer.clone(), None, None);
+        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =
@@ -152,6 +155,12 @@ impl State {
             let time = time + self.rng.within(0, 2 * SECOND);
             self.at(time, Happening::Start(Job::Change { wish: Box::new(wish.clone()), key, tries: 0 }));
         }
+    }
+
+    /// Some know a code, and one of the codes is of nothing.
+    fn some_coupon(&mut self) -> Option<CouponCode> {
+        let code = self.rng.one_of(&["", "", "", "", "THIRD", "GIFT", "SAVE", "ALMOST", "NOTHING"]);
+        CouponCode::try_from(code.to_owned()).ok()
     }
 
     pub(crate) fn some_gateway(&mut self) -> Gateway {

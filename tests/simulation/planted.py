@@ -534,6 +534,42 @@ BUGS = [
         "            taken_over: current.and_then(|current| current.taken_over.clone()),",
         "            taken_over: None,",
     )]),
+    # Coupons.
+    ("a discount has no end", [(
+        "discount.rs",
+        "left: left.map(|left| left - 1), ..self",
+        "..self",
+    )]),
+    ("a discount is off one period more", [(
+        "discount.rs",
+        "Lasts::Periods(periods) => Some(periods),",
+        "Lasts::Periods(periods) => Some(periods + 1),",
+    )]),
+    ("a discount goes on in a period that a change begins", [(
+        "subscription/change.rs",
+        "let order = if anchor == Anchor::Moved { order.in_next_period() } else { order };",
+        "",
+    )]),
+    ("nobody counts who redeems a coupon with a page", [(
+        "workflow/settle.rs",
+        "writes.extend(counted(coupon, &events));",
+        "let _ = (coupon, counted);",
+    )]),
+    ("nobody counts who redeems a coupon without a page", [(
+        "workflow/subscribe.rs",
+        "writes.extend(counted(found.coupon(), std::slice::from_ref(&event)));",
+        "let _ = counted;",
+    )]),
+    ("what a customer has redeemed is forgotten with their next subscription", [(
+        "subscription/requests.rs",
+        "redeemed: current.map_or(BTreeMap::new(), |current| current.redeemed.clone()),",
+        "redeemed: BTreeMap::new(),",
+    )]),
+    ("what a discount leaves is charged though no gateway takes so little", [(
+        "subscription/funds.rs",
+        "if balance.minor == 0 && order.discounted().is_none() {",
+        "if balance.minor == 0 {",
+    )]),
 ]
 
 # What takes nothing but one renewal and an order of calls: found by `exhaustive` as well.

@@ -14,7 +14,7 @@ use crate::jobs::{Done, Job, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::delivery::Notice;
-use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
+use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
@@ -77,6 +77,9 @@ pub(crate) struct State {
     pub(crate) happened: Happened,
     /// The payments that paid for a change.
     pub(crate) changes: BTreeSet<PaymentId>,
+    /// How often each coupon was redeemed, and which periods of a subscription each took something off.
+    pub(crate) redeemed: BTreeMap<(CouponCode, CustomerId), u32>,
+    pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -187,6 +190,8 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         forgotten: BTreeSet::new(),
         tasks: BTreeMap::new(),
         grants: BTreeMap::new(),
+        redeemed: BTreeMap::new(),
+        discounts: BTreeMap::new(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! `POST /payments`: someone wants to buy; where do they pay?
 
 use billing::calendar::Interval;
-use billing::id::PlanId;
+use billing::id::{CouponCode, PlanId};
 use billing::money::Currency;
 use billing::payment::{CheckoutMethod, Gateway};
 use billing::workflow::Checkout;
@@ -21,6 +21,8 @@ struct CreatePayment {
     interval: Interval,
     currency: Currency,
     quantity: NonZeroU32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<CouponCode>,
     gateway: Gateway,
     method: Option<CheckoutMethod>,
     return_url: Option<String>,
@@ -44,6 +46,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         interval: wanted.interval,
         currency: wanted.currency,
         quantity: wanted.quantity.get(),
+        coupon: wanted.coupon,
         gateway: wanted.gateway,
         method: wanted.method.unwrap_or(CheckoutMethod::Checkout),
         return_url: return_url::choose(&app.config.return_urls, wanted.return_url)?,

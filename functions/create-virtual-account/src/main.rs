@@ -1,7 +1,7 @@
 //! `POST /virtual-accounts`: someone wants to buy and pay by bank transfer; to which account?
 
 use billing::calendar::Interval;
-use billing::id::PlanId;
+use billing::id::{CouponCode, PlanId};
 use billing::money::Currency;
 use billing::payment::{BankSlug, CheckoutMethod, Gateway, Holder, PersonName, Phone};
 use billing::workflow::Checkout;
@@ -21,6 +21,8 @@ struct CreateVirtualAccount {
     interval: Interval,
     currency: Currency,
     quantity: NonZeroU32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<CouponCode>,
     gateway: Gateway,
     first_name: PersonName,
     last_name: PersonName,
@@ -49,6 +51,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         interval: wanted.interval,
         currency: wanted.currency,
         quantity: wanted.quantity.get(),
+        coupon: wanted.coupon,
         gateway: wanted.gateway,
         method: CheckoutMethod::VirtualAccount,
         return_url: None,

@@ -7,10 +7,12 @@ mod addon;
 mod price;
 
 use crate::calendar::Interval;
+use crate::discount::{Coupon, Lasts, Off};
 use crate::dunning::ladder::DunningPolicy;
 use crate::id::{AddonId, FamilyId, FeatureId, MeterId, PlanId};
 use crate::money::Currency;
 use crate::proration::Proration;
+use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +25,9 @@ pub use price::{Price, PriceTier, PricingModel};
 pub struct Catalogue {
     pub family: Family,
     pub plans: Vec<Offer>,
+    /// That can be redeemed for its plans. One leaves by not being named any more.
+    #[serde(default)]
+    pub coupons: Vec<Coupon>,
 }
 
 /// A product line: what its plans differ in, in the order to show.
@@ -227,10 +232,10 @@ pub struct CatalogueProblem {
     pub problem: String,
 }
 
-/// A family is committed in one transaction of at most a hundred records: itself,
-/// two for each plan, and one for each name that a meter has or gives up.
+/// A family is kept and shown as a whole.
 const MOST_PLANS: usize = 20;
 const MOST_METER_NAMES: usize = 25;
+const MOST_COUPONS: usize = 20;
 
 /// A subscription keeps its plan whole, and is read and written as one.
 const MOST_ADDONS: usize = 20;
@@ -250,6 +255,8 @@ impl Catalogue {
             }
             self.check_plan(plan, &mut found);
         }
+        found.plan = None;
+        self.check_coupons(&mut found);
         found.list
     }
 
@@ -286,6 +293,43 @@ impl Catalogue {
             found.text(&format!("family.features.{}", feature.id), &feature.name);
             if !features.insert(&feature.id) {
                 found.add(&format!("family.features.{}", feature.id), "is declared twice".to_owned());
+            }
+        }
+    }
+
+    fn check_coupons(&self, found: &mut Problems) {
+        if self.coupons.len() > MOST_COUPONS {
+            found.add("coupons", format!("a family has at most {MOST_COUPONS} coupons"));
+        }
+        let mut codes = BTreeSet::new();
+        for (n, coupon) in self.coupons.iter().enumerate() {
+            let at = |field: &str| format!("coupons[{n}].{field}");
+            if !codes.insert(&coupon.code) {
+                found.add(&at("code"), "is used by an earlier coupon of this file".to_owned());
+            }
+            match coupon.off {
+                Off::Percent(percent) if percent <= Ratio::ZERO || percent > Ratio::from(100_u32) => {
+                    found.add(&at("off.percent"), "is more than 0 and at most 100".to_owned());
+                }
+                Off::Amount(amount) if amount.minor <= 0 => {
+                    found.add(&at("off.amount"), "is more than 0".to_owned());
+                }
+                Off::Percent(_) | Off::Amount(_) => {}
+            }
+            if coupon.lasts == Lasts::Periods(0) {
+                found.add(&at("lasts.periods"), "is at least 1".to_owned());
+            }
+            for (field, most) in
+                [("most_redemptions", coupon.most_redemptions), ("most_per_customer", coupon.most_per_customer)]
+            {
+                if most == Some(0) {
+                    found.add(&at(field), "is at least 1; without a limit nothing is said".to_owned());
+                }
+            }
+            for plan in &coupon.plans {
+                if !self.plans.iter().any(|it| it.id == *plan) {
+                    found.add(&at("plans"), format!("`{plan}` is not a plan of this file"));
+                }
             }
         }
     }

@@ -1,36 +1,60 @@
-//! Coupons: how much they take off, for how long, and how often they may be redeemed.
+//! Discounts: how much they take off, and for how long; and the coupons that give one, which may be redeemed so often.
 
+use crate::id::{CouponCode, PlanId};
 use crate::money::{Currency, Money};
 use crate::ratio::{Ratio, Rounding};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coupon {
+    pub code: CouponCode,
     pub off: Off,
     pub lasts: Lasts,
+    /// What it is for. Empty: every plan of its family.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub plans: BTreeSet<PlanId>,
     /// How often it may be redeemed by all customers together. None: without end.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_redemptions: Option<u32>,
     /// How often by one customer.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_per_customer: Option<u32>,
     /// From then on it is redeemed no more. Who has redeemed it keeps it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeem_by: Option<Timestamp>,
+}
+
+/// What is taken off the price of what somebody has bought, and for how long still. It is kept whole with what was
+/// bought: what becomes of its coupon changes nothing for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discount {
+    /// None: the billing staff gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<CouponCode>,
+    pub off: Off,
+    /// What it is for. Empty: whatever is bought.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub plans: BTreeSet<PlanId>,
+    /// It is taken off the period at hand.
+    pub is_on: bool,
+    /// Off how many periods after that. None: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u32>,
 }
 
 /// What a coupon takes off the price of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Off {
-    /// A part of it: 15.5 % is 0.155.
-    Part(Ratio),
+    /// So many hundredths of it: `15.5`.
+    Percent(Ratio),
     Amount(Money),
 }
 
-/// For which periods, counted from the first after it was redeemed.
+/// For which periods, counted from the first that begins after it was redeemed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lasts {
@@ -50,6 +74,8 @@ pub enum NotRedeemed {
     UsedUpByCustomer,
     #[error("the coupon is for prices in another currency")]
     OtherCurrency,
+    #[error("the coupon is not for this plan")]
+    OtherPlan,
 }
 
 /// A price and what is taken off it. Together with what is left they are the price.
@@ -65,8 +91,8 @@ impl Off {
     /// zero, an amount below zero, or more than can be counted.
     pub fn from(self, price: Money) -> Option<Discounted> {
         let wanted = match self {
-            Self::Part(part) if part.is_negative() => return None,
-            Self::Part(part) => price.part(part.min(Ratio::ONE), Rounding::HalfUp)?,
+            Self::Percent(percent) if percent.is_negative() => return None,
+            Self::Percent(percent) => price.part(percent.percent()?.min(Ratio::ONE), Rounding::HalfUp)?,
             Self::Amount(amount) if amount.minor < 0 || amount.currency != price.currency => return None,
             Self::Amount(amount) => amount,
         };
@@ -85,42 +111,60 @@ impl Off {
     }
 }
 
-impl Lasts {
-    /// Whether the `index`th period after redeeming, counted from 0, is discounted.
-    pub fn covers(self, index: u32) -> bool {
-        match self {
-            Self::Once => index == 0,
-            Self::Periods(periods) => index < periods,
-            Self::Forever => true,
+impl Discount {
+    /// Off the periods that begin from now on.
+    pub fn to_come(off: Off, lasts: Lasts) -> Self {
+        let left = match lasts {
+            Lasts::Once => Some(1),
+            Lasts::Periods(periods) => Some(periods),
+            Lasts::Forever => None,
+        };
+        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }
+    }
+
+    /// What is left of it when another period begins.
+    #[must_use]
+    pub fn in_next_period(self) -> Option<Self> {
+        match self.left {
+            Some(0) => None,
+            left => Some(Self { is_on: true, left: left.map(|left| left - 1), ..self }),
         }
+    }
+
+    /// It as far as it is for `plan`.
+    #[must_use]
+    pub fn of(self, plan: &PlanId) -> Option<Self> {
+        is_for(&self.plans, plan).then_some(self)
     }
 }
 
+fn is_for(plans: &BTreeSet<PlanId>, plan: &PlanId) -> bool {
+    plans.is_empty() || plans.contains(plan)
+}
+
 impl Coupon {
-    /// Whether it may be redeemed once more, for prices in `currency`, after
-    /// `redemptions` in all of which `by_customer` are this customer's.
+    /// The discount that it gives, from the next period to begin, if it may be redeemed once more, for `plan` in
+    /// `currency`, after `redemptions` in all of which `by_customer` are this customer's.
     pub fn redeem(
         &self,
+        plan: &PlanId,
         currency: Currency,
         redemptions: u32,
         by_customer: u32,
         now: Timestamp,
-    ) -> Result<(), NotRedeemed> {
+    ) -> Result<Discount, NotRedeemed> {
         let used_up = |most: Option<u32>, times| most.is_some_and(|most| times >= most);
         match self.off {
             Off::Amount(amount) if amount.currency != currency => Err(NotRedeemed::OtherCurrency),
+            _ if !is_for(&self.plans, plan) => Err(NotRedeemed::OtherPlan),
             _ if self.redeem_by.is_some_and(|until| now >= until) => Err(NotRedeemed::Expired),
             _ if used_up(self.most_redemptions, redemptions) => Err(NotRedeemed::UsedUp),
             _ if used_up(self.most_per_customer, by_customer) => Err(NotRedeemed::UsedUpByCustomer),
-            Off::Part(_) | Off::Amount(_) => Ok(()),
-        }
-    }
-
-    /// What it takes off the price of the `index`th period after redeeming. None: as of [`Off::from`].
-    pub fn discount(&self, price: Money, index: u32) -> Option<Discounted> {
-        match self.lasts.covers(index) {
-            true => self.off.from(price),
-            false => Some(Discounted { discount: Money::zero(price.currency), left: price }),
+            Off::Percent(_) | Off::Amount(_) => Ok(Discount {
+                coupon: Some(self.code.clone()),
+                plans: self.plans.clone(),
+                ..Discount::to_come(self.off, self.lasts)
+            }),
         }
     }
 }
@@ -134,11 +178,15 @@ mod tests {
     }
 
     fn part(percent: &str) -> Off {
-        Off::Part(percent.parse::<Ratio>().ok().and_then(Ratio::percent).unwrap_or_else(|| panic!("{percent}")))
+        Off::Percent(percent.parse().unwrap_or_else(|error| panic!("{percent}: {error}")))
     }
 
-    fn coupon(off: Off, lasts: Lasts) -> Coupon {
-        Coupon { off, lasts, most_redemptions: None, most_per_customer: None, redeem_by: None }
+    fn read(text: &str) -> Coupon {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn plan(id: &str) -> PlanId {
+        PlanId::try_from(id.to_owned()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
@@ -179,42 +227,55 @@ mod tests {
     }
 
     #[test]
-    fn a_coupon_lasts_as_many_periods_as_it_says() {
-        let price = money(1_000, "USD");
+    fn a_discount_is_off_as_many_periods_as_it_says() {
         for (lasts, discounted) in
             [(Lasts::Once, 1), (Lasts::Periods(3), 3), (Lasts::Periods(0), 0), (Lasts::Forever, 9)]
         {
-            let coupon = coupon(part("10"), lasts);
-            let periods = (0..9).filter_map(|index| coupon.discount(price, index));
-            assert_eq!(periods.filter(|it| it.discount.minor == 100).count(), discounted, "{lasts:?}");
+            let mut discount = Some(Discount::to_come(part("10"), lasts));
+            assert!(discount.as_ref().is_some_and(|it| !it.is_on), "{lasts:?}: it is for what begins");
+            let mut periods = 0;
+            for _ in 0..9 {
+                discount = discount.and_then(Discount::in_next_period);
+                periods += u32::from(discount.as_ref().is_some_and(|it| it.is_on));
+            }
+            assert_eq!(periods, discounted, "{lasts:?}");
         }
     }
 
     #[test]
-    fn coupons_are_written_in_a_few_words() {
-        let text = r#"{"off": {"part": "0.155"}, "lasts": {"periods": 3}, "most_redemptions": 100}"#;
-        let coupon: Coupon = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(coupon.discount(money(1_000, "USD"), 2).map(|it| it.discount.minor), Some(155));
-        assert_eq!((coupon.most_redemptions, coupon.most_per_customer), (Some(100), None));
-        assert!(serde_json::from_str::<Coupon>(r#"{"off": {"part": "0.1"}, "lasts": "once", "until": 3}"#).is_err());
-        assert!(serde_json::from_str::<Coupon>(r#"{"off": {"part": "0.1"}}"#).is_err());
-    }
-
-    #[test]
-    fn a_coupon_is_redeemed_as_often_and_as_long_as_it_may_be() {
-        let until = Timestamp::UNIX_EPOCH;
-        let (before, euro) = (Timestamp::MIN, money(0, "EUR").currency);
-        let coupon = Coupon {
-            most_redemptions: Some(3),
-            most_per_customer: Some(1),
-            redeem_by: Some(until),
-            ..coupon(Off::Amount(money(100, "USD")), Lasts::Once)
-        };
-        let redeem = |times, by_customer, now| coupon.redeem(money(0, "USD").currency, times, by_customer, now);
-        assert_eq!(redeem(2, 0, before), Ok(()));
+    fn a_coupon_is_redeemed_for_its_plans_as_often_and_as_long_as_it_may_be() {
+        let coupon = read(
+            r#"{"code": "WELCOME", "off": {"amount": {"minor": 100, "currency": "USD"}}, "lasts": {"periods": 3},
+                "plans": ["desk-small"], "most_redemptions": 3, "most_per_customer": 1,
+                "redeem_by": "2026-01-01T00:00:00Z"}"#,
+        );
+        let until = coupon.redeem_by.unwrap_or_default();
+        let (before, usd) = (Timestamp::MIN, money(0, "USD").currency);
+        let redeem = |times, by_customer, now| coupon.redeem(&plan("desk-small"), usd, times, by_customer, now);
+        let discount = redeem(2, 0, before).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((discount.coupon.as_ref(), discount.is_on, discount.left), (Some(&coupon.code), false, Some(3)));
+        assert_eq!(discount.clone().of(&plan("desk-small")), Some(discount.clone()));
+        assert_eq!(discount.of(&plan("desk-large")), None);
         assert_eq!(redeem(2, 1, before), Err(NotRedeemed::UsedUpByCustomer));
         assert_eq!(redeem(3, 0, before), Err(NotRedeemed::UsedUp));
         assert_eq!(redeem(2, 0, until), Err(NotRedeemed::Expired));
-        assert_eq!(coupon.redeem(euro, 0, 0, before), Err(NotRedeemed::OtherCurrency));
+        let elsewhere = |plan: &PlanId, currency| coupon.redeem(plan, currency, 0, 0, before);
+        assert_eq!(elsewhere(&plan("desk-small"), money(0, "EUR").currency), Err(NotRedeemed::OtherCurrency));
+        assert_eq!(elsewhere(&plan("desk-large"), usd), Err(NotRedeemed::OtherPlan));
+    }
+
+    #[test]
+    fn a_coupon_is_written_in_a_few_words() {
+        let coupon =
+            read(r#"{"code": "SUMMER", "off": {"percent": "15.5"}, "lasts": "once", "most_redemptions": 100}"#);
+        assert_eq!(coupon.off.from(money(1_000, "USD")).map(|it| it.discount.minor), Some(155));
+        assert_eq!((coupon.most_redemptions, coupon.most_per_customer), (Some(100), None));
+        for wrong in [
+            r#"{"code": "SUMMER", "off": {"percent": "15"}, "lasts": "once", "until": 3}"#,
+            r#"{"code": "SUMMER", "off": {"percent": "15"}}"#,
+            r#"{"code": "summer sale", "off": {"percent": "15"}, "lasts": "once"}"#,
+        ] {
+            assert!(serde_json::from_str::<Coupon>(wrong).is_err(), "{wrong}");
+        }
     }
 }

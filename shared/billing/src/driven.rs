@@ -78,7 +78,7 @@ impl Seen {
     /// brings tokens is none of them: how many are left is counted where it is driven.
     pub fn order<'a>(&self, known: impl IntoIterator<Item = &'a Plan>) -> Option<Order> {
         let plan = known.into_iter().find(|plan| self.plan.as_ref() == Some(&plan.id))?.clone();
-        let order = Order { plan, price: self.price.clone()?, quantity: self.quantity, addons: vec![] };
+        let order = Order { plan, price: self.price.clone()?, quantity: self.quantity, addons: vec![], discount: None };
         (order.plan.tokens_included.is_none() && order.amount().is_ok()).then_some(order)
     }
 

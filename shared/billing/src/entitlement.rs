@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn what_addons_bring_is_had_now_and_not_after_the_change() {
         let plan = documented();
-        let held = Order { price: plan.prices[0].clone(), plan: plan.clone(), quantity: 1, addons: vec![] };
+        let held =
+            Order { price: plan.prices[0].clone(), plan: plan.clone(), quantity: 1, addons: vec![], discount: None };
         let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, Some(NonZeroU32::MIN)));
         let held = held.unwrap_or_else(|error| panic!("{error}"));
         // 50 gigabytes, and 50 more.

@@ -89,6 +89,42 @@ text!(
     "an add-on: 1 to 64 lower-case letters, digits, - and _",
     slug
 );
+/// What a customer types to have a discount: `WELCOME-20`. Small letters are as good as capitals.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CouponCode(String);
+
+impl CouponCode {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CouponCode {
+    type Error = Invalid;
+
+    fn try_from(typed: String) -> Result<Self, Invalid> {
+        let code = typed.trim().to_ascii_uppercase();
+        let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        match (3..=40).contains(&code.len()) && code.bytes().all(plain) {
+            true => Ok(Self(code)),
+            false => Err(Invalid { expected: "a coupon's code: 3 to 40 letters, digits, - and _" }),
+        }
+    }
+}
+
+impl From<CouponCode> for String {
+    fn from(code: CouponCode) -> String {
+        code.0
+    }
+}
+
+impl fmt::Display for CouponCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 text!(
     /// `Idempotency-Key`, per draft-ietf-httpapi-idempotency-key-header.
     IdempotencyKey,

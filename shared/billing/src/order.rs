@@ -3,6 +3,7 @@
 
 use crate::calendar::Interval;
 use crate::catalog::{Addon, Limit, Plan, Price};
+use crate::discount::Discount;
 use crate::id::{AddonId, FeatureId, MeterId};
 use crate::money::Money;
 use crate::ratio::Ratio;
@@ -21,6 +22,9 @@ pub struct Order {
     /// Each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addons: Vec<BoughtAddon>,
+    /// What is taken off all that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Discount>,
 }
 
 /// An add-on as it was bought: for the order's interval and in its currency.
@@ -61,7 +65,9 @@ impl Order {
             Interval::Months(n) => (12, n),
             Interval::Years(n) => (1, n),
         };
-        Ratio::from(self.amount().ok()?.minor).times(Ratio::new(per_year, length.into())?)
+        // A discount is none of the plan's merits, and passes.
+        let whole = Self { discount: None, ..self.clone() };
+        Ratio::from(whole.amount().ok()?.minor).times(Ratio::new(per_year, length.into())?)
     }
 
     /// With so many of an add-on, whether there were any before or not. What is sold once needs no number.
@@ -110,8 +116,31 @@ impl Order {
         Money::sum(self.price.amount.currency, amounts).ok_or(Refusal::TooExpensive)
     }
 
-    /// What that is made of, the plan first.
+    /// What is taken off a period's price. None: nothing is.
+    pub fn discounted(&self) -> Option<Money> {
+        let whole = self.whole_lines().ok()?;
+        let whole = Money::sum(self.price.amount.currency, whole.iter().map(|(_, amount)| *amount))?;
+        whole.minus(self.amount().ok()?).filter(|off| off.minor > 0)
+    }
+
+    /// The same in the period after the one at hand.
+    #[must_use]
+    pub fn in_next_period(self) -> Self {
+        Self { discount: self.discount.and_then(Discount::in_next_period), ..self }
+    }
+
+    /// What that is made of, the plan first: of each part, what is left once its share of the discount is off.
     pub fn lines(&self) -> Result<Vec<(Item, Money)>, Refusal> {
+        let lines = self.whole_lines()?;
+        let Some(discount) = self.discount.as_ref().filter(|discount| discount.is_on) else { return Ok(lines) };
+        let amounts: Vec<Money> = lines.iter().map(|(_, amount)| *amount).collect();
+        // A discount is bought with prices in its currency, and they are changed in none: what is left to be wrong is
+        // that it is too much.
+        let off = discount.off.from_lines(&amounts, self.price.amount.currency).ok_or(Refusal::TooExpensive)?;
+        Ok(lines.into_iter().zip(off).map(|((item, _), discounted)| (item, discounted.left)).collect())
+    }
+
+    fn whole_lines(&self) -> Result<Vec<(Item, Money)>, Refusal> {
         let model = self.plan.pricing_model;
         if self.quantity != 1 && !model.is_by_quantity() {
             return Err(Refusal::QuantityNotOne);
@@ -166,7 +195,7 @@ mod tests {
     /// So many seats of the README's plan, and nothing else.
     fn seats(quantity: u32) -> Order {
         let plan = documented();
-        Order { price: plan.prices[0].clone(), plan, quantity, addons: vec![] }
+        Order { price: plan.prices[0].clone(), plan, quantity, addons: vec![], discount: None }
     }
 
     /// As the README has it: twelve seats, twice as much storage again, and the phone.
@@ -191,6 +220,29 @@ mod tests {
         // One seat comes to 27.00, and a period costs 30.00 at least; the add-ons are beside that.
         assert_eq!(seats(1).amount().map(|amount| amount.minor), Ok(3_000));
         assert_eq!(with(seats(1), "phone", 1).map(|it| it.amount().map(|amount| amount.minor)), Ok(Ok(4_500)));
+    }
+
+    /// The README's coupons, on what it has.
+    #[test]
+    fn a_discount_is_shared_by_the_lines_and_passes() {
+        let coupons = crate::catalog::tests::documented_catalogue().coupons;
+        let told = |coupon: usize| {
+            let mut held = all();
+            let currency = held.price.amount.currency;
+            let discount = coupons[coupon].redeem(&held.plan.id, currency, 0, 0, jiff::Timestamp::UNIX_EPOCH);
+            held.discount = Some(discount.unwrap_or_else(|error| panic!("{error}")));
+            let mut months = vec![];
+            for _ in 0..5 {
+                held = held.in_next_period();
+                let amount = held.amount().unwrap_or_else(|error| panic!("{error}"));
+                months.push((amount.minor, held.discounted().map(|off| off.minor)));
+            }
+            months
+        };
+        // A fifth of 124.50 is 24.90, three times; then 5.00 for ever.
+        let (off, whole) = ((9_960, Some(2_490)), (12_450, None));
+        assert_eq!(told(0), [off, off, off, whole, whole]);
+        assert_eq!(told(1), [(11_950, Some(500)); 5]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use records::{
-    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredFamily, StoredPlan, Tokens, Write,
+    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, Tokens, Write,
 };
 pub(crate) use test_clock::whole;
 pub use test_clock::{TestClock, Walk};

@@ -28,16 +28,17 @@ mod term;
 mod words;
 
 use crate::calendar::Period;
+use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
-use crate::id::{CustomerId, PaymentId, SubscriptionId};
+use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
@@ -93,6 +94,9 @@ pub struct Subscription {
     /// The customer has had a trial, now or with an earlier subscription: there is one a customer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub had_trial: bool,
+    /// How often the customer has redeemed each coupon, for this subscription and all before it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redeemed: BTreeMap<CouponCode, u32>,
     /// The change that is made once its payment is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changing: Option<Box<Changing>>,
@@ -214,6 +218,7 @@ impl Subscription {
         match event {
             Event::Activated { order, at, paid, .. } => {
                 self.order = Order::clone(order);
+                self.redeems();
                 let term = Term::first(*at);
                 self.status = Status::Active { term, cancel_at_period_end: false };
                 self.begins(term, *paid);
@@ -222,6 +227,7 @@ impl Subscription {
                 let ends_at = trial.ends_at(&TimeZone::UTC);
                 let term = Term { until: Some(ends_at), ..Term::first(trial.start) };
                 self.order = Order::clone(order);
+                self.redeems();
                 self.status = Status::Active { term, cancel_at_period_end: false };
                 (self.trial, self.had_trial) = (Some(*trial), true);
                 let nothing = Money::zero(self.order.price.amount.currency);
@@ -230,6 +236,14 @@ impl Subscription {
                 self.starts_afresh();
             }
             Event::TrialEnding { .. } => self.reminded = true,
+            Event::Discounted { discount } => {
+                // What the period at hand was paid with does not change by what is taken off the next.
+                self.remember_fund();
+                self.worth = self.period().map(|period| self.worth_in(period));
+                for order in std::iter::once(&mut self.order).chain(self.scheduled.as_deref_mut()) {
+                    order.discount = Some(Discount::clone(discount));
+                }
+            }
             Event::PauseScheduled | Event::PauseRevoked => self.pausing = matches!(event, Event::PauseScheduled),
             Event::Paused { at } => {
                 self.pausing = false;
@@ -249,7 +263,8 @@ impl Subscription {
                 let leaving = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
                 if let Some(term) = self.term() {
                     let term = self.next_term(term);
-                    self.order = self.scheduled.take().map_or(self.order, |order| *order);
+                    self.order = self.next_order();
+                    self.scheduled = None;
                     self.status = Status::Active { term, cancel_at_period_end: leaving };
                     self.begins(term, *paid);
                 }
@@ -376,6 +391,12 @@ impl Subscription {
         self.worth = None;
         self.settle_price(term, price, paid.unwrap_or(price), at);
         self.starts_afresh();
+    }
+
+    fn redeems(&mut self) {
+        if let Some(code) = self.order.discount.as_ref().and_then(|discount| discount.coupon.clone()) {
+            *self.redeemed.entry(code).or_default() += 1;
+        }
     }
 
     fn starts_afresh(&mut self) {

@@ -115,7 +115,7 @@ pub fn plan(id: &str) -> Plan {
 /// One of a plan, at its first price.
 pub fn order(id: &str) -> Order {
     let plan = plan(id);
-    Order { price: plan.prices[0].clone(), plan, quantity: 1, addons: vec![] }
+    Order { price: plan.prices[0].clone(), plan, quantity: 1, addons: vec![], discount: None }
 }
 
 pub fn method(token: &str) -> Method {
@@ -201,6 +201,7 @@ pub fn request(plan: &str, key: &str) -> Checkout {
         interval: Interval::Month,
         currency: Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN")),
         quantity: 1,
+        coupon: None,
         gateway: Gateway::Paystack,
         method: CheckoutMethod::Checkout,
         return_url: None,

@@ -6,7 +6,7 @@ use crate::http::Problem;
 use crate::identity::Caller;
 use crate::return_url;
 use billing::calendar::Interval;
-use billing::id::{AddonId, CustomerId, PlanId};
+use billing::id::{AddonId, CouponCode, CustomerId, PlanId};
 use billing::mail::Contact;
 use billing::money::Currency;
 use billing::payment::Gateway;
@@ -27,6 +27,8 @@ pub struct ChangeRequest {
     effective: Option<Effective>,
     confirm: Option<bool>,
     preview: Option<PreviewId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coupon: Option<CouponCode>,
     /// Where the customer leaves a payment method, or pays, when they are asked to by mail.
     gateway: Option<Gateway>,
     return_url: Option<String>,
@@ -91,14 +93,14 @@ impl ChangeRequest {
     }
 
     fn subscribe(self, caller: Caller, return_urls: &[String]) -> Result<Wanted, Problem> {
-        self.says(&["plan"], &["interval", "currency", "quantity", "effective", "gateway", "return_url"])?;
+        self.says(&["plan"], &["interval", "currency", "quantity", "coupon", "effective", "gateway", "return_url"])?;
         self.not_later()?;
         let quantity = self.quantity()?;
         let return_url = return_url::choose(return_urls, self.return_url)?;
         let contact = caller.email.zip(self.gateway).map(|(email, gateway)| Contact { email, gateway, return_url });
         let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
-        let (interval, currency) = (self.interval, self.currency);
-        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity }))
+        let (interval, currency, coupon) = (self.interval, self.currency, self.coupon);
+        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity, coupon }))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {
@@ -135,6 +137,7 @@ impl ChangeRequest {
             ("effective", self.effective.is_some()),
             ("confirm", self.confirm.is_some()),
             ("preview", self.preview.is_some()),
+            ("coupon", self.coupon.is_some()),
             ("gateway", self.gateway.is_some()),
             ("return_url", self.return_url.is_some()),
         ];
@@ -212,6 +215,7 @@ mod tests {
             (r#"{"action":"pause","effective":"now","plan":"crm-basic"}"#, "plan"),
             (r#"{"action":"unpause","effective":"period_end"}"#, "effective"),
             (r#"{"action":"unpause","quantity":1}"#, "quantity"),
+            (r#"{"action":"upgrade","plan":"crm-basic","effective":"now","coupon":"WELCOME"}"#, "coupon"),
             (r#"{"action":"add_addon","effective":"now"}"#, "addon"),
             (r#"{"action":"add_addon","addon":"phone","quantity":0,"effective":"now"}"#, "quantity"),
             (r#"{"action":"add_addon","addon":"phone","effective":"now","confirm":true}"#, "confirm"),

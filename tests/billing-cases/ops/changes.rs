@@ -151,7 +151,7 @@ fn discounted(price: Money, discount: Option<String>, field: &str) -> Result<Mon
     let off = match text.strip_suffix('%') {
         Some(percent) => {
             let percent = percent.parse::<Ratio>().map_err(|error| Refusal::of(field, error))?;
-            Off::Part(counted(percent.percent(), field)?)
+            Off::Percent(percent)
         }
         None => Off::Amount(Money::from_major(&text, price.currency).map_err(|error| Refusal::of(field, error))?),
     };

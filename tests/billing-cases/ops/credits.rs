@@ -38,7 +38,10 @@ fn percent_discount(case: &Case) -> Answer {
         currency: Currency,
     }
     let Input { amount, percent, currency } = case.input()?;
-    let discounted = counted(Off::Part(percent).from(amount.money("amount", currency)?), "percent")?;
+    let discounted = counted(
+        Off::Percent(counted(percent.times(100_u32.into()), "percent")?).from(amount.money("amount", currency)?),
+        "percent",
+    )?;
     Ok(json!({ "discount": amount.tell(discounted.discount), "final": amount.tell(discounted.left) }))
 }
 

@@ -118,7 +118,7 @@ fn shared_record(subject: Subject, content: Content, version: u64) -> Record {
             Record::Delivery(billing::delivery::Delivery { version, ..delivery("e#1").waiting(later(-300)) })
         }
         1 => Record::Delivery(billing::delivery::Delivery { version, ..delivery("e#1") }),
-        2 => Record::Family(StoredFamily { family: family("crm"), version }),
+        2 => Record::Family(StoredFamily { family: family("crm"), coupons: [].into(), version }),
         3 => {
             let stored = stored_plan("crm-basic", version);
             Record::Plan(billing::ports::StoredPlan { plan: plan("crm-basic"), ..stored })

@@ -4,6 +4,7 @@
 //! books say. Only what a step changed is looked at: the rest was right before.
 //! `I-n` is an invariant of RELIABILITY; `P-n` is an item of PRODUCT.
 
+mod discounts;
 mod payments;
 mod rest;
 mod subscriptions;
@@ -14,6 +15,7 @@ use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, PaymentId, SubscriptionId};
 use billing::mail::{About, Dropped, Mail, MailStatus};
+use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Tokens, Wanted};
@@ -70,11 +72,6 @@ impl<'a> Changes<'a> {
         self.events().find_map(|event| if let Event::Changed { payment, .. } = event { payment.as_ref() } else { None })
     }
 
-    /// Whether a subscription may begin as `new`: ordered, tried out, or taken over.
-    fn begins(&self, new: &Subscription) -> bool {
-        matches!(new.status, Status::Incomplete) || new.is_trialing() || self.taken_over()
-    }
-
     fn taken_over(&self) -> bool {
         self.events().any(|event| matches!(event, Event::TakenOver { .. }))
     }
@@ -88,8 +85,10 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 27] = [
+pub(crate) const TO_HAPPEN: [&str; 29] = [
     "activated",
+    "begun for nothing",
+    "begun at a discount",
     "renewed",
     "returned",
     "payment missed",
@@ -120,6 +119,8 @@ pub(crate) const TO_HAPPEN: [&str; 27] = [
 
 fn kind(event: &Event) -> &'static str {
     match event {
+        Event::Activated { paid: Some(Money { minor: 0, .. }), .. } => "begun for nothing",
+        Event::Activated { order, .. } if order.discount.is_some() => "begun at a discount",
         Event::Activated { .. } => "activated",
         Event::Renewed { .. } => "renewed",
         Event::Returned { .. } => "returned",
@@ -139,6 +140,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Changed { payment: Some(_), .. } => "changed and paid",
         Event::ChangeDeclined { .. } => "change declined",
         Event::TrialStarted { .. } => "trial started",
+        Event::Discounted { .. } => "discounted",
         Event::TrialEnding { .. } => "trial ending",
         Event::PauseScheduled => "pause scheduled",
         Event::PauseRevoked => "pause revoked",
@@ -168,6 +170,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::ChangeRevoked
         | Event::ChangeBlocked
         | Event::TrialStarted { .. }
+        | Event::Discounted { .. }
         | Event::TrialEnding { .. }
         | Event::PauseScheduled
         | Event::PauseRevoked
@@ -189,19 +192,27 @@ impl State {
     pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
         for (key, old) in changed {
             self.remember(key, old.as_ref());
-            if let Some(Record::History { event, .. }) = self.records.get(key) {
+            if let Some(Record::History { event, customer, .. }) = self.records.get(key) {
                 self.happened.insert(kind(event));
+                if let Some(code) = discounts::redeemed(event) {
+                    *self.redeemed.entry((code.clone(), customer.clone())).or_default() += 1;
+                }
+            }
+            if let Some(Record::Subscription(new)) = self.records.get(key) {
+                let new = new.clone();
+                self.discounted(&new)?;
             }
         }
         let Some(task) = self.tasks.get(&task) else { return Ok(()) };
         let list = changed.iter().filter_map(|(key, old)| Some((old.as_ref(), self.records.get(key)?)));
         let changes = Changes { task, list: list.collect() };
+        self.redemptions(&changes)?;
         for (old, new) in &changes.list {
             match (old, new) {
                 (None, Record::Payment(new)) => self.created(&changes, new)?,
                 (Some(Record::Payment(old)), Record::Payment(new)) => self.settled(&changes, old, new)?,
                 (None, Record::Subscription(new)) => {
-                    let first = changes.begins(new);
+                    let first = subscriptions::begins(&changes, None, new);
                     check(first, "I-13", || format!("{} begins as {:?}", new.id, new.status))?;
                 }
                 (Some(Record::Subscription(old)), Record::Subscription(new)) => self.moved(&changes, old, new)?,

@@ -1,5 +1,6 @@
 //! What must hold of a payment as it is made, settled, and given back.
 
+use super::subscriptions::LEAST;
 use super::{Changes, Checked, check};
 use crate::errand::Heard;
 use crate::faults::{DAY, HOUR, MINUTE};
@@ -40,6 +41,8 @@ impl State {
                 format!("{id} is made and its number may be used again")
             });
         }
+        let chargeable = new.amount.currency.code() != "NGN" || new.amount.minor >= LEAST;
+        check(chargeable, "I-8", || format!("{id} is made for {}, which is less than can be charged", new.amount))?;
         let subscription = self.subscription(&new.customer).filter(|it| it.id == id.subscription);
         check(subscription.is_some_and(|it| it.open.as_ref() == Some(id)), "I-4", || {
             format!("{id} is made and its subscription does not wait for it")

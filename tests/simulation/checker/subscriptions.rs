@@ -17,7 +17,14 @@ use jiff::tz::TimeZone;
 const GRACE: i64 = 3 * DAY;
 
 /// The least that is charged, in kobo: what the simulation's customers pay in.
-const LEAST: i64 = 80_000;
+pub(super) const LEAST: i64 = 80_000;
+
+/// Whether a subscription may begin as `new`: as ordered, as a trial, taken over, or for nothing, if nothing is left to charge.
+pub(super) fn begins(changes: &Changes, before: Option<&Subscription>, new: &Subscription) -> bool {
+    let balance = before.map_or(0, |old| old.balance(new.order.price.amount.currency).minor);
+    let free = || changes.granted().is_some() && new.order.amount().is_ok_and(|price| price.minor - balance < LEAST);
+    matches!(new.status, Status::Incomplete) || new.is_trialing() || changes.taken_over() || free()
+}
 
 impl State {
     pub(super) fn moved(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
@@ -25,7 +32,7 @@ impl State {
         let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
         if old.id != new.id {
             let ended = matches!(old.status, Canceled { .. } | Expired { .. });
-            check(ended && new.id == old.id.next() && changes.begins(new), "I-13", told)?;
+            check(ended && new.id == old.id.next() && begins(changes, Some(old), new), "I-13", told)?;
             self.goes_on(changes, old, new)?;
             return self.conserved(new);
         }
@@ -128,7 +135,8 @@ impl State {
             new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&TimeZone::UTC)) != Some(end));
         check(!reminded, "P-9", || format!("who is trying out {} is not told of its new end", new.id))?;
 
-        let whole = Worth { amount: old.order.price.amount, at: before.start, by: old.order.plan.proration };
+        let price = old.order.amount().unwrap_or(old.order.price.amount);
+        let whole = Worth { amount: price, at: before.start, by: old.order.plan.proration };
         let paid_with = old.worth.unwrap_or(whole);
         let left = |from| paid_with.by.left(before, from, &TimeZone::UTC);
         // Nothing is left of the last second; and by a clock that is behind not more than there was.

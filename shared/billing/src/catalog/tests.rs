@@ -189,6 +189,41 @@ fn an_addon_that_makes_no_sense_is_told_by_its_field() {
 }
 
 #[test]
+fn a_coupon_that_makes_no_sense_is_told_by_its_field() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change, &str); 9] = [
+        ("nothing off", |it| it["off"] = json!({"percent": "0"}), "off.percent"),
+        ("more than all off", |it| it["off"] = json!({"percent": "100.01"}), "off.percent"),
+        ("more than nothing on top", |it| it["off"] = json!({"percent": "-5"}), "off.percent"),
+        ("an amount of nothing", |it| it["off"] = json!({"amount": usd(0)}), "off.amount"),
+        ("for no period", |it| it["lasts"] = json!({"periods": 0}), "lasts.periods"),
+        ("for nobody", |it| it["most_redemptions"] = 0.into(), "most_redemptions"),
+        ("for no customer", |it| it["most_per_customer"] = 0.into(), "most_per_customer"),
+        ("for a plan of nobody", |it| it["plans"] = json!(["desk-none"]), "plans"),
+        ("a code that is taken, in small letters", |it| it["code"] = "loyal".into(), ""),
+    ];
+    for (what, change, field) in cases {
+        let mut document = written();
+        change(&mut document["coupons"][0]);
+        let catalogue: Catalogue = serde_json::from_value(document).unwrap_or_else(|error| panic!("{error}"));
+        let fields: Vec<String> = catalogue.problems().into_iter().map(|it| it.field).collect();
+        let expected = if field.is_empty() { "coupons[1].code".to_owned() } else { format!("coupons[0].{field}") };
+        assert_eq!(fields, [expected], "{what}");
+    }
+    for forgotten in ["code", "off", "lasts"] {
+        let mut document = written();
+        forget(&mut document["coupons"][0], forgotten);
+        let told = serde_json::from_value::<Catalogue>(document).map_err(|error| error.to_string());
+        assert!(told.is_err_and(|told| told.contains(&format!("`{forgotten}`"))), "{forgotten}");
+    }
+    let mut many = written();
+    let coupon = |n: u32| json!({"code": format!("CODE-{n}"), "off": {"percent": "1"}, "lasts": "once"});
+    many["coupons"] = (0..21).map(coupon).collect();
+    let many: Catalogue = serde_json::from_value(many).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(many.problems().into_iter().map(|it| it.field).collect::<Vec<_>>(), ["coupons"]);
+}
+
+#[test]
 fn what_was_forgotten_about_money_is_refused_when_it_is_read() {
     type Change = fn(&mut Value);
     let cases: [(Change, &str); 6] = [

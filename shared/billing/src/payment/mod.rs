@@ -23,7 +23,7 @@ mod settling;
 use crate::account::Incoming;
 use crate::calendar::Interval;
 use crate::dunning::{after, days};
-use crate::id::{CustomerId, PaymentId, PlanId, Reference};
+use crate::id::{CouponCode, CustomerId, PaymentId, PlanId, Reference};
 use crate::money::Money;
 use crate::outcome::{Aftermath, Decline, Outcome, Receipt, Stage};
 use crate::subscription::{Fact, Order};
@@ -298,6 +298,16 @@ impl Payment {
     /// Whether money was taken: then nothing the gateway says changes that.
     pub fn is_settled(&self) -> bool {
         self.paid().is_some()
+    }
+
+    /// The coupon that is redeemed if this is paid: it opens a subscription with its discount.
+    pub(crate) fn redeems(&self) -> Option<&CouponCode> {
+        let order = match &self.collection {
+            Collection::Checkout { order, .. } | Collection::OffSession { order, .. } => order.as_deref(),
+            Collection::Transfer(_) => None,
+        };
+        let opens = self.id.period == 0 && !self.is_settled();
+        order.filter(|_| opens)?.discount.as_ref()?.coupon.as_ref()
     }
 
     /// Whether a page is, or may be, open on which the customer could still pay.

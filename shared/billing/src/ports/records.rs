@@ -4,15 +4,18 @@ use super::{Lane, TestClock, Wanted};
 use crate::account::VirtualAccount;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
+use crate::discount::Coupon;
 use crate::driven::Seen;
-use crate::id::{CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference, SubscriptionId};
+use crate::id::{
+    CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference, SubscriptionId,
+};
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
 use crate::subscription::{Event, Status, Subscription};
 use crate::wallet::Wallet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
@@ -62,6 +65,7 @@ pub enum Key {
     PlanVersion(PlanId, u32),
     /// By its id or an alias.
     Meter(MeterId),
+    Coupon(CouponCode),
     TestClock,
 }
 
@@ -83,6 +87,7 @@ pub enum Record {
     Plan(StoredPlan),
     PlanVersion(Plan),
     Meter(MeterName),
+    Coupon(StoredCoupon),
     TestClock(TestClock),
 }
 
@@ -141,6 +146,9 @@ pub struct Referred {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFamily {
     pub family: Family,
+    /// That its file names.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub coupons: BTreeSet<CouponCode>,
     pub version: u64,
 }
 
@@ -150,6 +158,19 @@ pub struct StoredPlan {
     pub plan: Plan,
     #[serde(rename = "version")]
     pub revision: u64,
+}
+
+/// A coupon, and how often it was redeemed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCoupon {
+    pub coupon: Coupon,
+    pub family: FamilyId,
+    /// Its family's file names it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// Counted for those only of which there are so many: of the others, nobody has to wait for anybody.
+    pub redeemed: u32,
+    pub version: u64,
 }
 
 /// What a name means in each family that has a meter of that name or alias.
@@ -181,6 +202,7 @@ impl Record {
             Self::Plan(it) => Key::Plan(it.plan.id.clone()),
             Self::PlanVersion(it) => Key::PlanVersion(it.id.clone(), it.version),
             Self::Meter(it) => Key::Meter(it.name.clone()),
+            Self::Coupon(it) => Key::Coupon(it.coupon.code.clone()),
             Self::TestClock(_) => Key::TestClock,
         }
     }
@@ -199,6 +221,7 @@ impl Record {
             Self::Family(it) => Some(it.version),
             Self::Plan(it) => Some(it.revision),
             Self::Meter(it) => Some(it.version),
+            Self::Coupon(it) => Some(it.version),
             Self::TestClock(it) => Some(it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
@@ -221,6 +244,7 @@ impl Record {
             Self::Family(it) => Some(&mut it.version),
             Self::Plan(it) => Some(&mut it.revision),
             Self::Meter(it) => Some(&mut it.version),
+            Self::Coupon(it) => Some(&mut it.version),
             Self::TestClock(it) => Some(&mut it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
@@ -268,6 +292,7 @@ impl Record {
             | Self::Plan(_)
             | Self::PlanVersion(_)
             | Self::Meter(_)
+            | Self::Coupon(_)
             | Self::TestClock(_) => None,
         }
     }
@@ -291,6 +316,7 @@ impl Record {
             | Self::Plan(_)
             | Self::PlanVersion(_)
             | Self::Meter(_)
+            | Self::Coupon(_)
             | Self::TestClock(_) => None,
         }
     }
@@ -325,7 +351,7 @@ impl Found {
         subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
         payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens), claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
-        plan: Plan(StoredPlan), meter: Meter(MeterName), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
+        plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
     }
 }
 

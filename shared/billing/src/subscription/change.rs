@@ -182,9 +182,9 @@ impl TryFrom<String> for PreviewId {
 }
 
 impl Subscription {
-    /// What the next period is to be.
-    pub fn next_order(&self) -> &Order {
-        self.scheduled.as_deref().unwrap_or(&self.order)
+    /// What the next period is to be of; the first, if there was none.
+    pub fn next_order(&self) -> Order {
+        self.scheduled.as_deref().unwrap_or(&self.order).clone().in_next_period()
     }
 
     /// What `change` would do and cost at `at`, if it is asked for at `now`.
@@ -200,9 +200,9 @@ impl Subscription {
             }
             Some(_) => {}
         }
-        let price = change.order.amount()?;
-        let nothing = Money::zero(price.currency);
+        change.order.amount()?;
         let order = change.order.clone();
+        let nothing = Money::zero(order.price.amount.currency);
         let mut preview = Preview {
             id: PreviewId { at, digest: String::new() },
             action: change.action,
@@ -220,15 +220,16 @@ impl Subscription {
             // What is tried out costs nothing yet.
             preview.takes_effect_at = at;
         } else if change.effective == Effective::Now {
-            self.price_now(&mut preview, period, price)?;
+            self.price_now(&mut preview, period)?;
         }
         preview.id.digest = self.digest_of(&preview);
         Ok(preview)
     }
 
     /// Adds to `preview` what the change costs when it is made now.
-    fn price_now(&self, preview: &mut Preview, period: Period, price: Money) -> Result<(), Refusal> {
-        let order = &preview.becomes.order;
+    fn price_now(&self, preview: &mut Preview, period: Period) -> Result<(), Refusal> {
+        let order = preview.becomes.order.clone();
+        let currency = order.price.amount.currency;
         if self.order.plan.tokens_included.is_some() || order.plan.tokens_included.is_some() {
             return Err(Refusal::NotWithinPeriod);
         }
@@ -237,6 +238,8 @@ impl Subscription {
             true => Anchor::Kept,
             false => Anchor::Moved,
         };
+        // Where a period begins by it, that is one of those that a discount is for.
+        let order = if anchor == Anchor::Moved { order.in_next_period() } else { order };
         let (old, new) = differing(self.order.lines()?, order.lines()?, anchor);
         let prices: Vec<Money> = new.iter().map(|(_, price)| *price).collect();
         // A preview is of a whole second; the period may have begun within it.
@@ -244,7 +247,7 @@ impl Subscription {
         let left = policy.left(period, at, &TimeZone::UTC);
         let quote = |held: &[Held]| {
             let change = proration::Change { old: held, new: &prices, once: &[], anchor };
-            policy.quote(&change, left, price.currency).ok_or(Refusal::TooExpensive)
+            policy.quote(&change, left, currency).ok_or(Refusal::TooExpensive)
         };
         let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held::paid(*price)).collect();
         let quote = quote(&capped(&uncapped, left, self.creditable(preview.becomes.term, at)?))?;
@@ -256,7 +259,7 @@ impl Subscription {
         let lines = quote.lines.iter().filter_map(|line| {
             let (is_credit, (item, _), of, end) = match line.of {
                 Of::Old(n) => (true, old.get(n)?, &self.order, period.end),
-                Of::New(n) | Of::Once(n) => (false, new.get(n)?, order, then.end),
+                Of::New(n) | Of::Once(n) => (false, new.get(n)?, &order, then.end),
             };
             let period = Period { start: at, end };
             Some(ChangeLine { item: item.clone(), of: of.clone(), is_credit, period, amount: line.amount })
@@ -264,14 +267,14 @@ impl Subscription {
         preview.lines = lines.collect();
         preview.total = quote.net;
         preview.due_now = match quote.collected {
-            Collected::Now => quote.net.minus(self.balance(price.currency)).ok_or(Refusal::TooExpensive)?.chargeable(),
-            Collected::NextInvoice => Money::zero(price.currency),
+            Collected::Now => quote.net.minus(self.balance(currency)).ok_or(Refusal::TooExpensive)?.chargeable(),
+            Collected::NextInvoice => Money::zero(currency),
         };
         preview.from_balance = quote.net.minus(preview.due_now).ok_or(Refusal::TooExpensive)?;
         preview.takes_effect_at = at;
         preview.next_at = then.end;
         let credit = quote.credit.negated().ok_or(Refusal::TooExpensive)?;
-        preview.becomes = Becomes { order: order.clone(), term, at, credit, charge: quote.charge };
+        preview.becomes = Becomes { order, term, at, credit, charge: quote.charge };
         preview.next_amount = self.clone().changed(&preview.becomes, preview.due_now).amount_due()?;
         Ok(())
     }
@@ -334,11 +337,16 @@ impl Subscription {
         PaymentId::change(self.id.clone(), self.term().map_or(0, |term| term.index), 0)
     }
 
-    /// The next period, and what made it so, when there is nothing to charge for it.
-    pub(crate) fn renewing_from_balance(mut self) -> Result<(Self, Event), Refusal> {
-        let paid = Money { minor: 0, ..self.amount_due()? };
+    /// The next period, or the first, and what made it so, when there is nothing to charge for it: a discount takes all of
+    /// it off, or the balance has it.
+    pub(crate) fn beginning_for_nothing(mut self, now: Timestamp) -> Result<(Self, Event), Refusal> {
+        let paid = Some(Money { minor: 0, ..self.amount_due()? });
         let payment = self.next_attempt();
-        Ok((self, Event::Renewed { payment, paid: Some(paid) }))
+        let event = match self.term() {
+            Some(_) => Event::Renewed { payment, paid },
+            None => Event::Activated { payment, order: Box::new(self.next_order()), at: now, paid },
+        };
+        Ok((self, event))
     }
 
     pub(super) fn is_changed_by(&self, payment: &PaymentId) -> bool {

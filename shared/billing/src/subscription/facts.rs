@@ -21,7 +21,7 @@ impl Subscription {
             _ if self.is_driven() => vec![],
 
             (Incomplete | Expired { term: None, .. }, Paid { payment, order, amount }) => {
-                let order = order.unwrap_or_else(|| Box::new(self.order.clone()));
+                let order = order.unwrap_or_else(|| Box::new(self.next_order()));
                 vec![Event::Activated { payment, order, at: now, paid: Some(amount) }]
             }
             // The period that it was for is over: it would be for time that never was.

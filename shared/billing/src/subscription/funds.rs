@@ -55,14 +55,14 @@ impl Subscription {
 
     /// What is to be paid for the next period, the balance used.
     pub fn amount_due(&self) -> Result<Money, Refusal> {
-        let price = self.next_order().amount()?;
+        let order = self.next_order();
+        let price = order.amount()?;
         let balance = self.balance(price.currency);
-        if balance.minor == 0 {
+        // What a plan costs, whoever sells it has seen to it that it can be charged.
+        if balance.minor == 0 && order.discounted().is_none() {
             return Ok(price);
         }
-        let due = price.minus(balance).ok_or(Refusal::TooExpensive)?.chargeable();
-        // For nothing there is no page to pay at.
-        Ok(if self.term().is_none() && due.minor == 0 { price } else { due })
+        Ok(price.minus(balance).ok_or(Refusal::TooExpensive)?.chargeable())
     }
 
     /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no

@@ -8,7 +8,7 @@ use crate::payment::{Page, Payment};
 use crate::trial::{Kind, Trial};
 use crate::wallet::Method;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Subscription {
     /// `order` as the customer's next subscription, given what they have now.
@@ -41,6 +41,7 @@ impl Subscription {
             trial: None,
             reminded: false,
             had_trial: current.is_some_and(|current| current.had_trial),
+            redeemed: current.map_or(BTreeMap::new(), |current| current.redeemed.clone()),
             changing: None,
             disputed: BTreeSet::new(),
             contact: None,
@@ -66,7 +67,15 @@ impl Subscription {
     /// A checkout for the first period, and the subscription waiting for it.
     pub fn checkout(mut self, page: Page, now: Timestamp) -> Result<(Self, Payment), Refusal> {
         self.is_charged_here()?;
-        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
+        let (order, due) = (self.next_order(), self.amount_due()?);
+        let amount = match self.term() {
+            // For nothing there is no page to pay at: who has the price in their balance keeps that for what follows.
+            None if due.minor == 0 => order.amount()?.chargeable(),
+            Some(_) | None => due,
+        };
+        if amount.minor == 0 {
+            return Err(if self.term().is_none() { Refusal::NothingToPay } else { Refusal::NothingOwed });
+        }
         let id = self.next_attempt();
         self.contact = Contact::of(&page).or(self.contact);
         let payment = Payment::checkout(id, self.customer.clone(), Some(order), amount, page, now);
@@ -90,7 +99,7 @@ impl Subscription {
     /// A charge for the period that is owed, and the subscription waiting for it.
     pub fn charging(mut self, method: Method, now: Timestamp) -> Result<(Self, Payment), Refusal> {
         self.is_charged_here()?;
-        let (order, amount) = (self.next_order().clone(), self.amount_due()?);
+        let (order, amount) = (self.next_order(), self.amount_due()?);
         let id = self.next_attempt();
         let payment = Payment::off_session(id, self.customer.clone(), &order, amount, method, now);
         self.open = Some(payment.id.clone());

@@ -1,6 +1,7 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
 use super::{Becomes, CancelReason, Order, Status, Term};
+use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
 use crate::id::{MethodId, PaymentId};
@@ -135,6 +136,10 @@ pub enum Event {
     ChangeDeclined {
         payment: PaymentId,
     },
+    /// Off the periods that begin from now on: the billing staff gave it.
+    Discounted {
+        discount: Box<Discount>,
+    },
     /// Nothing is paid for it.
     TrialStarted {
         order: Box<Order>,
@@ -208,6 +213,8 @@ pub enum Refusal {
     Trialing,
     #[error("nothing is owed")]
     NothingOwed,
+    #[error("there is nothing to pay: subscribe without a page")]
+    NothingToPay,
     #[error("a charge for what is owed is running: its outcome comes first")]
     ChargeRunning,
     #[error("that is what the customer has already")]

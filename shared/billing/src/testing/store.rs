@@ -104,6 +104,7 @@ impl Store for MemoryStore {
             | Record::Plan(_)
             | Record::PlanVersion(_)
             | Record::Meter(_)
+            | Record::Coupon(_)
             | Record::TestClock(_) => false,
         };
         Ok(Found::new(lock(&self.0).records.values().filter(of_customer).cloned().collect()))

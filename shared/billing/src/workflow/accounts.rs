@@ -105,10 +105,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let Some((subscription, payment)) = self.payable(&account, subscription, now).await? else {
                 return Ok(());
             };
+            let redeems = payment.redeems().cloned();
             let Some((payment, facts)) = payment.paid_by_transfer(now) else { return Ok(()) };
             let spent = Money { minor: -payment.amount.minor, ..payment.amount };
-            let scene =
-                Scene { subscription: Some(subscription), account: Some(account), ..Scene::new(payment, found) };
+            let coupon = self.coupon(redeems.as_ref()).await?;
+            let (subscription, account) = (Some(subscription), Some(account));
+            let scene = Scene { subscription, account, coupon, ..Scene::new(payment, found) };
             let (_, writes) = self.told(scene.credited(spent), facts, None, now);
             match self.store.commit(writes).await {
                 Err(StoreError::Duplicate | StoreError::Conflict) => {}

@@ -105,7 +105,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Some(Due::Look) => return self.watch_driven(customer, now).await,
             Some(Due::Payment) if self.is_blocked(&subscription).await? => vec![Event::ChangeBlocked],
             Some(Due::Payment) if subscription.amount_due()?.minor == 0 => {
-                return self.renew_from_balance(subscription, found, now).await;
+                return self.renew_for_nothing(subscription, found, now).await;
             }
             // What came in by transfer is the customer's money already: it is used before any other.
             Some(Due::Payment) if covers(account.as_ref(), &subscription) => {
@@ -137,14 +137,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(self.store.commit(writes).await?)
     }
 
-    /// The balance pays for all of the period: there is nothing to charge, and no payment.
-    async fn renew_from_balance(
+    /// The balance, or a discount, leaves nothing to charge: there is no payment.
+    async fn renew_for_nothing(
         &self,
         subscription: Subscription,
         mut found: Found,
         now: Timestamp,
     ) -> Result<(), WakeError> {
-        let (subscription, event) = subscription.renewing_from_balance()?;
+        let (subscription, event) = subscription.beginning_for_nothing(now)?;
         let (after, mut writes) = transition(subscription, vec![event], now);
         let tokens = found.tokens().unwrap_or_else(|| Tokens::none(after.customer.clone()));
         writes.extend(tokens.granted(&after.order.plan).map(|it| Write::next(Record::Tokens(it))));

@@ -2,8 +2,11 @@
 
 use super::Billing;
 use crate::catalog::{Addon, Catalogue, CatalogueProblem, Family, Limit, Meter, Plan};
-use crate::id::{FamilyId, MeterId, PlanId};
-use crate::ports::{Clock, Gateways, Key, MeterName, Record, Store, StoreError, StoredFamily, StoredPlan, Write};
+use crate::discount::Coupon;
+use crate::id::{CouponCode, FamilyId, MeterId, PlanId};
+use crate::ports::{
+    Clock, Gateways, Key, MeterName, Record, Store, StoreError, StoredCoupon, StoredFamily, StoredPlan, Write,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +35,9 @@ pub enum LoadError {
     Store(#[from] StoreError),
 }
 
+/// Of a transaction. Two records change for each plan, and one for each coupon and each name of a meter.
+const MOST_CHANGES: usize = 100;
+
 /// A family at a glance: what each plan offers of each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
@@ -41,17 +47,24 @@ pub struct Comparison {
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// Stores a family and its plans: all of them, or none. A plan that the
-    /// document does not name stays as it is; one leaves by `active: false`.
+    /// Stores a family, its plans and its coupons: all of them, or none. A plan that the
+    /// document does not name stays as it is; one leaves by `active: false`. A coupon that
+    /// it does not name is redeemed no more.
     pub async fn load(&self, catalogue: Catalogue) -> Result<Vec<PlanChange>, LoadError> {
         let problems = catalogue.problems();
         if !problems.is_empty() {
             return Err(LoadError::Problems(problems));
         }
+        let coupons = catalogue.coupons.clone();
         let (family, plans) = catalogue.into_plans();
-        let stored = self.stored(&family, &plans).await?;
+        let stored = self.stored(&family, &plans, &coupons).await?;
+        let problems = stored.foreign(&family, &coupons);
+        if !problems.is_empty() {
+            return Err(LoadError::Problems(problems));
+        }
 
-        let mut writes = stored.family_writes(&family);
+        let mut writes = stored.family_writes(&family, &coupons);
+        writes.extend(stored.coupon_writes(&family, &coupons));
         let mut changes = vec![];
         for plan in plans {
             let current = stored.plans.get(&plan.id);
@@ -69,6 +82,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 writes.push(Write::Create(Record::PlanVersion(plan.clone())));
                 writes.push(Write::next(Record::Plan(StoredPlan { plan, revision })));
             }
+        }
+        if writes.len() > MOST_CHANGES {
+            let problem = format!("{} records change at once, and {MOST_CHANGES} can: load a part first", writes.len());
+            return Err(LoadError::Problems(vec![CatalogueProblem { plan: None, field: "plans".to_owned(), problem }]));
         }
         if !writes.is_empty() {
             self.store.commit(writes).await?;
@@ -107,12 +124,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(Some(compare(&family, &plans)))
     }
 
-    async fn stored(&self, family: &Family, plans: &[Plan]) -> Result<Stored, StoreError> {
+    async fn stored(&self, family: &Family, plans: &[Plan], coupons: &[Coupon]) -> Result<Stored, StoreError> {
         let stored = self.store.get(vec![Key::Family(family.id.clone())]).await?.family();
         let old_names = stored.iter().flat_map(|it| names(&it.family));
         let all: BTreeSet<MeterId> = names(family).chain(old_names).map(|(name, _)| name.clone()).collect();
         let plans = plans.iter().map(|plan| Key::Plan(plan.id.clone()));
-        let mut found = self.store.get(all.iter().cloned().map(Key::Meter).chain(plans).collect()).await?;
+        let old_codes = stored.iter().flat_map(|it| &it.coupons);
+        let codes: BTreeSet<CouponCode> = coupons.iter().map(|it| &it.code).chain(old_codes).cloned().collect();
+        let codes = codes.into_iter().map(Key::Coupon);
+        let mut found = self.store.get(all.iter().cloned().map(Key::Meter).chain(plans).chain(codes).collect()).await?;
         let mut known: BTreeMap<MeterId, MeterName> =
             std::iter::from_fn(|| found.meter()).map(|it| (it.name.clone(), it)).collect();
         let fresh = |name| MeterName { name, families: BTreeMap::new(), version: 0 };
@@ -120,6 +140,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             family: stored,
             meters: all.into_iter().map(|name| known.remove(&name).unwrap_or_else(|| fresh(name))).collect(),
             plans: std::iter::from_fn(|| found.plan()).map(|it| (it.plan.id.clone(), it)).collect(),
+            coupons: std::iter::from_fn(|| found.coupon()).map(|it| (it.coupon.code.clone(), it)).collect(),
         })
     }
 }
@@ -130,15 +151,18 @@ struct Stored {
     /// Every name that a meter of the family has or had.
     meters: Vec<MeterName>,
     plans: BTreeMap<PlanId, StoredPlan>,
+    /// Every coupon that the family has or had, and those of others that go by the same code.
+    coupons: BTreeMap<CouponCode, StoredCoupon>,
 }
 
 impl Stored {
     /// The writes that bring the family and the names of its meters up to date.
-    fn family_writes(&self, family: &Family) -> Vec<Write> {
+    fn family_writes(&self, family: &Family, coupons: &[Coupon]) -> Vec<Write> {
         let mut writes = vec![];
-        if self.family.as_ref().is_none_or(|stored| stored.family != *family) {
+        let coupons: BTreeSet<CouponCode> = coupons.iter().map(|it| it.code.clone()).collect();
+        if self.family.as_ref().is_none_or(|stored| stored.family != *family || stored.coupons != coupons) {
             let version = self.family.as_ref().map_or(0, |it| it.version);
-            writes.push(Write::next(Record::Family(StoredFamily { family: family.clone(), version })));
+            writes.push(Write::next(Record::Family(StoredFamily { family: family.clone(), coupons, version })));
         }
         for stored in &self.meters {
             let mut next = stored.clone();
@@ -149,6 +173,47 @@ impl Stored {
                 writes.push(Write::next(Record::Meter(next)));
             }
         }
+        writes
+    }
+
+    /// What is wrong with `coupons`: a code means one thing, whoever types it.
+    fn foreign(&self, family: &Family, coupons: &[Coupon]) -> Vec<CatalogueProblem> {
+        let taken =
+            |coupon: &Coupon| self.coupons.get(&coupon.code).filter(|it| it.family != family.id && !it.withdrawn);
+        let problem = |(n, coupon): (usize, &Coupon)| {
+            let family = &taken(coupon)?.family;
+            let (field, problem) = (format!("coupons[{n}].code"), format!("is used by the family `{family}`"));
+            Some(CatalogueProblem { plan: None, field, problem })
+        };
+        coupons.iter().enumerate().filter_map(problem).collect()
+    }
+
+    /// The writes that bring the coupons up to date. How often one was redeemed stays.
+    fn coupon_writes(&self, family: &Family, coupons: &[Coupon]) -> Vec<Write> {
+        let mut writes = vec![];
+        for coupon in coupons {
+            let fresh = || StoredCoupon {
+                coupon: coupon.clone(),
+                family: family.id.clone(),
+                withdrawn: false,
+                redeemed: 0,
+                version: 0,
+            };
+            let stored = self.coupons.get(&coupon.code);
+            let next = match stored {
+                Some(stored) if stored.family == family.id => {
+                    StoredCoupon { redeemed: stored.redeemed, version: stored.version, ..fresh() }
+                }
+                Some(others) => StoredCoupon { version: others.version, ..fresh() },
+                None => fresh(),
+            };
+            if stored != Some(&next) {
+                writes.push(Write::next(Record::Coupon(next)));
+            }
+        }
+        let named = |stored: &&StoredCoupon| coupons.iter().any(|it| it.code == stored.coupon.code);
+        let gone = self.coupons.values().filter(|it| it.family == family.id && !it.withdrawn && !named(it));
+        writes.extend(gone.cloned().map(|it| Write::next(Record::Coupon(StoredCoupon { withdrawn: true, ..it }))));
         writes
     }
 }

@@ -54,7 +54,8 @@ impl Wish {
             None if plan.pricing_model.is_by_quantity() => return Err(ChangeError::QuantityMissing),
             None => 1,
         };
-        let order = Order { plan, price, quantity, addons: held.addons.clone() };
+        let discount = held.discount.clone().and_then(|discount| discount.of(&plan.id));
+        let order = Order { plan, price, quantity, addons: held.addons.clone(), discount };
         // Bought at other terms, they cost what these terms say; else they stay as they were bought.
         Ok(if same_price { order } else { order.with_addons_of(held) })
     }

@@ -1,9 +1,10 @@
 //! Someone wants to buy: record the order, then open a page to pay at.
 
-use super::{Billing, Opening};
+use super::redeem::redeem;
+use super::{Billing, CouponRefusal, Opening};
 use crate::calendar::Interval;
 use crate::catalog::Plan;
-use crate::id::{CustomerId, IdempotencyKey, PlanId};
+use crate::id::{CouponCode, CustomerId, IdempotencyKey, PlanId};
 use crate::money::Currency;
 use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment, TRANSFER_AWAITED};
 use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Write};
@@ -19,6 +20,7 @@ pub struct Checkout {
     pub interval: Interval,
     pub currency: Currency,
     pub quantity: u32,
+    pub coupon: Option<CouponCode>,
     pub gateway: Gateway,
     pub method: CheckoutMethod,
     pub return_url: Option<String>,
@@ -42,6 +44,8 @@ pub enum NotForSale {
 pub enum CheckoutError {
     #[error(transparent)]
     NotForSale(#[from] NotForSale),
+    #[error(transparent)]
+    Coupon(#[from] CouponRefusal),
     #[error("there is no subscription")]
     NoSubscription,
     #[error(transparent)]
@@ -60,7 +64,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Opens a checkout, once for each idempotency key.
     pub async fn checkout(&self, wanted: Checkout) -> Result<Payment, CheckoutError> {
         let opening = Opening { customer: &wanted.customer, key: &wanted.key, fingerprint: &wanted.fingerprint };
-        let keys = [Key::Plan(wanted.plan.clone()), Key::Account(wanted.customer.clone())];
+        let mut keys = vec![Key::Plan(wanted.plan.clone()), Key::Account(wanted.customer.clone())];
+        keys.extend(wanted.coupon.clone().map(Key::Coupon));
         self.open_once(opening, &keys, |found, now| wanted.order(found, now)).await
     }
 }
@@ -71,7 +76,9 @@ impl Checkout {
         let (plan, interval, currency) = (for_sale(found, &self.plan)?, self.interval, self.currency);
         let no_such_price = || NotForSale::Price { plan: self.plan.clone(), interval, currency };
         let price = plan.price(interval, currency).ok_or_else(no_such_price)?;
-        let order = Order { plan, price, quantity: self.quantity, addons: vec![] };
+        let current = found.subscription();
+        let discount = redeem(found, self.coupon.as_ref(), &plan, &price, current.as_ref(), now)?;
+        let order = Order { plan, price, quantity: self.quantity, addons: vec![], discount };
         let known_as = self.known_as(found)?;
         let page = Page {
             gateway: self.gateway,
@@ -85,7 +92,6 @@ impl Checkout {
                 }
             },
         };
-        let current = found.subscription();
         let ordered = Subscription::ordering(current.as_ref(), &self.customer, order, now)?;
         let (subscription, payment) = ordered.checkout(page, now)?;
         let past = current.filter(|current| current.id != subscription.id).map(Record::PastSubscription);

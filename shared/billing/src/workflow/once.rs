@@ -3,7 +3,7 @@
 
 use super::advance::AnswerError;
 use super::settle::Scene;
-use super::{Billing, NotForSale, Opening, WakeError};
+use super::{Billing, CouponRefusal, NotForSale, Opening, WakeError};
 use crate::entitlement::Downgrade;
 use crate::id::{AddonId, FamilyId, PlanId};
 use crate::order::AddonRefusal;
@@ -27,6 +27,8 @@ pub enum ChangeError {
     SeveralPrices(PlanId),
     #[error("that plan is sold by the seat: say how many")]
     QuantityMissing,
+    #[error(transparent)]
+    Coupon(#[from] CouponRefusal),
     #[error(transparent)]
     Addon(#[from] AddonRefusal),
     #[error("there are not more of add-on `{0}` than are to be left")]

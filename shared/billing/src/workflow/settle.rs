@@ -4,6 +4,7 @@
 //! sweeper's reconciliation all end here, so an outcome means the same however
 //! we learn of it, and learning of it twice changes nothing.
 
+use super::redeem::counted;
 use super::{Billing, MOST_RACES, transition};
 use crate::account::VirtualAccount;
 use crate::delivery::Delivery;
@@ -11,7 +12,7 @@ use crate::id::{CustomerId, MethodId, PaymentId};
 use crate::money::Money;
 use crate::outcome::Outcome;
 use crate::payment::{Paid, Payment};
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Tokens, Write};
 use crate::subscription::{Event, Fact, Subscription};
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ pub(super) struct Scene {
     /// Where money came in by transfer, and whether what is left of it has changed.
     pub(super) account: Option<VirtualAccount>,
     pub(super) account_changed: bool,
+    /// That is redeemed if the payment is made.
+    pub(super) coupon: Option<StoredCoupon>,
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -40,7 +43,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Key::Account(customer.clone()),
         ];
         let mut found = self.store.get(keys).await?;
-        Ok(found.payment().map(|payment| Scene::new(payment, found)))
+        let Some(payment) = found.payment() else { return Ok(None) };
+        let coupon = self.coupon(payment.redeems()).await?;
+        Ok(Some(Scene { coupon, ..Scene::new(payment, found) }))
     }
 
     /// Commits what `outcome` means, together with the delivery that told us,
@@ -101,7 +106,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         method: Option<Method>,
         now: Timestamp,
     ) -> (Scene, Vec<Write>) {
-        let Scene { mut payment, mut subscription, mut wallet, mut tokens, mut account, account_changed } = scene;
+        let Scene { mut payment, mut subscription, mut wallet, mut tokens, mut account, account_changed, coupon } =
+            scene;
         let says_paid = facts.iter().any(|fact| matches!(fact, Fact::Paid { .. }));
         let mut events = vec![];
         let mut next = subscription.clone();
@@ -139,6 +145,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             events.extend(self.recorded(next, vec![Fact::MethodAdded { method: Some(method) }], &wallet, now));
         }
 
+        writes.extend(counted(coupon, &events));
         if let Some(before) = subscription.take() {
             let (after, more) = transition(before, events, now);
             writes.extend(more);
@@ -155,7 +162,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         writes.push(Write::next(Record::Payment(payment.clone())));
         payment.version += 1;
-        (Scene { payment, subscription, wallet, tokens, account, account_changed: false }, writes)
+        (Scene { payment, subscription, wallet, tokens, account, account_changed: false, coupon: None }, writes)
     }
 
     /// What follows from `facts`, one after the other; `subscription` becomes what they make of it.
@@ -201,7 +208,8 @@ impl Scene {
         let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
         let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
         let (subscription, account) = (found.subscription(), found.account());
-        Self { payment, subscription, wallet, tokens, account, account_changed: false }
+        let coupon = found.coupon();
+        Self { payment, subscription, wallet, tokens, account, account_changed: false, coupon }
     }
 
     /// With `more` on the customer's account, if it is in that currency.

@@ -1,16 +1,18 @@
 //! Subscribing without a page: by a trial, or by a charge to a method that the customer has left before.
 
 use super::checkout::for_sale;
+use super::redeem::{counted, redeem};
 use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::{Plan, Price};
-use crate::id::{CustomerId, IdempotencyKey, PaymentId, PlanId};
+use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
-use crate::subscription::{Refusal, Subscription};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
+use crate::subscription::{Event, Refusal, Subscription};
 use crate::wallet::Method;
+use jiff::Timestamp;
 
 /// More pages than are opened for one order in the day that they stay open.
 const MOST_ATTEMPTS_LOOKED_AT: usize = 20;
@@ -26,9 +28,11 @@ pub struct Subscribe {
     pub currency: Option<Currency>,
     /// Named for what is sold by the number.
     pub quantity: Option<u32>,
+    pub coupon: Option<CouponCode>,
 }
 
 impl Subscribe {
+    /// What is ordered, as far as the plan says.
     fn order(&self, plan: Plan) -> Result<Order, ChangeError> {
         let meant = |price: &&Price| {
             self.interval.is_none_or(|it| it == price.interval)
@@ -45,7 +49,7 @@ impl Subscribe {
             None if plan.pricing_model.is_by_quantity() => return Err(ChangeError::QuantityMissing),
             None => 1,
         };
-        Ok(Order { plan, price, quantity, addons: vec![] })
+        Ok(Order { plan, price, quantity, addons: vec![], discount: None })
     }
 }
 
@@ -64,36 +68,57 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     async fn make_subscription(&self, wanted: &Subscribe, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wanted.customer)).await?;
-        let keys = vec![
+        let mut keys = vec![
             Key::Plan(wanted.plan.clone()),
             Key::Subscription(wanted.customer.clone()),
             Key::Wallet(wanted.customer.clone()),
             Key::Tokens(wanted.customer.clone()),
             Key::Account(wanted.customer.clone()),
         ];
+        keys.extend(wanted.coupon.clone().map(Key::Coupon));
         let mut found = self.store.get(keys).await?;
         let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
-        order.amount()?;
         let current = found.subscription();
+        let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
+        let order = Order { discount, ..order };
+        order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
         let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
-        match ordered.trial_on_offer(now) {
-            Some(started) => {
-                let claim = opening.claim(ordered.no_payment(), now);
-                let (_, mut writes) = transition(ordered, vec![started], now);
-                writes.push(Write::Create(Record::Claim(claim)));
-                writes.extend(past);
-                Ok(self.store.commit(writes).await?)
-            }
-            None => {
-                if self.has_payment_open(&ordered).await? {
-                    return Err(Refusal::ChargeRunning.into());
-                }
-                let paying = |method: Method| ordered.clone().charging(method, now);
-                self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
-            }
+        if let Some(started) = ordered.trial_on_offer(now) {
+            return self.begin_for_nothing(opening, ordered, started, found, past, now).await;
         }
+        if self.has_payment_open(&ordered).await? {
+            return Err(Refusal::ChargeRunning.into());
+        }
+        if ordered.amount_due()?.minor == 0 {
+            let (ordered, begun) = ordered.beginning_for_nothing(now)?;
+            return self.begin_for_nothing(opening, ordered, begun, found, past, now).await;
+        }
+        let paying = |method: Method| ordered.clone().charging(method, now);
+        self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
+    }
+
+    /// The subscription begins by `event`, and there is nothing to charge.
+    async fn begin_for_nothing(
+        &self,
+        opening: Opening<'_>,
+        ordered: Subscription,
+        event: Event,
+        mut found: Found,
+        past: Option<Write>,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        let claim = opening.claim(ordered.no_payment(), now);
+        let paid = matches!(event, Event::Activated { .. });
+        let mut writes = vec![Write::Create(Record::Claim(claim))];
+        writes.extend(counted(found.coupon(), std::slice::from_ref(&event)));
+        let (begun, more) = transition(ordered, vec![event], now);
+        let tokens = found.tokens().unwrap_or_else(|| Tokens::none(begun.customer.clone()));
+        writes.extend(tokens.granted(&begun.order.plan).filter(|_| paid).map(|it| Write::next(Record::Tokens(it))));
+        writes.extend(more);
+        writes.extend(past);
+        Ok(self.store.commit(writes).await?)
     }
 
     /// Whether a charge that was made for the order, or a page that is open, may still be paid: no other is made then (I-4).

@@ -121,7 +121,7 @@ impl TakeOver {
             None if plan.pricing_model.is_by_quantity() => return Err(TakeOverError::QuantityMissing),
             None => 1,
         };
-        Ok(Order { plan, price, quantity, addons: vec![] })
+        Ok(Order { plan, price, quantity, addons: vec![], discount: None })
     }
 
     /// The method and the tokens that come with it.

@@ -17,6 +17,7 @@
 //! | family, plan      | `CATALOGUE`                | `FAMILY#{family}`, `PLAN#{plan}`      |                 |
 //! | meter's name      | `METER#{name}`             | `METER`                               |                 |
 //! | plan version      | `PLAN#{plan}`              | `VERSION#{version}`                   |                 |
+//! | coupon            | `COUPON#{code}`            | `COUPON`                              |                 |
 //! | test clock        | `CLOCK`                    | `CLOCK`                               |                 |
 //!
 //! | question                                | answered by                                               |
@@ -88,6 +89,7 @@ pub fn of(key: &Key) -> Item {
         Key::Plan(id) => (CATALOGUE.to_owned(), format!("PLAN#{id}")),
         Key::Meter(name) => (format!("METER#{name}"), "METER".to_owned()),
         Key::PlanVersion(id, version) => (format!("PLAN#{id}"), format!("VERSION#{version:08}")),
+        Key::Coupon(code) => (format!("COUPON#{code}"), "COUPON".to_owned()),
         Key::TestClock => ("CLOCK".to_owned(), "CLOCK".to_owned()),
     };
     strings([("pk", pk), ("sk", sk)])

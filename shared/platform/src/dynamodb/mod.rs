@@ -247,6 +247,7 @@ fn item(record: &Record) -> Result<Item, StoreError> {
         Record::Plan(it) => to_item(it),
         Record::PlanVersion(it) => to_item(it),
         Record::Meter(it) => to_item(it),
+        Record::Coupon(it) => to_item(it),
         Record::TestClock(it) => to_item(it),
     }
     .map_err(unavailable)?;
@@ -294,6 +295,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         ("CATALOGUE", "PLAN") => Record::Plan(read(item)?),
         ("METER", _) => Record::Meter(read(item)?),
         ("PLAN", _) => Record::PlanVersion(read(item)?),
+        ("COUPON", _) => Record::Coupon(read(item)?),
         ("CLOCK", _) => Record::TestClock(read(item)?),
         _ => return Ok(None),
     }))

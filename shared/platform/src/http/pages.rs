@@ -128,7 +128,7 @@ impl From<CheckoutError> for Page {
             CheckoutError::InProgress => Self::under_way(),
             CheckoutError::Gateway(error) => error.into(),
             CheckoutError::Store(error) => error.into(),
-            CheckoutError::NotForSale(_) | CheckoutError::KeyReused => Self::refused(error),
+            CheckoutError::NotForSale(_) | CheckoutError::Coupon(_) | CheckoutError::KeyReused => Self::refused(error),
         }
     }
 }
@@ -136,9 +136,11 @@ impl From<CheckoutError> for Page {
 impl From<Refusal> for Page {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Ended | Refusal::NotActive | Refusal::NothingOwed | Refusal::DrivenElsewhere => {
-                Self::nothing_to_pay()
-            }
+            Refusal::Ended
+            | Refusal::NotActive
+            | Refusal::NothingOwed
+            | Refusal::NothingToPay
+            | Refusal::DrivenElsewhere => Self::nothing_to_pay(),
             Refusal::ChargeRunning => Self::under_way(),
             Refusal::AlreadySubscribed
             | Refusal::QuantityNotOne

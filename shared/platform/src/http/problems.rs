@@ -68,6 +68,7 @@ impl From<Refusal> for Problem {
             Refusal::NotActive => state("not-active"),
             Refusal::AlreadySubscribed => state("already-subscribed"),
             Refusal::NothingOwed => state("nothing-owed"),
+            Refusal::NothingToPay => state("nothing-to-pay"),
             Refusal::ChangeScheduled => state("change-scheduled"),
             Refusal::Paused => state("paused"),
             Refusal::Trialing => state("trialing"),
@@ -123,6 +124,7 @@ impl From<ChangeError> for Problem {
             ChangeError::Addon(AddonRefusal::NotOffered(_)) | ChangeError::NotThatMany(_) => {
                 Self::invalid("addon", detail)
             }
+            ChangeError::Coupon(refusal) => Self::invalid("coupon", refusal),
             ChangeError::NoPrice(_) | ChangeError::SeveralPrices(_) => Self::invalid("interval", detail),
             ChangeError::Blocked(downgrade) => {
                 let problem = Self::conflict("downgrade-blocked", "More is in use than the plan allows", detail);
@@ -157,6 +159,7 @@ impl From<CheckoutError> for Problem {
     fn from(error: CheckoutError) -> Self {
         match error {
             CheckoutError::NotForSale(not_for_sale) => not_for_sale.into(),
+            CheckoutError::Coupon(refusal) => Self::invalid("coupon", refusal),
             CheckoutError::NoSubscription => Self::no_subscription(),
             CheckoutError::KeyReused => Self::key_reused(error),
             CheckoutError::InProgress => {

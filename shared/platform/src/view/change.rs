@@ -66,7 +66,7 @@ mod tests {
         let currency = held.order.price.amount.currency;
         let to = plan("estates-enterprise");
         let price = to.price(Interval::Month, currency).unwrap_or_else(|| panic!("a price"));
-        let order = Order { plan: to, price, quantity: 1, addons: vec![] };
+        let order = Order { plan: to, price, quantity: 1, addons: vec![], discount: None };
         let change = Change { action: Action::Upgrade, order, effective: Effective::Now };
         let at = instant("2025-02-14T10:00:00Z");
         let shown = held.preview(&change, at, at);

