@@ -12,7 +12,7 @@ use billing::money::Currency;
 use billing::ports::Key;
 use billing::subscription::{Command, Effective, Event, Intervention, Refusal, Subscription};
 use billing::testing::{MemoryMailer, World, customer, idempotency_key, instant, request};
-use billing::workflow::{Checkout, RequestError};
+use billing::workflow::{Checkout, RequestError, Subscribe};
 use futures::executor::block_on;
 use jiff::Timestamp;
 
@@ -169,6 +169,47 @@ fn a_mail_that_waits_with_the_old_end_of_a_trial_is_not_sent() {
     extended(&world, 30);
     world.run_mailing(&inbox);
     assert_eq!(inbox.take().len(), 0);
+}
+
+// Gifts.
+
+#[test]
+fn nothing_is_charged_for_the_periods_that_are_given() {
+    let world = half_way();
+    done(&world, &Intervention::Comp { percent: 100, periods: Some(2) });
+    for n in 1..=3 {
+        to_period_end(&world);
+        world.run();
+        assert_eq!((is(&world.subscription()), index(&world)), (Is::Active, Some(n)));
+    }
+    assert_eq!((money(&world), attempt(&world, 3, 1).amount.minor), ((2, 0), 700_000));
+}
+
+#[test]
+fn half_is_charged_for_as_long_as_half_is_given() {
+    let world = half_way();
+    done(&world, &Intervention::Comp { percent: 50, periods: None });
+    for n in 1..=3 {
+        to_period_end(&world);
+        world.run();
+        assert_eq!(attempt(&world, n, 1).amount.minor, 350_000);
+    }
+}
+
+#[test]
+fn who_is_given_a_plan_has_it_for_nothing_and_pays_when_the_gift_is_over() {
+    let world = billing::testing::world();
+    let comp = Some(billing::discount::Discount::comp(100, Some(1)));
+    let wanted = Subscribe { comp, ..crate::living::wanted("estates-starter") };
+    for _ in 0..2 {
+        let given = block_on(world.subscribe(&wanted, &idempotency_key("k"), "given"));
+        assert!(given.unwrap_or_else(|error| panic!("{error}")).payment.is_none());
+    }
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Active, (0, 0)));
+    with_card(&world);
+    to_period_end(&world);
+    world.run();
+    assert_eq!((index(&world), attempt(&world, 1, 1).amount.minor), (Some(1), 300_000));
 }
 
 // Tokens.

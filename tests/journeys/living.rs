@@ -34,6 +34,7 @@ pub(crate) fn wanted(plan: &str) -> Subscribe {
         currency: None,
         quantity: None,
         coupon: None,
+        comp: None,
     }
 }
 

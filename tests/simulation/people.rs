@@ -111,7 +111,7 @@ impl State {
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
         let (contact, coupon) = (Some(contact), self.some_coupon());
         let (customer, currency, quantity) = (customer.clone(), None, None);
-        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon };
+        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =

@@ -534,6 +534,11 @@ BUGS = [
         "            taken_over: current.and_then(|current| current.taken_over.clone()),",
         "            taken_over: None,",
     )]),
+    ("what staff give is off the period that is paid already", [(
+        "discount.rs",
+        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }",
+        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: true, left: left.map(|left| left - 1) }",
+    )]),
     # Coupons.
     ("a discount has no end", [(
         "discount.rs",

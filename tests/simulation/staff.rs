@@ -1,5 +1,5 @@
-//! What somebody of the SaaS does to customers' subscriptions, at any time: periods end otherwise, tokens are filled up, and what
-//! ran elsewhere goes on here.
+//! What somebody of the SaaS does to customers' subscriptions, at any time: periods end otherwise, tokens are filled up,
+//! something is given, and what ran elsewhere goes on here.
 
 use crate::faults::{DAY, HOUR, SECOND};
 use crate::jobs::Job;
@@ -22,6 +22,8 @@ impl State {
             Intervention::Extend { days },
             Intervention::ChangeDates { end: instant(time + to) },
             Intervention::ResetTokens,
+            Intervention::Comp { percent: 100, periods: Some(2) },
+            Intervention::Comp { percent: 50, periods: None },
         ]);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key = if self.rng.chance(500) { format!("staff.{number}") } else { format!("staff.{number}.{n}") };

@@ -80,6 +80,8 @@ pub(crate) struct State {
     /// How often each coupon was redeemed, and which periods of a subscription each took something off.
     pub(crate) redeemed: BTreeMap<(CouponCode, CustomerId), u32>,
     pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
+    /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
+    pub(crate) given: BTreeMap<SubscriptionId, (u32, u8, Option<u32>)>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -192,6 +194,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         grants: BTreeMap::new(),
         redeemed: BTreeMap::new(),
         discounts: BTreeMap::new(),
+        given: BTreeMap::new(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),

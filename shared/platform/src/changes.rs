@@ -100,7 +100,7 @@ impl ChangeRequest {
         let contact = caller.email.zip(self.gateway).map(|(email, gateway)| Contact { email, gateway, return_url });
         let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
         let (interval, currency, coupon) = (self.interval, self.currency, self.coupon);
-        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity, coupon }))
+        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None }))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {

@@ -4,7 +4,7 @@
 use crate::http::Problem;
 use billing::subscription::Intervention;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +12,10 @@ pub struct InterventionRequest {
     action: Asked,
     days: Option<u16>,
     end: Option<Timestamp>,
+    percent: Option<u8>,
+    /// Null: all that come.
+    #[serde(default, deserialize_with = "given")]
+    periods: Option<Option<u32>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -20,26 +24,66 @@ enum Asked {
     Extend,
     ChangeDates,
     ResetTokens,
+    Comp,
 }
 
 impl InterventionRequest {
     /// What is wanted, if the request says all that its action takes, and nothing else.
     pub fn wanted(self) -> Result<Intervention, Problem> {
-        match (self.action, self.days, self.end) {
-            (Asked::Extend, Some(0), None) => Err(Problem::invalid("days", "is at least 1")),
-            (Asked::Extend, Some(days), None) => Ok(Intervention::Extend { days }),
-            (Asked::Extend, None, None) => Err(Problem::invalid("days", "this action needs it")),
-            (Asked::ChangeDates, None, Some(end)) => Ok(Intervention::ChangeDates { end }),
-            (Asked::ChangeDates, None, None) => Err(Problem::invalid("end", "this action needs it")),
-            (Asked::ResetTokens, None, None) => Ok(Intervention::ResetTokens),
-            (Asked::ChangeDates | Asked::ResetTokens, Some(_), _) => Err(not_taken("days")),
-            (Asked::Extend | Asked::ResetTokens, _, Some(_)) => Err(not_taken("end")),
+        self.says(match self.action {
+            Asked::Extend => &["days"],
+            Asked::ChangeDates => &["end"],
+            Asked::ResetTokens => &[],
+            Asked::Comp => &["percent", "periods"],
+        })?;
+        match (self.action, self.days, self.end, self.percent.zip(self.periods)) {
+            (Asked::Extend, Some(0), _, _) => Err(Problem::invalid("days", "is at least 1")),
+            (Asked::Extend, Some(days), _, _) => Ok(Intervention::Extend { days }),
+            (Asked::ChangeDates, _, Some(end), _) => Ok(Intervention::ChangeDates { end }),
+            (Asked::ResetTokens, _, _, _) => Ok(Intervention::ResetTokens),
+            (Asked::Comp, _, _, Some((percent, periods))) => {
+                let (percent, periods) = comp(percent, periods, "")?;
+                Ok(Intervention::Comp { percent, periods })
+            }
+            (Asked::Extend | Asked::ChangeDates | Asked::Comp, _, _, _) => {
+                Err(Problem::invalid("action", "does not say all that it needs"))
+            }
         }
+    }
+
+    /// Whether each of `needs` is there, and nothing besides.
+    fn says(&self, needs: &[&str]) -> Result<(), Problem> {
+        let given = [
+            ("days", self.days.is_some()),
+            ("end", self.end.is_some()),
+            ("percent", self.percent.is_some()),
+            ("periods", self.periods.is_some()),
+        ];
+        for (field, given) in given {
+            match (given, needs.contains(&field)) {
+                (false, true) => return Err(Problem::invalid(field, "this action needs it")),
+                (true, false) => return Err(Problem::invalid(field, "this action does not take it")),
+                (true, true) | (false, false) => {}
+            }
+        }
+        Ok(())
     }
 }
 
-fn not_taken(field: &str) -> Problem {
-    Problem::invalid(field, "this action does not take it")
+/// What is taken off, if it makes sense; its fields are told `within` another.
+pub(crate) fn comp(percent: u8, periods: Option<u32>, within: &str) -> Result<(u8, Option<u32>), Problem> {
+    match (percent, periods) {
+        (1..=100, None | Some(1..)) => Ok((percent, periods)),
+        (1..=100, Some(0)) => {
+            Err(Problem::invalid(format!("{within}periods"), "is at least 1, or null for all that come"))
+        }
+        (_, _) => Err(Problem::invalid(format!("{within}percent"), "is 1 to 100")),
+    }
+}
+
+/// What is said to be null is said.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 #[cfg(test)]
@@ -60,7 +104,7 @@ mod tests {
             (r#"{"action":"extend","days":0}"#, Err("days")),
             (r#"{"action":"extend"}"#, Err("days")),
             (r#"{"action":"extend","days":14,"end":"2026-03-31T00:00:00Z"}"#, Err("end")),
-            (r#"{"action":"extend","end":"2026-03-31T00:00:00Z"}"#, Err("end")),
+            (r#"{"action":"extend","end":"2026-03-31T00:00:00Z"}"#, Err("days")),
             (r#"{"action":"change_dates","end":"2026-03-31T02:00:00+02:00"}"#, Ok(Intervention::ChangeDates { end })),
             (r#"{"action":"change_dates"}"#, Err("end")),
             (r#"{"action":"change_dates","days":1}"#, Err("days")),
@@ -68,6 +112,17 @@ mod tests {
             (r#"{"action":"reset_tokens"}"#, Ok(Intervention::ResetTokens)),
             (r#"{"action":"reset_tokens","days":1}"#, Err("days")),
             (r#"{"action":"reset_tokens","end":"2026-03-31T00:00:00Z"}"#, Err("end")),
+            (
+                r#"{"action":"comp","percent":100,"periods":3}"#,
+                Ok(Intervention::Comp { percent: 100, periods: Some(3) }),
+            ),
+            (r#"{"action":"comp","percent":50,"periods":null}"#, Ok(Intervention::Comp { percent: 50, periods: None })),
+            (r#"{"action":"comp","percent":100}"#, Err("periods")),
+            (r#"{"action":"comp","periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":0,"periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":101,"periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":100,"periods":0}"#, Err("periods")),
+            (r#"{"action":"extend","days":1,"periods":null}"#, Err("periods")),
         ];
         for (text, expected) in cases {
             assert_eq!(wanted(text), expected.map_err(|field| Some(field.to_owned())), "{text}");

@@ -20,6 +20,7 @@
 //! | [`metrics`]     | counts that alarms listen to                                   |
 //! | [`view`]        | the shapes of our own API                                      |
 
+pub mod assignments;
 pub mod aws;
 pub mod batch;
 pub mod catalogue;

@@ -85,7 +85,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 29] = [
+pub(crate) const TO_HAPPEN: [&str; 30] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -111,6 +111,7 @@ pub(crate) const TO_HAPPEN: [&str; 29] = [
     "paused",
     "unpaused",
     "taken over",
+    "discounted",
     "end moved",
     "tokens reset",
     "canceled",
@@ -192,7 +193,13 @@ impl State {
     pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
         for (key, old) in changed {
             self.remember(key, old.as_ref());
-            if let Some(Record::History { event, customer, .. }) = self.records.get(key) {
+            if let Some(Record::History { event, customer, subscription, .. }) = self.records.get(key) {
+                if let (Event::Discounted { discount }, Some(term)) =
+                    (event, self.subscription(customer).and_then(Subscription::term))
+                {
+                    self.given
+                        .insert(subscription.clone(), (term.index, discounts::hundredths(discount.off), discount.left));
+                }
                 self.happened.insert(kind(event));
                 if let Some(code) = discounts::redeemed(event) {
                     *self.redeemed.entry((code.clone(), customer.clone())).or_default() += 1;

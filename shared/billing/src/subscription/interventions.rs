@@ -1,9 +1,10 @@
-//! What billing staff may do to a subscription that its customer may not: move the end of the running period, and fill
-//! up what is prepaid. (What it may become is in `change`.)
+//! What billing staff may do to a subscription that its customer may not: move the end of the running period, fill
+//! up what is prepaid, and take something off what is to come. (What it may become is in `change`.)
 
 use super::funds::Worth;
 use super::{Event, Refusal, Status, Subscription};
 use crate::calendar::{Interval, Period};
+use crate::discount::Discount;
 use crate::dunning::{after, days};
 use crate::money::Money;
 use jiff::tz::TimeZone;
@@ -18,6 +19,8 @@ pub enum Intervention {
     ChangeDates { end: Timestamp },
     /// The customer has as many tokens as their plan includes, whatever they had.
     ResetTokens,
+    /// So many hundredths are taken off the periods to come: off so many of them, or all.
+    Comp { percent: u8, periods: Option<u32> },
 }
 
 /// Further from now than this no period ends: it is a mistake in the year.
@@ -36,6 +39,7 @@ impl Subscription {
                 self.ending(running, end, now).map_err(far)
             }
             Intervention::ChangeDates { end } => self.ending(running, *end, now),
+            Intervention::Comp { percent, periods } => self.comped(running, Discount::comp(*percent, *periods), now),
             Intervention::ResetTokens => match self.order.plan.tokens_included {
                 None => Err(Refusal::NoTokens),
                 Some(included) if included == tokens => Ok(vec![]),
@@ -69,6 +73,18 @@ impl Subscription {
             _ if end > after(now, LONGEST) => Err(Refusal::EndIsFar),
             _ => Ok(vec![Event::EndMoved { at: now, end }]),
         }
+    }
+
+    fn comped(&self, running: Period, discount: Discount, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        // What is being paid costs what it was said to: the discount is off what begins after that.
+        if self.open.is_some() || now >= running.end {
+            return Err(Refusal::ChargeRunning);
+        }
+        if !self.order.price.recurring && !self.is_trialing() {
+            return Err(Refusal::NotRenewed);
+        }
+        let new = self.order.discount.as_ref() != Some(&discount);
+        Ok(if new { vec![Event::Discounted { discount: Box::new(discount) }] } else { vec![] })
     }
 
     /// The running period ends at `end`, which was decided `at` that time. What the rest of it was paid with is spread
@@ -214,6 +230,23 @@ mod tests {
         assert_eq!(reset(&active(), 0), Err(Refusal::NoTokens));
         let paused = with_tokens.apply(&Event::Paused { at: half_way() });
         assert_eq!(reset(&paused, 12), Err(Refusal::Paused));
+    }
+
+    #[test]
+    fn what_is_given_is_off_the_periods_to_come_and_not_off_what_is_being_paid() {
+        let comp = Intervention::Comp { percent: 100, periods: Some(2) };
+        let given = |it: &Subscription, now| it.intervene(&comp, 0, now);
+        let events = given(&active(), half_way()).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let comped = after_all(active(), &events);
+        let due = |it: &Subscription| it.amount_due().map(|it| it.minor);
+        assert_eq!((due(&active()), due(&comped)), (Ok(700_000), Ok(0)));
+        assert_eq!(given(&comped, half_way()), Ok(vec![]), "the same again is no more of it");
+        assert_eq!(given(&charged(), half_way()), Err(Refusal::ChargeRunning));
+        assert_eq!(given(&active(), instant("2025-02-28T10:00:00Z")), Err(Refusal::ChargeRunning));
+        assert_eq!(given(&missed(), instant("2025-02-28T11:00:00Z")), Err(Refusal::PaymentOwed));
+        let mut once = active();
+        once.order.price.recurring = false;
+        assert_eq!(given(&once, half_way()), Err(Refusal::NotRenewed));
     }
 
     #[test]

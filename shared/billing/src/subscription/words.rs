@@ -243,6 +243,8 @@ pub enum Refusal {
     TooManyDays,
     #[error("no tokens come with this plan")]
     NoTokens,
+    #[error("it does not renew: no period is to come")]
+    NotRenewed,
     #[error("another system charges for the subscription: it is changed and canceled there")]
     DrivenElsewhere,
 }

@@ -5,6 +5,7 @@ use super::redeem::{counted, redeem};
 use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::{Plan, Price};
+use crate::discount::Discount;
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
@@ -29,6 +30,8 @@ pub struct Subscribe {
     /// Named for what is sold by the number.
     pub quantity: Option<u32>,
     pub coupon: Option<CouponCode>,
+    /// What the billing staff take off, if no coupon does.
+    pub comp: Option<Discount>,
 }
 
 impl Subscribe {
@@ -80,7 +83,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
         let current = found.subscription();
         let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
-        let order = Order { discount, ..order };
+        let order = Order { discount: discount.or_else(|| wanted.comp.clone()), ..order };
         order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };

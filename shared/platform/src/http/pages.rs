@@ -156,6 +156,7 @@ impl From<Refusal> for Page {
             | Refusal::ChangeScheduled
             | Refusal::Trialing
             | Refusal::NoTokens
+            | Refusal::NotRenewed
             | Refusal::EndIsPast
             | Refusal::EndIsFar
             | Refusal::TooManyDays
