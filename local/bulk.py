@@ -91,7 +91,7 @@ currency = like(r"[A-Z]{3}", "the code of a currency, such as USD")
 email = like(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")
 gateway = like(r"stripe|paystack|flitt|paypal", "a gateway: stripe, paystack, flitt or paypal")
 
-BOTH: dict[str, Column] = {"quantity": whole(1), "email": email, "gateway": gateway}
+BOTH: dict[str, Column] = {"quantity": whole(1), "time_zone": text, "email": email, "gateway": gateway}
 
 
 @dataclass(frozen=True)

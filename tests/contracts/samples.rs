@@ -17,7 +17,7 @@ use billing::ports::{
     Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
 };
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Term};
-use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen};
+use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
 use billing::trial::{Kind, Trial};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +48,8 @@ pub(crate) fn active(of: &CustomerId) -> Subscription {
 }
 
 pub(crate) fn past_due(of: &CustomerId, at: Timestamp) -> Subscription {
-    active(of).apply(&Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } })
+    let elsewhere = active(of).apply(&Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } });
+    Subscription { time_zone: zone("Asia/Tbilisi"), ..elsewhere }
 }
 
 fn failures(of: &CustomerId) -> Vec<Failure> {

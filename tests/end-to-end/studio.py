@@ -62,9 +62,23 @@ PLANS = [
 ]
 
 
+def off(code: str, off: dict[str, Any], lasts: Any, **more: Any) -> dict[str, Any]:
+    return {"code": code, "off": off, "lasts": lasts} | more
+
+
+COUPONS = [
+    off("FIFTH", {"percent": "20"}, {"periods": 2}),
+    off("FREE-MONTH", {"percent": "100"}, "once", most_per_customer=1),
+    off("ONLY-THREE", {"percent": "100"}, "once", most_redemptions=3),
+    off("TEAM-ONLY", {"percent": "50"}, "once", plans=["studio-team"]),
+    off("NAIRA", {"amount": {"minor": 100, "currency": "NGN"}}, "forever"),
+    off("LONG-GONE", {"percent": "50"}, "once", redeem_by="2020-01-01T00:00:00Z"),
+]
+
+
 def publish(client: Client, *, active: bool) -> None:
     plans = [{**plan, "active": active} for plan in PLANS]
-    answer = client.invoke("LoadCatalogueFunction", {"family": FAMILY, "plans": plans})
+    answer = client.invoke("LoadCatalogueFunction", {"family": FAMILY, "plans": plans, "coupons": COUPONS})
     assert "plans" in answer, answer
 
 

@@ -94,7 +94,7 @@ pub(crate) fn half_way() -> World {
     world
 }
 
-fn amounts(preview: &Preview) -> Vec<i64> {
+pub(crate) fn amounts(preview: &Preview) -> Vec<i64> {
     preview.lines.iter().map(|line| line.amount.minor).collect()
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn wanted(plan: &str) -> Subscribe {
         quantity: None,
         coupon: None,
         comp: None,
+        time_zone: None,
     }
 }
 

@@ -15,3 +15,4 @@ mod stories;
 mod taken_over;
 mod transfers;
 mod walks;
+mod zones;

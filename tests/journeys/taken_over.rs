@@ -29,6 +29,7 @@ fn row() -> TakeOver {
         tokens: None,
         method: Some(method("AUTH_elsewhere")),
         fingerprint: "row 1".to_owned(),
+        time_zone: None,
     }
 }
 

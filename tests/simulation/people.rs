@@ -8,6 +8,7 @@ use crate::faults::{DAY, HOUR, MINUTE, SECOND};
 use crate::jobs::{Job, Page};
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::id::{CouponCode, CustomerId, IdempotencyKey, PlanId, Reference};
 use billing::mail::{Contact, Mail};
 use billing::money::{Currency, Money};
@@ -17,12 +18,29 @@ use billing::subscription::{Action, Command, Effective};
 use billing::testing::idempotency_key;
 use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Subscribe, Wish};
 
+/// A third of them count in UTC. In the others clocks are put forward and back while the stories last, by as little as
+/// half an hour; or it is another day there; or nothing is special.
+const HOMES: [&str; 9] = [
+    "UTC",
+    "UTC",
+    "UTC",
+    "Africa/Lagos",
+    "America/New_York",
+    "America/Santiago",
+    "Asia/Tbilisi",
+    "Australia/Lord_Howe",
+    "Pacific/Kiritimati",
+];
+
 impl State {
     /// Gives each customer something to do between `start` and `end`.
     pub(crate) fn cast(&mut self, start: i64, end: i64) {
         let names = ["acme", "globex"];
         for name in &names[..self.rng.one_of(&[1, 1, 2])] {
             let Ok(customer) = CustomerId::try_from((*name).to_owned()) else { continue };
+            if let Ok(home) = Zone::try_from(self.rng.one_of(&HOMES).to_owned()) {
+                self.homes.insert(customer.clone(), home);
+            }
             let mut time = start + self.rng.within(0, 2 * HOUR);
             for order in 0..self.rng.within(1, 4) {
                 self.order(&customer, order, time);
@@ -74,7 +92,7 @@ impl State {
             ("tokens-basic", Interval::Days(30), "USD"),
             ("tokens-once", Interval::Days(10), "USD"),
         ]);
-        let gateway = self.some_gateway();
+        let (gateway, time_zone) = (self.some_gateway(), self.named_home(customer));
         let coupon = self.some_coupon();
         let request = |key: String, plan: &str, quantity| -> Option<Checkout> {
             Some(Checkout {
@@ -85,6 +103,7 @@ impl State {
                 currency: Currency::from_code(currency)?,
                 quantity,
                 coupon: coupon.clone(),
+                time_zone: time_zone.clone(),
                 gateway,
                 method: CheckoutMethod::Checkout,
                 return_url: None,
@@ -109,9 +128,9 @@ impl State {
         let interval = Some(self.rng.one_of(&[Interval::Month, Interval::Days(7)]));
         let contact =
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
-        let (contact, coupon) = (Some(contact), self.some_coupon());
+        let (contact, coupon, time_zone) = (Some(contact), self.some_coupon(), self.named_home(customer));
         let (customer, currency, quantity) = (customer.clone(), None, None);
-        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None };
+        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None, time_zone };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =
@@ -161,6 +180,12 @@ impl State {
     fn some_coupon(&mut self) -> Option<CouponCode> {
         let code = self.rng.one_of(&["", "", "", "", "THIRD", "GIFT", "SAVE", "ALMOST", "NOTHING"]);
         CouponCode::try_from(code.to_owned()).ok()
+    }
+
+    /// Where they live, if they say so: they do not always.
+    pub(crate) fn named_home(&mut self, customer: &CustomerId) -> Option<Zone> {
+        let says = self.rng.chance(750);
+        self.homes.get(customer).filter(|_| says).cloned()
     }
 
     pub(crate) fn some_gateway(&mut self) -> Gateway {

@@ -473,6 +473,23 @@ BUGS = [
         "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
         "        if self.open.is_some() && !in_grace {",
     )]),
+    # Clocks.
+    ("a renewal is counted in UTC though the customer is elsewhere", [(
+        "subscription.rs",
+        "        term.period(self.order.price.interval, &self.time_zone)",
+        "        let zone = if term.index == 0 { self.time_zone.clone() } else { Zone::UTC };\n"
+        "        term.period(self.order.price.interval, &zone)",
+    )]),
+    ("where a customer is is forgotten with their next subscription", [(
+        "subscription/requests.rs",
+        "current.map_or(Zone::UTC, |current| current.time_zone.clone())",
+        "Zone::UTC",
+    )]),
+    ("a trial ends at the hour that it would in UTC", [(
+        "subscription.rs",
+        "let ends_at = trial.ends_at(&self.time_zone);",
+        "let ends_at = trial.ends_at(&Zone::UTC);",
+    )]),
     # Trials and pauses.
     ("a trial is had twice", [(
         "subscription/requests.rs",
@@ -481,8 +498,8 @@ BUGS = [
     )]),
     ("a pause uses up the period", [(
         "subscription.rs",
-        "term.lasting(later(term.period(self.order.price.interval), by))",
-        "term.lasting(term.period(self.order.price.interval))",
+        "term.lasting(later(self.period_of(term), by))",
+        "term.lasting(self.period_of(term))",
     )]),
     ("who is in a pause is charged", [(
         "subscription.rs",

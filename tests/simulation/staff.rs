@@ -58,6 +58,7 @@ impl State {
             paid,
             tokens: None,
             method: card.then(|| method(&format!("AUTH_{customer}_elsewhere"))),
+            time_zone: self.named_home(customer),
             fingerprint: format!("{customer} {period:?} {paid} {card}"),
         };
         let later = self.rng.within(0, 30 * DAY);

@@ -13,6 +13,7 @@ use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
+use billing::calendar::zone::Zone;
 use billing::delivery::Notice;
 use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
 use billing::payment::{Gateway, PaymentStatus};
@@ -53,6 +54,8 @@ pub(crate) struct State {
     pub(crate) end: i64,
     pub(crate) step: u64,
     pub(crate) records: BTreeMap<Key, Record>,
+    /// Where each customer lives.
+    pub(crate) homes: BTreeMap<CustomerId, Zone>,
     /// The due index, a set for each lane.
     pub(crate) due: [BTreeSet<(Timestamp, Wanted)>; 3],
     /// What the index named a moment ago.
@@ -186,6 +189,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         now: START,
         end,
         step: 0,
+        homes: BTreeMap::new(),
         due: Default::default(),
         no_longer_due: Default::default(),
         books: BTreeMap::new(),

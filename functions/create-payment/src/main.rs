@@ -1,6 +1,7 @@
 //! `POST /payments`: someone wants to buy; where do they pay?
 
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::id::{CouponCode, PlanId};
 use billing::money::Currency;
 use billing::payment::{CheckoutMethod, Gateway};
@@ -26,6 +27,9 @@ struct CreatePayment {
     gateway: Gateway,
     method: Option<CheckoutMethod>,
     return_url: Option<String>,
+    /// A request that names none is what it was before there were any: its key has the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<Zone>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -47,6 +51,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         currency: wanted.currency,
         quantity: wanted.quantity.get(),
         coupon: wanted.coupon,
+        time_zone: wanted.time_zone.or(caller.time_zone),
         gateway: wanted.gateway,
         method: wanted.method.unwrap_or(CheckoutMethod::Checkout),
         return_url: return_url::choose(&app.config.return_urls, wanted.return_url)?,

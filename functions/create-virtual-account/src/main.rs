@@ -1,6 +1,7 @@
 //! `POST /virtual-accounts`: someone wants to buy and pay by bank transfer; to which account?
 
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::id::{CouponCode, PlanId};
 use billing::money::Currency;
 use billing::payment::{BankSlug, CheckoutMethod, Gateway, Holder, PersonName, Phone};
@@ -29,6 +30,9 @@ struct CreateVirtualAccount {
     phone: Phone,
     /// The gateway's usual one if none is given.
     bank: Option<BankSlug>,
+    /// A request that names none is what it was before there were any: its key has the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<Zone>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,6 +56,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
         currency: wanted.currency,
         quantity: wanted.quantity.get(),
         coupon: wanted.coupon,
+        time_zone: wanted.time_zone.or(caller.time_zone),
         gateway: wanted.gateway,
         method: CheckoutMethod::VirtualAccount,
         return_url: None,

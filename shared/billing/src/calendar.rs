@@ -1,13 +1,14 @@
 //! Billing periods: half-open ranges of time, counted from an anchor.
 //!
 //! An instant is a [`Timestamp`]; on which day it falls depends on the
-//! customer's time zone, which is always an argument. What is said in dates
-//! ([`dates`]), the days that are billed on ([`cycle`]) and what a part of an
-//! interval is ([`share`]) are beside this.
+//! customer's time zone ([`zone`]), which is always an argument. What is said in
+//! dates ([`dates`]), the days that are billed on ([`cycle`]) and what a part of
+//! an interval is ([`share`]) are beside this.
 
 pub mod cycle;
 pub mod dates;
 pub mod share;
+pub mod zone;
 
 use cycle::Cycle;
 use jiff::tz::TimeZone;

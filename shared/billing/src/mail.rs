@@ -4,6 +4,7 @@
 //! A crash between the two may send it twice: it says the same, and leads to
 //! the same place.
 
+use crate::calendar::zone::Zone;
 use crate::dunning::{Dunning, after};
 use crate::id::{CustomerId, MailId, SubscriptionId};
 use crate::money::Money;
@@ -34,6 +35,9 @@ pub struct Mail {
     pub id: MailId,
     pub customer: CustomerId,
     pub to: Contact,
+    /// On whose clock it tells the time.
+    #[serde(default, skip_serializing_if = "Zone::is_utc")]
+    pub time_zone: Zone,
     pub about: About,
     pub created_at: Timestamp,
     pub status: MailStatus,
@@ -107,7 +111,8 @@ impl Mail {
         let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding))?;
         let id = MailId::of(&subscription.customer, &subscription.id, subscription.version);
         let status = MailStatus::Due { check_at: now, tries: 0 };
-        Some(Self { id, customer: subscription.customer.clone(), to, about, created_at: now, status, version: 0 })
+        let (customer, time_zone) = (subscription.customer.clone(), subscription.time_zone.clone());
+        Some(Self { id, customer, to, time_zone, about, created_at: now, status, version: 0 })
     }
 
     /// Whether it is of use still, given the customer's subscription now.

@@ -28,6 +28,7 @@ mod term;
 mod words;
 
 use crate::calendar::Period;
+use crate::calendar::zone::Zone;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
@@ -35,7 +36,6 @@ use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,9 @@ pub struct Subscription {
     /// How the customer is told that they must act. None: nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
+    /// On whose clock its periods are counted: the one that was named when it was ordered, and kept once it has begun.
+    #[serde(default, skip_serializing_if = "Zone::is_utc")]
+    pub time_zone: Zone,
     pub created_at: Timestamp,
     pub status: Status,
     /// What was said when it was taken over from elsewhere, it or one before it: the same again is nothing new.
@@ -197,7 +200,7 @@ impl Subscription {
         }
         let due_at = match &self.status {
             Status::Active { cancel_at_period_end: false, .. } if self.is_trialing() && !self.reminded => {
-                self.trial.map(|trial| trial.reminder_at(&TimeZone::UTC))
+                self.trial.map(|trial| trial.reminder_at(&self.time_zone))
             }
             Status::Active { .. } => self.period().map(|period| period.end),
             Status::PastDue { dunning, .. } => Some(dunning.due_at()),
@@ -224,7 +227,7 @@ impl Subscription {
                 self.begins(term, *paid);
             }
             Event::TrialStarted { order, trial } => {
-                let ends_at = trial.ends_at(&TimeZone::UTC);
+                let ends_at = trial.ends_at(&self.time_zone);
                 let term = Term { until: Some(ends_at), ..Term::first(trial.start) };
                 self.order = Order::clone(order);
                 self.redeems();
@@ -254,7 +257,7 @@ impl Subscription {
             Event::Unpaused { at } => {
                 if let Status::Paused { term, at: since } = self.status {
                     let by = at.duration_since(since);
-                    let term = term.lasting(later(term.period(self.order.price.interval), by));
+                    let term = term.lasting(later(self.period_of(term), by));
                     self.worth = self.worth.map(|worth| Worth { at: after(worth.at, by), ..worth });
                     self.status = Status::Active { term, cancel_at_period_end: false };
                 }
@@ -330,7 +333,12 @@ impl Subscription {
         if let Some(driven) = &self.driven {
             return Some(driven.period);
         }
-        Some(term.period(self.order.price.interval))
+        Some(self.period_of(term))
+    }
+
+    /// The one that is bought for `term`, on the customer's clock.
+    fn period_of(&self, term: Term) -> Period {
+        term.period(self.order.price.interval, &self.time_zone)
     }
 
     pub fn term(&self) -> Option<Term> {
@@ -387,7 +395,7 @@ impl Subscription {
 
     /// The period of `term` begins, and is paid for: with so much, where that was not the price.
     fn begins(&mut self, term: Term, paid: Option<Money>) {
-        let (price, at) = (self.order.price_sold(), term.period(self.order.price.interval).start);
+        let (price, at) = (self.order.price_sold(), self.period_of(term).start);
         self.worth = None;
         self.settle_price(term, price, paid.unwrap_or(price), at);
         self.starts_afresh();

@@ -5,6 +5,7 @@
 mod gateways;
 mod store;
 
+use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
 use crate::catalog::{Catalogue, Family, Plan};
 use crate::driven::{Seen, Standing};
@@ -81,6 +82,10 @@ impl World {
 
 pub fn instant(text: &str) -> Timestamp {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+pub fn zone(name: &str) -> Zone {
+    Zone::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn customer() -> CustomerId {
@@ -202,6 +207,7 @@ pub fn request(plan: &str, key: &str) -> Checkout {
         currency: Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN")),
         quantity: 1,
         coupon: None,
+        time_zone: None,
         gateway: Gateway::Paystack,
         method: CheckoutMethod::Checkout,
         return_url: None,

@@ -2,17 +2,16 @@
 //! out whether they want it.
 
 use crate::calendar::{Interval, Period};
-use crate::dunning::days;
 use crate::id::MethodId;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How long a trial is whose plan says nothing else: PRODUCT 9.
 pub const DEFAULT_DAYS: u16 = 14;
 
-/// How long before its end the customer is told (Stripe: `trial_will_end`).
-const REMINDER: SignedDuration = days(3);
+/// How many days before its end the customer is told (Stripe: `trial_will_end`).
+const REMINDER_DAYS: u16 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -63,9 +62,13 @@ impl Trial {
         self.start <= at && at < self.ends_at(zone)
     }
 
-    /// Not before it starts, however short it is.
+    /// At the hour of its end, and not before it starts, however short it is.
     pub fn reminder_at(self, zone: &TimeZone) -> Timestamp {
-        self.ends_at(zone).saturating_sub(REMINDER).unwrap_or(Timestamp::MIN).max(self.start)
+        let Some(end) = self.until else {
+            return self.lasting(self.days.saturating_sub(REMINDER_DAYS)).ends_at(zone);
+        };
+        let before = end.to_zoned(zone.clone()).checked_sub(Span::new().days(i64::from(REMINDER_DAYS)));
+        before.map_or(self.start, |before| before.timestamp().max(self.start))
     }
 
     /// Of so many days instead, as another plan has them or as staff grant them (Lago: counted from the start).

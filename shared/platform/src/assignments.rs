@@ -5,6 +5,7 @@ use crate::http::Problem;
 use crate::imports::contact;
 use crate::interventions::comp;
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::discount::Discount;
 use billing::id::{CustomerId, PlanId};
 use billing::money::Currency;
@@ -20,6 +21,7 @@ pub struct Assignment {
     interval: Option<Interval>,
     currency: Option<Currency>,
     quantity: Option<u32>,
+    time_zone: Option<Zone>,
     /// Where the customer is written to, and where they pay when they are asked to by mail.
     email: Option<String>,
     gateway: Option<Gateway>,
@@ -69,7 +71,17 @@ impl Assignment {
                 Some(Discount::comp(percent, periods))
             }
         };
-        Ok(Subscribe { customer, contact, plan, interval, currency, quantity, coupon: None, comp })
+        Ok(Subscribe {
+            customer,
+            contact,
+            plan,
+            interval,
+            currency,
+            quantity,
+            coupon: None,
+            comp,
+            time_zone: self.time_zone,
+        })
     }
 }
 

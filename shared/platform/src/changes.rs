@@ -6,6 +6,7 @@ use crate::http::Problem;
 use crate::identity::Caller;
 use crate::return_url;
 use billing::calendar::Interval;
+use billing::calendar::zone::Zone;
 use billing::id::{AddonId, CouponCode, CustomerId, PlanId};
 use billing::mail::Contact;
 use billing::money::Currency;
@@ -32,6 +33,9 @@ pub struct ChangeRequest {
     /// Where the customer leaves a payment method, or pays, when they are asked to by mail.
     gateway: Option<Gateway>,
     return_url: Option<String>,
+    /// A request that names none is what it was before there were any: its key has the same answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<Zone>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -93,14 +97,28 @@ impl ChangeRequest {
     }
 
     fn subscribe(self, caller: Caller, return_urls: &[String]) -> Result<Wanted, Problem> {
-        self.says(&["plan"], &["interval", "currency", "quantity", "coupon", "effective", "gateway", "return_url"])?;
+        self.says(
+            &["plan"],
+            &["interval", "currency", "quantity", "coupon", "effective", "gateway", "return_url", "time_zone"],
+        )?;
         self.not_later()?;
         let quantity = self.quantity()?;
         let return_url = return_url::choose(return_urls, self.return_url)?;
         let contact = caller.email.zip(self.gateway).map(|(email, gateway)| Contact { email, gateway, return_url });
         let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
         let (interval, currency, coupon) = (self.interval, self.currency, self.coupon);
-        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None }))
+        let time_zone = self.time_zone.or(caller.time_zone);
+        Ok(Wanted::Subscribe(Subscribe {
+            customer,
+            contact,
+            plan,
+            interval,
+            currency,
+            quantity,
+            coupon,
+            comp: None,
+            time_zone,
+        }))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {
@@ -140,6 +158,7 @@ impl ChangeRequest {
             ("coupon", self.coupon.is_some()),
             ("gateway", self.gateway.is_some()),
             ("return_url", self.return_url.is_some()),
+            ("time_zone", self.time_zone.is_some()),
         ];
         for (field, given) in given {
             match given {
@@ -179,10 +198,11 @@ fn needed(field: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::testing::customer;
+    use billing::testing::{customer, zone};
 
     fn wanted(text: &str) -> Result<Wanted, (u16, Option<String>)> {
-        let caller = Caller { customer: customer(), email: Some("billing@acme.example".to_owned()) };
+        let email = Some("billing@acme.example".to_owned());
+        let caller = Caller { customer: customer(), email, time_zone: Some(zone("Africa/Lagos")) };
         let request: ChangeRequest = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         request.wanted(caller, &[]).map_err(|problem| (problem.status.as_u16(), problem.field))
     }
@@ -210,6 +230,7 @@ mod tests {
             (r#"{"action":"subscribe","plan":"crm-basic","confirm":true}"#, "confirm"),
             (r#"{"action":"subscribe","plan":"crm-basic","return_url":"https://evil.example"}"#, "return_url"),
             (r#"{"action":"change_seats","quantity":0,"effective":"now"}"#, "quantity"),
+            (r#"{"action":"upgrade","plan":"crm-basic","effective":"now","time_zone":"UTC"}"#, "time_zone"),
             (r#"{"action":"upgrade","plan":"crm-basic","effective":"now","gateway":"stripe"}"#, "gateway"),
             (r#"{"action":"pause"}"#, "effective"),
             (r#"{"action":"pause","effective":"now","plan":"crm-basic"}"#, "plan"),
@@ -236,6 +257,27 @@ mod tests {
         let Ok(Wanted::Change(wish)) = wanted(text) else { panic!("a change") };
         assert_eq!((wish.action, wish.effective, wish.confirm), (Action::Downgrade, Effective::PeriodEnd, false));
         assert_eq!((wish.interval, wish.quantity, wish.preview), (None, None, None));
+    }
+
+    #[test]
+    fn a_subscription_begins_in_the_zone_that_is_named_or_in_the_callers() {
+        let subscribed_in =
+            |named: &str| match wanted(&format!(r#"{{"action":"subscribe","plan":"crm-basic"{named}}}"#)) {
+                Ok(Wanted::Subscribe(wanted)) => wanted.time_zone,
+                other => panic!("{named}: {other:?}"),
+            };
+        assert_eq!(subscribed_in(r#","time_zone":"Asia/Tbilisi""#), Some(zone("Asia/Tbilisi")));
+        assert_eq!(subscribed_in(""), Some(zone("Africa/Lagos")));
+        let unknown = r#"{"action":"subscribe","plan":"crm-basic","time_zone":"Mars/Olympus"}"#;
+        assert!(serde_json::from_str::<ChangeRequest>(unknown).is_err());
+    }
+
+    /// Else a key that was used before would be refused after an upgrade, as one of another request.
+    #[test]
+    fn a_request_without_a_zone_is_written_as_it_always_was() {
+        let request: Result<ChangeRequest, _> = serde_json::from_str(r#"{"action":"resume"}"#);
+        let written = request.and_then(serde_json::to_value).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(written.get("time_zone"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use crate::config::TokenRules;
 use crate::http::Problem;
+use billing::calendar::zone::Zone;
 use billing::id::CustomerId;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::AUTHORIZATION;
@@ -22,6 +23,8 @@ use std::fmt;
 pub struct Caller {
     pub customer: CustomerId,
     pub email: Option<String>,
+    /// Where they are, as their profile says.
+    pub time_zone: Option<Zone>,
 }
 
 /// What a token must allow.
@@ -61,7 +64,8 @@ pub fn caller(rules: &TokenRules, request: &Request, scope: Scope, now: Timestam
     };
     claims.check(rules, now)?;
     claims.allow(scope)?;
-    Ok(Caller { customer: claims.customer(&rules.customer_claim)?, email: claims.email(&rules.email_claim) })
+    let (customer, email) = (claims.customer(&rules.customer_claim)?, claims.email(&rules.email_claim));
+    Ok(Caller { customer, email, time_zone: claims.time_zone() })
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -170,6 +174,12 @@ impl Claims {
         let plausible = |it: &&str| it.len() <= 254 && it.contains('@') && it.bytes().all(|b| b.is_ascii_graphic());
         self.text(claim).filter(plausible).map(str::to_owned)
     }
+
+    /// OpenID Connect Core 5.1. What is not the name of one is as good as none: whoever wrote the profile is not the
+    /// caller, who can name another.
+    fn time_zone(&self) -> Option<Zone> {
+        Zone::try_from(self.text("zoneinfo")?.to_owned()).ok()
+    }
 }
 
 #[cfg(test)]
@@ -195,13 +205,17 @@ mod tests {
     }
 
     fn status(authorization: &[&str], scope: Scope) -> u16 {
+        called(authorization, scope).map_or_else(|problem| problem.status.as_u16(), |_| 200)
+    }
+
+    fn called(authorization: &[&str], scope: Scope) -> Result<Caller, Problem> {
         let mut request = Request::new(Body::Empty);
         for value in authorization {
             let value = value.parse().unwrap_or_else(|error| panic!("{error}"));
             request.headers_mut().append(AUTHORIZATION, value);
         }
         let now = Timestamp::from_second(NOW).unwrap_or_default();
-        caller(&rules(), &request, scope, now).map_or_else(|problem| problem.status.as_u16(), |_| 200)
+        caller(&rules(), &request, scope, now)
     }
 
     fn good_header() -> Value {
@@ -298,6 +312,21 @@ mod tests {
         let hostile = [json!(["acme"]), json!("t1#SUB"), json!("*"), json!("a\u{0}"), json!("x".repeat(301)), json!(7)];
         for sub in hostile {
             assert_eq!(with_claims(|it| it["sub"] = sub.clone()), 403, "{sub}");
+        }
+    }
+
+    #[test]
+    fn a_profile_says_where_its_caller_is_and_one_that_does_not_is_no_reason_to_refuse_them() {
+        let zone = |zoneinfo: Value| {
+            let mut claims = good_claims();
+            claims["zoneinfo"] = zoneinfo;
+            let token = format!("Bearer {}", token(&good_header(), &claims.to_string()));
+            let caller = called(&[&token], Scope::Read).unwrap_or_else(|problem| panic!("{problem:?}"));
+            caller.time_zone.map(|zone| zone.to_string())
+        };
+        assert_eq!(zone(json!("Africa/Lagos")).as_deref(), Some("Africa/Lagos"));
+        for unusable in [json!("W. Europe Standard Time"), json!(""), json!(["Africa/Lagos"]), json!(null), json!(1)] {
+            assert_eq!(zone(unusable.clone()), None, "{unusable}");
         }
     }
 

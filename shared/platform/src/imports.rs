@@ -3,6 +3,7 @@
 
 use crate::http::{Problem, fingerprint};
 use crate::return_url;
+use billing::calendar::zone::Zone;
 use billing::calendar::{Interval, Period};
 use billing::id::{CustomerId, PlanId};
 use billing::mail::Contact;
@@ -27,6 +28,7 @@ pub struct ImportRow {
     /// What of the running period's price was paid elsewhere and may be credited here, in minor units.
     paid_minor: Option<i64>,
     tokens: Option<u64>,
+    time_zone: Option<Zone>,
     email: Option<String>,
     gateway: Option<Gateway>,
     method: Option<ImportedMethod>,
@@ -84,6 +86,7 @@ impl ImportRow {
             tokens: self.tokens,
             method,
             fingerprint,
+            time_zone: self.time_zone,
         })
     }
 }

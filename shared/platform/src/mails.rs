@@ -52,7 +52,9 @@ impl Mailer for SesMailer {
 impl Sender {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let link = self.links.write(&mail.id, mail.about.holds_until()).await.map_err(no_answer)?;
-        let content = letter(&mail.about, &format!("{}/pay/{link}", self.public_url)).content().map_err(no_answer)?;
+        let content = letter(&mail.about, &mail.time_zone, &format!("{}/pay/{link}", self.public_url))
+            .content()
+            .map_err(no_answer)?;
         let request = self
             .client
             .send_email()
@@ -108,6 +110,7 @@ mod tests {
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
     use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
     use aws_smithy_types::body::SdkBody;
+    use billing::calendar::zone::Zone;
     use billing::mail::{Contact, MailStatus};
     use billing::outcome::Remedy;
     use billing::payment::Gateway;
@@ -154,6 +157,7 @@ mod tests {
             id: format!("mail_{}", "a".repeat(24)).try_into().unwrap_or_else(|error| panic!("{error}")),
             customer: customer(),
             to: Contact { email: "billing@acme.example".to_owned(), gateway: Gateway::Stripe, return_url: None },
+            time_zone: Zone::UTC,
             about: letter::tests::about("Professional", Some(Remedy::AskCustomer)),
             created_at: Timestamp::UNIX_EPOCH,
             status: MailStatus::Due { check_at: Timestamp::UNIX_EPOCH, tries: 0 },

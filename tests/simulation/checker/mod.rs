@@ -4,6 +4,7 @@
 //! books say. Only what a step changed is looked at: the rest was right before.
 //! `I-n` is an invariant of RELIABILITY; `P-n` is an item of PRODUCT.
 
+mod clocks;
 mod discounts;
 mod payments;
 mod rest;
@@ -11,6 +12,7 @@ mod subscriptions;
 
 use crate::errand::Heard;
 use crate::world::{Notes, State};
+use billing::calendar::zone::Zone;
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{CustomerId, PaymentId, SubscriptionId};
@@ -85,11 +87,12 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 30] = [
+pub(crate) const TO_HAPPEN: [&str; 31] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
     "renewed",
+    "renewed elsewhere",
     "returned",
     "payment missed",
     "retry scheduled",
@@ -155,6 +158,11 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
+/// Whether another period than the first is counted on another clock than everyone's.
+fn is_renewed_elsewhere(it: &Subscription) -> bool {
+    it.time_zone != Zone::UTC && it.term().is_some_and(|term| term.index > 0)
+}
+
 fn granted(event: &Event) -> Option<&PaymentId> {
     match event {
         Event::Activated { payment, .. } | Event::Renewed { payment, .. } => Some(payment),
@@ -209,12 +217,19 @@ impl State {
                 let new = new.clone();
                 self.discounted(&new)?;
             }
+            if matches!(self.records.get(key), Some(Record::Subscription(it)) if is_renewed_elsewhere(it)) {
+                self.happened.insert("renewed elsewhere");
+            }
         }
         let Some(task) = self.tasks.get(&task) else { return Ok(()) };
         let list = changed.iter().filter_map(|(key, old)| Some((old.as_ref(), self.records.get(key)?)));
         let changes = Changes { task, list: list.collect() };
         self.redemptions(&changes)?;
         for (old, new) in &changes.list {
+            if let Record::Subscription(new) = new {
+                let old = if let Some(Record::Subscription(old)) = old { Some(old) } else { None };
+                self.lived(old, new)?;
+            }
             match (old, new) {
                 (None, Record::Payment(new)) => self.created(&changes, new)?,
                 (Some(Record::Payment(old)), Record::Payment(new)) => self.settled(&changes, old, new)?,
@@ -377,15 +392,14 @@ impl State {
             let left = changes.payments().any(|it| it.is_setup() && it.is_settled());
             check(left, "P-17", || format!("{method} counts as left anew, and nobody left it"))?;
         }
-        if let Event::TakenOver { order, term, .. } = event {
+        if let Event::TakenOver { .. } = event {
             self.taken_over_once(changes)?;
-            let ends = term.period(order.price.interval).end;
             let waits = changes.list.iter().all(|(_, new)| match new {
                 Record::Payment(_) => false,
-                Record::Subscription(it) => it.due_at() == Some(ends),
+                Record::Subscription(it) => it.due_at() == it.period().map(|period| period.end),
                 _ => true,
             });
-            check(waits, "I-1", || format!("what is taken over until {ends} is charged for before"))?;
+            check(waits, "I-1", || "what is taken over is charged for before its period is over".to_owned())?;
         }
         let Some(payment) = granted(event) else { return Ok(()) };
         let grants = self.grants.get(&(payment.subscription.clone(), payment.period)).map_or(0, Vec::len);

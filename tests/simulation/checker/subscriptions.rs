@@ -11,7 +11,6 @@ use billing::ports::Record;
 use billing::ratio::{Ratio, Rounding};
 use billing::subscription::{CancelReason, Event, Status, Subscription, Worth};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 /// PRODUCT 9: how long who owes is served after the last attempt failed.
 const GRACE: i64 = 3 * DAY;
@@ -132,13 +131,13 @@ impl State {
         let runs = old.open.is_none() && at < before.end && at < end;
         check(same && after.end == end && runs, "P-8", told)?;
         let reminded =
-            new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&TimeZone::UTC)) != Some(end));
+            new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&new.time_zone)) != Some(end));
         check(!reminded, "P-9", || format!("who is trying out {} is not told of its new end", new.id))?;
 
         let price = old.order.amount().unwrap_or(old.order.price.amount);
         let whole = Worth { amount: price, at: before.start, by: old.order.plan.proration };
         let paid_with = old.worth.unwrap_or(whole);
-        let left = |from| paid_with.by.left(before, from, &TimeZone::UTC);
+        let left = |from| paid_with.by.left(before, from, &old.time_zone);
         // Nothing is left of the last second; and by a clock that is behind not more than there was.
         let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
         let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));

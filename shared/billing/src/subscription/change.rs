@@ -17,7 +17,6 @@ use crate::payment::Payment;
 use crate::proration::{self, Anchor, Collected, Held, Of, Proration};
 use crate::ratio::Ratio;
 use crate::wallet::Method;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -244,7 +243,7 @@ impl Subscription {
         let prices: Vec<Money> = new.iter().map(|(_, price)| *price).collect();
         // A preview is of a whole second; the period may have begun within it.
         let at = preview.id.at.max(period.start);
-        let left = policy.left(period, at, &TimeZone::UTC);
+        let left = policy.left(period, at, &self.time_zone);
         let quote = |held: &[Held]| {
             let change = proration::Change { old: held, new: &prices, once: &[], anchor };
             policy.quote(&change, left, currency).ok_or(Refusal::TooExpensive)
@@ -255,7 +254,7 @@ impl Subscription {
             Anchor::Kept => preview.becomes.term,
             Anchor::Moved => preview.becomes.term.anew(at),
         };
-        let then = term.period(order.price.interval);
+        let then = term.period(order.price.interval, &self.time_zone);
         let lines = quote.lines.iter().filter_map(|line| {
             let (is_credit, (item, _), of, end) = match line.of {
                 Of::Old(n) => (true, old.get(n)?, &self.order, period.end),
@@ -294,7 +293,7 @@ impl Subscription {
             }
             Status::Active { term, .. } => *term,
         };
-        let period = term.period(self.order.price.interval);
+        let period = self.period_of(term);
         if self.open.is_some() || now >= period.end {
             return Err(Refusal::ChargeRunning);
         }
@@ -379,7 +378,7 @@ impl Subscription {
     /// The period after `term`, as it will be.
     pub(super) fn next_term(&self, term: Term) -> Term {
         let (now, then) = (self.order.price.interval, self.next_order().price.interval);
-        if now == then && term.until.is_none() { term.next() } else { term.anew(term.period(now).end) }
+        if now == then && term.until.is_none() { term.next() } else { term.anew(self.period_of(term).end) }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::dunning::{after, days};
 use crate::money::{Currency, Money};
 use crate::proration::Proration;
 use crate::ratio::{Ratio, Rounding};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -68,9 +67,9 @@ impl Subscription {
     /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no
     /// more than is left of the money.
     pub(super) fn creditable(&self, term: Term, at: Timestamp) -> Result<Money, Refusal> {
-        let (price, period) = (self.order.amount()?, term.period(self.order.price.interval));
+        let (price, period) = (self.order.amount()?, self.period_of(term));
         let worth = self.worth_in(period);
-        let left = |at| worth.by.left(period, at, &TimeZone::UTC);
+        let left = |at| worth.by.left(period, at, &self.time_zone);
         let part = left(at).over(left(worth.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
         let rest = worth.amount.part(part, Rounding::HalfUp).ok_or(Refusal::TooExpensive)?;
         let fund = self.funds.iter().find(|fund| self.is_of(fund, term.index));
@@ -86,7 +85,7 @@ impl Subscription {
     /// neither is, nothing is reckoned anew: else each change would round it.
     pub(super) fn worth_after(&self, term: Term, credit: Money, charge: Money, at: Timestamp) -> Worth {
         if credit.minor == 0 && charge.minor == 0 {
-            return self.worth_in(term.period(self.order.price.interval));
+            return self.worth_in(self.period_of(term));
         }
         let rest = self.creditable(term, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor));
         Worth { amount: charge.with_more(rest), at, by: self.order.plan.proration }
@@ -131,7 +130,7 @@ impl Subscription {
     pub(super) fn remember_fund(&mut self) {
         let unknown = |term: &Term| !self.funds.iter().any(|fund| self.is_of(fund, term.index));
         if let (Some(term), Ok(price)) = (self.term().filter(unknown), self.order.amount()) {
-            self.fund(term.index, price, term.period(self.order.price.interval).start, true);
+            self.fund(term.index, price, self.period_of(term).start, true);
         }
     }
 

@@ -7,7 +7,6 @@ use crate::calendar::{Interval, Period};
 use crate::discount::Discount;
 use crate::dunning::{after, days};
 use crate::money::Money;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 /// What somebody of the SaaS asks for, on behalf of a customer.
@@ -34,7 +33,7 @@ impl Subscription {
         let running = self.running()?;
         match intervention {
             Intervention::Extend { days } => {
-                let end = Period::nth(running.end, Interval::Days(*days), 0, &TimeZone::UTC).end;
+                let end = Period::nth(running.end, Interval::Days(*days), 0, &self.time_zone).end;
                 let far = |refusal| if refusal == Refusal::EndIsFar { Refusal::TooManyDays } else { refusal };
                 self.ending(running, end, now).map_err(far)
             }
@@ -58,7 +57,7 @@ impl Subscription {
             Status::Paused { .. } => Err(Refusal::Paused),
             Status::Canceled { .. } | Status::Expired { .. } => Err(Refusal::Ended),
             Status::Active { .. } if !self.disputed.is_empty() => Err(Refusal::Disputed),
-            Status::Active { term, .. } => Ok(term.period(self.order.price.interval)),
+            Status::Active { term, .. } => Ok(self.period_of(*term)),
         }
     }
 
@@ -91,7 +90,7 @@ impl Subscription {
     /// over the time that it has now: nothing is worth more, or less, by that alone.
     pub(super) fn end_moved(&mut self, at: Timestamp, end: Timestamp) {
         let Some(running) = self.term() else { return };
-        let period = running.period(self.order.price.interval);
+        let period = self.period_of(running);
         self.remember_fund();
         let nothing = Money::zero(self.order.price.amount.currency);
         let rest = self.creditable(running, at).unwrap_or(nothing);
@@ -114,7 +113,8 @@ mod tests {
     use crate::order::Order;
     use crate::proration::Proration;
     use crate::subscription::{CancelReason, Fact, Term};
-    use crate::testing::{active, incomplete, instant, method, order};
+    use crate::testing::{active, incomplete, instant, method, order, zone};
+    use jiff::tz::TimeZone;
 
     /// Half of the sample's first period is over: it was paid on 31 January and ends on the 28th of February.
     fn half_way() -> Timestamp {
@@ -185,16 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn days_are_added_on_the_customers_calendar() {
+        let there = Subscription { time_zone: zone("America/New_York"), ..active() };
+        let events = there.intervene(&Intervention::Extend { days: 14 }, 0, half_way());
+        // The clocks are put forward on 9 March: the hour comes sooner.
+        let end = instant("2025-03-14T09:00:00Z");
+        assert_eq!(events, Ok(vec![Event::EndMoved { at: half_way(), end }]));
+    }
+
+    #[test]
     fn the_period_keeps_its_start_and_its_number_and_the_next_one_begins_at_its_end() {
         let end = instant("2025-03-31T00:00:00Z");
         let moved = active().apply(&Event::EndMoved { at: half_way(), end });
         let (Some(term), Some(period)) = (moved.term(), moved.period()) else { panic!("a period") };
         assert_eq!((period.start, period.end, term.index), (instant("2025-01-31T10:00:00Z"), end, 0));
-        let next = moved.next_term(term);
-        assert_eq!((next.index, next.period(Interval::Month).start, moved.due_at()), (1, end, Some(end)));
+        let (next, utc) = (moved.next_term(term), TimeZone::UTC);
+        assert_eq!((next.index, next.period(Interval::Month, &utc).start, moved.due_at()), (1, end, Some(end)));
         // Counted from the 31st, whatever was counted from before.
-        assert_eq!(next.period(Interval::Month).end, instant("2025-04-30T00:00:00Z"));
-        assert_eq!(next.next().period(Interval::Month).end, instant("2025-05-31T00:00:00Z"));
+        assert_eq!(next.period(Interval::Month, &utc).end, instant("2025-04-30T00:00:00Z"));
+        assert_eq!(next.next().period(Interval::Month, &utc).end, instant("2025-05-31T00:00:00Z"));
     }
 
     /// 7,000.00 were paid, of which half is left: it is so after each move, and is used up at the end.

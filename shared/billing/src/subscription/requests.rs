@@ -2,6 +2,7 @@
 //! (What it may become is in `change`.)
 
 use super::{CancelReason, Command, Event, Order, Refusal, Status, Subscription, canceled};
+use crate::calendar::zone::Zone;
 use crate::id::{CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::payment::{Page, Payment};
@@ -45,6 +46,7 @@ impl Subscription {
             changing: None,
             disputed: BTreeSet::new(),
             contact: None,
+            time_zone: current.map_or(Zone::UTC, |current| current.time_zone.clone()),
             created_at: now,
             status: Status::Incomplete,
             taken_over: current.and_then(|current| current.taken_over.clone()),
@@ -61,6 +63,15 @@ impl Subscription {
             Status::Canceled { .. } | Status::Expired { term: Some(_), .. } => {
                 Ok(Self { version: current.version, ..first(current.id.next()) })
             }
+        }
+    }
+
+    /// Counted on the clock of `zone`, if one is named. What has begun stays on the one that it began with.
+    #[must_use]
+    pub fn in_zone(self, zone: Option<&Zone>) -> Self {
+        match zone.filter(|_| self.term().is_none()) {
+            Some(zone) => Self { time_zone: zone.clone(), ..self },
+            None => self,
         }
     }
 

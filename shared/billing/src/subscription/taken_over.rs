@@ -5,6 +5,7 @@
 use super::funds::Worth;
 use super::{Event, Order, Refusal, Status, Subscription, Term};
 use crate::calendar::Period;
+use crate::calendar::zone::Zone;
 use crate::id::CustomerId;
 use crate::money::Money;
 use jiff::Timestamp;
@@ -22,6 +23,8 @@ pub struct Running {
     pub paid: Money,
     /// The balance, where the plan is prepaid.
     pub tokens: Option<u64>,
+    /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
+    pub time_zone: Option<Zone>,
 }
 
 /// Why a subscription is not taken over as it was described.
@@ -48,20 +51,20 @@ const MOST_PERIODS: u32 = 40_000;
 
 impl Running {
     /// The period as it is counted here. None: it is none of those that are counted from the anchor.
-    fn term(&self) -> Option<Term> {
+    fn term(&self, zone: &TimeZone) -> Option<Term> {
         let (interval, first) = (self.order.price.interval, Term::first(self.period.start));
         match self.anchor {
-            None if first.period(interval) == self.period => Some(first),
+            None if first.period(interval, zone) == self.period => Some(first),
             None => Some(Term { until: Some(self.period.end), ..first }),
             Some(anchor) => {
-                let nth = |index| Period::nth(anchor, interval, index, &TimeZone::UTC);
+                let nth = |index| Period::nth(anchor, interval, index, zone);
                 let index = (0..MOST_PERIODS).find(|index| nth(*index).start >= self.period.start)?;
                 (nth(index) == self.period).then_some(Term { index, ..Term::first(anchor) })
             }
         }
     }
 
-    fn fits(&self, now: Timestamp) -> Result<Term, Unfit> {
+    fn fits(&self, zone: &TimeZone, now: Timestamp) -> Result<Term, Unfit> {
         let price = self.order.amount()?;
         match (self.period, self.order.plan.tokens_included, self.tokens) {
             (period, _, _) if period.start > now => Err(Unfit::NotBegun),
@@ -71,7 +74,7 @@ impl Running {
             (_, Some(_), Some(_)) | (_, None, None) if !(0..=price.minor).contains(&self.paid.minor) => {
                 Err(Unfit::PaidMore)
             }
-            (_, Some(_), Some(_)) | (_, None, None) => self.term().ok_or(Unfit::Anchor),
+            (_, Some(_), Some(_)) | (_, None, None) => self.term(zone).ok_or(Unfit::Anchor),
         }
     }
 }
@@ -86,7 +89,8 @@ impl Subscription {
         now: Timestamp,
     ) -> Result<(Self, Event), Unfit> {
         let ordered = Self::ordering(current, customer, running.order.clone(), now)?;
-        let term = running.fits(now)?;
+        let ordered = ordered.in_zone(running.time_zone.as_ref());
+        let term = running.fits(&ordered.time_zone, now)?;
         let order = Box::new(running.order.clone());
         let event = Event::TakenOver { order, term, paid: running.paid, tokens: running.tokens, at: now };
         Ok((Self { taken_over: Some(request.to_owned()), ..ordered }, event))
@@ -95,7 +99,7 @@ impl Subscription {
     pub(super) fn goes_on_here(&mut self, order: &Order, term: Term, paid: Money, at: Timestamp) {
         self.order = order.clone();
         self.status = Status::Active { term, cancel_at_period_end: false };
-        let start = term.period(order.price.interval).start;
+        let start = self.period_of(term).start;
         self.worth = Some(Worth { amount: paid, at: start, by: order.plan.proration });
         self.fund_elsewhere(term, paid, at);
         self.starts_afresh();
@@ -105,7 +109,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{active, customer, instant, order};
+    use crate::testing::{active, customer, instant, order, zone};
 
     fn now() -> Timestamp {
         instant("2025-03-10T12:00:00Z")
@@ -120,6 +124,7 @@ mod tests {
             period,
             anchor: anchor.map(instant),
             tokens: None,
+            time_zone: None,
         }
     }
 
@@ -131,7 +136,7 @@ mod tests {
     /// When the period after it ends, and the one after that.
     fn next(taken: &Subscription) -> [Timestamp; 2] {
         let next = taken.term().map(|term| taken.next_term(term)).unwrap_or_else(|| panic!("a term"));
-        [next, next.next()].map(|it| it.period(taken.order.price.interval).end)
+        [next, next.next()].map(|it| it.period(taken.order.price.interval, &taken.time_zone).end)
     }
 
     #[test]
@@ -156,6 +161,15 @@ mod tests {
             assert_eq!((period.start, period.end, taken.due_at()), (instant(start), instant(end), Some(instant(end))));
             assert_eq!(next(&taken), ends.map(instant), "{start} to {end}");
         }
+    }
+
+    #[test]
+    fn a_month_of_who_lives_elsewhere_is_one_there() {
+        let (start, end) = ("2025-02-28T23:30:00Z", "2025-03-31T23:30:00Z");
+        let there = Running { time_zone: Some(zone("Africa/Lagos")), ..running(start, end, Some(start)) };
+        let taken = taken(&there).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(next(&taken), ["2025-04-30T23:30:00Z", "2025-05-31T23:30:00Z"].map(instant));
+        assert_eq!(super::Running { time_zone: None, ..there }.fits(&TimeZone::UTC, now()), Err(Unfit::Anchor));
     }
 
     #[test]

@@ -26,11 +26,12 @@ impl Term {
         Self { anchor, index: 0, since: 0, until: None }
     }
 
-    pub fn period(self, interval: Interval) -> Period {
+    /// With days and months as they are counted in `zone`.
+    pub fn period(self, interval: Interval, zone: &TimeZone) -> Period {
         if let Some(end) = self.until {
             return Period { start: self.anchor, end };
         }
-        Period::nth(self.anchor, interval, self.index.saturating_sub(self.since), &TimeZone::UTC)
+        Period::nth(self.anchor, interval, self.index.saturating_sub(self.since), zone)
     }
 
     /// The one after it, of the same interval.

@@ -5,7 +5,7 @@ use crate::dunning::MOST_ATTEMPTS;
 use crate::id::MethodId;
 use crate::outcome::{Decline, Remedy};
 use crate::payment::{Gateway, Payment};
-use crate::testing::{active, customer, incomplete, instant, method, order, page};
+use crate::testing::{active, customer, incomplete, instant, method, order, page, zone};
 
 fn now() -> Timestamp {
     instant("2025-02-28T10:00:00Z")
@@ -296,6 +296,33 @@ fn a_live_subscription_is_not_bought_twice_and_an_old_one_is_followed_by_the_nex
     let gone = active().apply(&canceled(CancelReason::Requested, now()));
     let next = Subscription::ordering(Some(&gone), &customer(), order, now());
     assert_eq!(next.map(|it| (it.id.number, it.attempts)), Ok((2, 0)));
+}
+
+#[test]
+fn a_customers_clock_is_named_before_they_begin_and_goes_with_them_to_the_next() {
+    let (lagos, tbilisi) = (zone("Africa/Lagos"), zone("Asia/Tbilisi"));
+    let ordered = incomplete().in_zone(Some(&tbilisi)).in_zone(Some(&lagos)).in_zone(None);
+    assert_eq!((&ordered.time_zone, &incomplete().in_zone(None).time_zone), (&lagos, &Zone::UTC));
+    let again = Subscription::ordering(Some(&ordered), &customer(), order("estates-starter"), now());
+    assert_eq!(again.map(|it| it.time_zone), Ok(lagos.clone()));
+
+    let live = Subscription { time_zone: lagos.clone(), ..active() };
+    assert_eq!(live.clone().in_zone(Some(&tbilisi)), live, "what runs is counted as it was");
+    let gone = live.apply(&canceled(CancelReason::Requested, now()));
+    let next = Subscription::ordering(Some(&gone), &customer(), order("estates-starter"), now());
+    let Ok(next) = next else { panic!("who has left may come again") };
+    assert_eq!((&next.time_zone, &next.clone().in_zone(Some(&tbilisi)).time_zone), (&lagos, &tbilisi));
+}
+
+#[test]
+fn a_subscription_in_utc_is_stored_as_it_was_before_there_were_zones() {
+    let written = |it: &Subscription| serde_json::to_value(it).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(written(&active()).get("time_zone"), None);
+    let read = serde_json::from_value::<Subscription>(written(&active()));
+    assert_eq!(read.ok(), Some(active()));
+    let there = Subscription { time_zone: zone("Pacific/Apia"), ..active() };
+    assert_eq!(written(&there)["time_zone"], "Pacific/Apia");
+    assert_eq!(serde_json::from_value::<Subscription>(written(&there)).ok(), Some(there));
 }
 
 #[test]

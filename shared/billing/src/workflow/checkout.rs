@@ -3,6 +3,7 @@
 use super::redeem::redeem;
 use super::{Billing, CouponRefusal, Opening};
 use crate::calendar::Interval;
+use crate::calendar::zone::Zone;
 use crate::catalog::Plan;
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PlanId};
 use crate::money::Currency;
@@ -21,6 +22,8 @@ pub struct Checkout {
     pub currency: Currency,
     pub quantity: u32,
     pub coupon: Option<CouponCode>,
+    /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
+    pub time_zone: Option<Zone>,
     pub gateway: Gateway,
     pub method: CheckoutMethod,
     pub return_url: Option<String>,
@@ -93,7 +96,7 @@ impl Checkout {
             },
         };
         let ordered = Subscription::ordering(current.as_ref(), &self.customer, order, now)?;
-        let (subscription, payment) = ordered.checkout(page, now)?;
+        let (subscription, payment) = ordered.in_zone(self.time_zone.as_ref()).checkout(page, now)?;
         let past = current.filter(|current| current.id != subscription.id).map(Record::PastSubscription);
         let mut writes = vec![Write::next(Record::Subscription(subscription))];
         writes.extend(past.map(Write::Create));

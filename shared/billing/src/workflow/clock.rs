@@ -177,6 +177,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 }
 
+/// In UTC: a walk is of everyone, wherever they are.
 fn later(now: Timestamp, by: Span) -> Result<Timestamp, AdvanceClockError> {
     let then = now.to_zoned(TimeZone::UTC).checked_add(by);
     then.map(|then| then.timestamp()).map_err(|_| AdvanceClockError::NotForward)

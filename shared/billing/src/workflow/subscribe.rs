@@ -4,6 +4,7 @@ use super::checkout::for_sale;
 use super::redeem::{counted, redeem};
 use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
+use crate::calendar::zone::Zone;
 use crate::catalog::{Plan, Price};
 use crate::discount::Discount;
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
@@ -32,6 +33,8 @@ pub struct Subscribe {
     pub coupon: Option<CouponCode>,
     /// What the billing staff take off, if no coupon does.
     pub comp: Option<Discount>,
+    /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
+    pub time_zone: Option<Zone>,
 }
 
 impl Subscribe {
@@ -86,6 +89,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let order = Order { discount: discount.or_else(|| wanted.comp.clone()), ..order };
         order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
+        let ordered = ordered.in_zone(wanted.time_zone.as_ref());
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
         let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
         if let Some(started) = ordered.trial_on_offer(now) {

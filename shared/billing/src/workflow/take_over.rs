@@ -2,6 +2,7 @@
 //! charged by it.
 
 use super::{Billing, MOST_RACES, NotForSale, transition};
+use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
 use crate::id::{CustomerId, PlanId};
 use crate::mail::Contact;
@@ -32,6 +33,8 @@ pub struct TakeOver {
     pub method: Option<Method>,
     /// Tells this request from any other: the same one again is nothing new, however much later.
     pub fingerprint: String,
+    /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
+    pub time_zone: Option<Zone>,
 }
 
 /// How the customer's subscription came to be what it is.
@@ -79,7 +82,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             let order = wanted.order(&mut found)?;
             let paid = Money { minor: wanted.paid, ..order.price.amount };
-            let running = Running { order, period: wanted.period, anchor: wanted.anchor, paid, tokens: wanted.tokens };
+            let running = Running {
+                order,
+                period: wanted.period,
+                anchor: wanted.anchor,
+                paid,
+                tokens: wanted.tokens,
+                time_zone: wanted.time_zone.clone(),
+            };
             let (next, event) =
                 Subscription::taking_over(current.as_ref(), &wanted.customer, &running, &wanted.fingerprint, now)?;
             let next = Subscription { contact: wanted.contact.clone().or(next.contact), ..next };

@@ -20,7 +20,8 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 ///
 /// 2: subscriptions have add-ons, trials, pauses, changes to come and balances. Code that knows of none of them would
 /// write such a record back without; it leaves it alone instead.
-const SCHEMA: u32 = 2;
+/// 3: a subscription has a time zone. Code that does not know it would count the next period in UTC.
+const SCHEMA: u32 = 3;
 
 /// How often a request is repeated of which DynamoDB says that it did nothing.
 const MOST_TRIES: u32 = 6;

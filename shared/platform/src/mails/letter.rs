@@ -3,10 +3,15 @@
 
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
+use billing::calendar::zone::Zone;
 use billing::mail::{About, PaymentNeeded, TrialEnding};
 use billing::outcome::Remedy;
+use jiff::Timestamp;
 
-const UNTIL: &str = "%-d %B %Y, %H:%M UTC";
+/// `8 March 2026, 10:05 Africa/Lagos`.
+fn told(at: Timestamp, zone: &Zone) -> String {
+    zone.clocks(at).strftime("%-d %B %Y, %H:%M %Q").to_string()
+}
 
 /// One paragraph after the other, without a trace of who opened it.
 #[derive(Debug)]
@@ -21,16 +26,16 @@ enum Paragraph {
     Link(String),
 }
 
-pub(super) fn letter(about: &About, link: &str) -> Letter {
+pub(super) fn letter(about: &About, zone: &Zone, link: &str) -> Letter {
     match about {
-        About::PaymentNeeded(about) => payment_needed(about, link),
-        About::TrialEnding(about) => trial_ending(about, link),
+        About::PaymentNeeded(about) => payment_needed(about, zone, link),
+        About::TrialEnding(about) => trial_ending(about, zone, link),
     }
 }
 
-fn trial_ending(about: &TrialEnding, link: &str) -> Letter {
+fn trial_ending(about: &TrialEnding, zone: &Zone, link: &str) -> Letter {
     let (plan, amount) = (&about.plan, about.amount);
-    let until = about.trial_ends_at.strftime(UNTIL);
+    let until = told(about.trial_ends_at, zone);
     let (happens, wanted) = match about.has_method {
         true => (
             format!("Then {amount} is charged for the first period, to the payment method that you have left."),
@@ -53,7 +58,7 @@ fn trial_ending(about: &TrialEnding, link: &str) -> Letter {
     }
 }
 
-fn payment_needed(about: &PaymentNeeded, link: &str) -> Letter {
+fn payment_needed(about: &PaymentNeeded, zone: &Zone, link: &str) -> Letter {
     let (plan, amount) = (&about.plan, about.amount);
     let happened = match about.remedy {
         Some(Remedy::AskCustomer) => format!("your bank wants you to confirm the payment of {amount} for {plan}."),
@@ -62,7 +67,7 @@ fn payment_needed(about: &PaymentNeeded, link: &str) -> Letter {
         }
         None => format!("{amount} is to be paid for {plan}, and there is no payment method left to charge."),
     };
-    let until = about.grace_ends_at.strftime(UNTIL);
+    let until = told(about.grace_ends_at, zone);
     Letter {
         subject: format!("Please pay for {plan}"),
         paragraphs: vec![
@@ -117,7 +122,7 @@ pub(super) mod tests {
     use super::*;
     use billing::id::SubscriptionId;
     use billing::money::{Currency, Money};
-    use billing::testing::{customer, instant};
+    use billing::testing::{customer, instant, zone};
 
     const LINK: &str = "https://api.example.com/pay/mail_a.1772928000.mac";
 
@@ -147,7 +152,7 @@ pub(super) mod tests {
             (None, "Hello, NGN 7000.00 is to be paid for Professional, and there is no payment method left to charge."),
         ];
         for (remedy, first) in cases {
-            let letter = letter(&about("Professional", remedy), LINK);
+            let letter = letter(&about("Professional", remedy), &Zone::UTC, LINK);
             assert_eq!(letter.subject, "Please pay for Professional");
             let text = letter.text();
             let rest = format!(
@@ -162,9 +167,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_letter_tells_the_time_on_its_readers_clock() {
+        let until = |name| letter(&about("Professional", None), &zone(name), LINK).text();
+        assert!(until("Africa/Lagos").contains("until 8 March 2026, 10:05 Africa/Lagos."));
+        // An hour later than the day before: the clocks are put forward that night.
+        assert!(until("America/New_York").contains("until 8 March 2026, 05:05 America/New_York."));
+        assert!(until("Pacific/Kiritimati").contains("until 8 March 2026, 23:05 Pacific/Kiritimati."));
+    }
+
+    #[test]
     fn nothing_in_a_letter_is_markup_but_our_own() {
         let plan = r#"<img src="x" onerror='y'> & Sons"#;
-        let html = letter(&about(plan, None), r#"https://api.example.com/"><script>"#).html();
+        let html = letter(&about(plan, None), &Zone::UTC, r#"https://api.example.com/"><script>"#).html();
         for bad in ["<img", "<script", "'y'", "& Sons", "\"x\""] {
             assert!(!html.contains(bad), "{bad}: {html}");
         }

@@ -12,7 +12,8 @@ use billing::ports::Tokens;
 use billing::subscription::{Action, Changing, Order, Status, Subscription};
 use billing::wallet::Method;
 use billing::workflow::Live;
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 /// Where the customer pays what they owe, besides where a gateway wants them.
@@ -46,13 +47,19 @@ pub fn subscription(it: &Subscription) -> Value {
         })),
         "amount": it.order.amount().ok(),
         "current_period": period,
-        "end_date": period.map(|period| period.end.to_zoned(TimeZone::UTC).date()),
-        "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&TimeZone::UTC) })),
+        "end_date": period.map(|period| date(it, period.end)),
+        "time_zone": it.time_zone,
+        "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&it.time_zone) })),
         "features": features, "scheduled_change": scheduled(it), "pending_change": it.changing.as_deref().map(pending),
         "balance": it.balances, "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
         "driven": it.driven.as_ref().map(driven),
     })
+}
+
+/// On the customer's calendar.
+fn date(it: &Subscription, at: Timestamp) -> Date {
+    it.time_zone.clocks(at).date()
 }
 
 /// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.
@@ -159,7 +166,7 @@ fn expires_too_soon(subscription: &Subscription, method: &Method) -> bool {
     };
     let price = &subscription.order.price;
     let charged_at = subscription.period().filter(|_| renews && price.recurring).map(|period| period.end);
-    charged_at.is_some_and(|at| method.expires_before(at.to_zoned(TimeZone::UTC).date()))
+    charged_at.is_some_and(|at| method.expires_before(date(subscription, at)))
 }
 
 #[cfg(test)]
@@ -167,7 +174,8 @@ mod tests {
     use super::*;
     use billing::outcome::{Decline, Remedy};
     use billing::subscription::{Becomes, CancelReason, Event, Fact, Order};
-    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, plan};
+    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, plan, zone};
+    use billing::trial::{Kind, Trial};
     use billing::wallet::{Card, Expiry, Instrument, Wallet};
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
@@ -193,12 +201,25 @@ mod tests {
         assert_eq!((&view["status"], &view["balance"]), (&json!("active"), &json!([])));
         assert_eq!(view["plan"]["id"], "estates-professional");
         assert_eq!(view["current_period"]["end"], "2025-02-28T10:00:00Z");
-        assert_eq!(view["end_date"], "2025-02-28");
+        assert_eq!((&view["end_date"], &view["time_zone"]), (&json!("2025-02-28"), &json!("UTC")));
         let estates = &view["usage"].as_array().and_then(|usage| usage.iter().find(|it| it["meter"] == "estates"));
         assert_eq!(
             estates.map(|it| it.to_string()).as_deref(),
             Some(r#"{"meter":"estates","used":5,"limit":100,"remaining":95,"percentage":5.0}"#)
         );
+    }
+
+    #[test]
+    fn dates_are_the_customers_and_times_are_everyones() {
+        // Paid at ten in UTC, which is midnight there: their month begins on 1 February.
+        let there = |name| Subscription { time_zone: zone(name), ..active() };
+        let view = subscription(&there("Pacific/Kiritimati"));
+        assert_eq!((&view["time_zone"], &view["end_date"]), (&json!("Pacific/Kiritimati"), &json!("2025-03-01")));
+        assert_eq!(view["current_period"]["end"], "2025-02-28T10:00:00Z");
+        let trial = Trial { start: instant("2025-03-01T12:00:00Z"), days: 14, kind: Kind::Free, until: None };
+        let ends =
+            |it: Subscription| subscription(&Subscription { trial: Some(trial), ..it })["trial"]["ends_at"].clone();
+        assert_eq!([ends(active()), ends(there("America/New_York"))], ["2025-03-15T12:00:00Z", "2025-03-15T11:00:00Z"]);
     }
 
     #[test]
