@@ -61,11 +61,17 @@ impl Subscription {
         }
     }
 
-    fn ending(&self, running: Period, end: Timestamp, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        // What is being paid is for the next period as it would begin, or for the rest of this one as it is.
+    /// What is being paid is for the next period as it would begin and for what it was said to cost, or for the rest of
+    /// this one as it is.
+    fn is_at_rest(&self, running: Period, now: Timestamp) -> Result<(), Refusal> {
         if self.open.is_some() || now >= running.end {
             return Err(Refusal::ChargeRunning);
         }
+        Ok(())
+    }
+
+    fn ending(&self, running: Period, end: Timestamp, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        self.is_at_rest(running, now)?;
         match end {
             _ if end == running.end => Ok(vec![]),
             _ if end <= now => Err(Refusal::EndIsPast),
@@ -75,10 +81,7 @@ impl Subscription {
     }
 
     fn comped(&self, running: Period, discount: Discount, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        // What is being paid costs what it was said to: the discount is off what begins after that.
-        if self.open.is_some() || now >= running.end {
-            return Err(Refusal::ChargeRunning);
-        }
+        self.is_at_rest(running, now)?;
         if !self.order.price.recurring && !self.is_trialing() {
             return Err(Refusal::NotRenewed);
         }
