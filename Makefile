@@ -50,6 +50,14 @@ gateway-drift: tools ## How Stripe's products and prices differ from the plans, 
 gateway-sync: tools ## Bring them in line; FORCE=1 overwrites what was edited by hand there too
 	@$(VENV)/python local/gateway_sync.py $(if $(STACK),--stack "$(STACK)",--local .local) $(if $(FORCE),--force-update)
 
+bulk-assign: ## Give plans to the customers of a CSV file: FILE=customers.csv, on the local stack or API=https://…
+	@[ -n "$(FILE)" ] || { echo "Which one? make bulk-assign FILE=customers.csv [API=https://…]" >&2; exit 2; }
+	@$(PYTHON) local/bulk.py assign $(if $(API),--api "$(API)",--local .local) "$(FILE)"
+
+import: ## Take over the subscriptions of a CSV file, charging nothing: FILE=customers.csv; DRY_RUN=1 says what would be
+	@[ -n "$(FILE)" ] || { echo "Which one? make import FILE=customers.csv [DRY_RUN=1] [API=https://…]" >&2; exit 2; }
+	@$(PYTHON) local/bulk.py import $(if $(API),--api "$(API)",--local .local) $(if $(DRY_RUN),--dry-run) "$(FILE)"
+
 ##@ Change it
 
 build: ## Compile everything, tests included
@@ -153,7 +161,7 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token walk deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
+.PHONY: run stop story token walk bulk-assign import deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
     templates end-to-end exhaustive check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release \
     deploy release-tools help
 .NOTPARALLEL:

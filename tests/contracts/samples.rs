@@ -16,8 +16,9 @@ use billing::payment::Gateway;
 use billing::ports::{
     Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
 };
-use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription};
+use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Term};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
+use billing::trial::{Kind, Trial};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
@@ -101,6 +102,8 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         after(&scheduled),
         redeemed(of),
         after(&discounted()),
+        after(&Event::EndMoved { at, end: later(60) }),
+        taken_over(of).0,
         after(&changed(of, None)),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
@@ -129,6 +132,16 @@ fn discounted() -> Event {
     Event::Discounted { discount: Box::new(Discount { coupon: None, left: None, ..discount() }) }
 }
 
+/// It ran elsewhere, and was tried out before: with everything that is there only then.
+fn taken_over(of: &CustomerId) -> (Subscription, Event) {
+    let (order, at) = (order("tokens-basic"), now());
+    let term = Term { until: Some(later(60)), ..Term::first(at) };
+    let event = Event::TakenOver { paid: order.price.amount, order: Box::new(order), term, tokens: Some(1_000), at };
+    let trial = Trial { start: at, days: 14, kind: Kind::Free, until: Some(later(30)) };
+    let before = Subscription { taken_over: Some("row".to_owned()), trial: Some(trial), ..incomplete(of) };
+    (before.apply(&event), event)
+}
+
 fn discount() -> Discount {
     let (coupon, plan) = (coupon().coupon, plan("estates-starter").id);
     Discount { coupon: Some(coupon.code), plans: [plan].into(), ..Discount::to_come(coupon.off, coupon.lasts) }
@@ -144,6 +157,9 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::Returned { payment: payment.clone(), amount: active(of).order.price.amount },
         Event::ChangeScheduled { order: Box::new(order("minutes-pro")) },
         discounted(),
+        taken_over(of).1,
+        Event::EndMoved { at, end: later(60) },
+        Event::TokensReset { from: 2_000, to: 1_000 },
         Event::ChangeRevoked,
         Event::ChangeBlocked,
         changed(of, Some(payment.clone())),

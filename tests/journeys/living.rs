@@ -34,6 +34,7 @@ pub(crate) fn wanted(plan: &str) -> Subscribe {
         currency: None,
         quantity: None,
         coupon: None,
+        comp: None,
         time_zone: None,
     }
 }
@@ -61,13 +62,13 @@ pub(crate) fn with_card(world: &World) {
     put(world, Record::Wallet(wallet));
 }
 
-fn trialing() -> World {
+pub(crate) fn trialing() -> World {
     let world = on_trial_offer();
     try_subscribing(&world, &wanted(PRO), "k").unwrap_or_else(|error| panic!("{error}"));
     world
 }
 
-fn ends(world: &World) -> Timestamp {
+pub(crate) fn ends(world: &World) -> Timestamp {
     world.subscription().period().unwrap_or_else(|| panic!("a period")).end
 }
 

@@ -113,6 +113,10 @@ pub(crate) struct CustomerFaults {
     pub(crate) changes: usize,
     /// Who subscribes without a page.
     pub(crate) subscribes: u32,
+    /// Whose subscription ran elsewhere, and is taken over.
+    pub(crate) ran_elsewhere: u32,
+    /// How often somebody of the SaaS has a say in it.
+    pub(crate) interventions: usize,
     /// Who owes opens a page to pay.
     pub(crate) comes_back: u32,
     /// Who is asked to authenticate a charge does so, hours or days later.
@@ -183,6 +187,8 @@ impl Faults {
                 rearrangements: rng.one_of(&[0, 1, 4, 10]),
                 changes: rng.one_of(&[0, 0, 2, 8]),
                 subscribes: rng.one_of(&[0, 300, 1_000]),
+                ran_elsewhere: rng.one_of(&[0, 0, 400, 1_000]),
+                interventions: rng.one_of(&[0, 0, 1, 5]),
                 comes_back: rng.one_of(&[0, 300, 900]),
                 authenticates: rng.one_of(&[0, 300]),
             },

@@ -5,11 +5,12 @@ use billing::delivery::Notice;
 use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
-use billing::subscription::{Command, Subscription};
+use billing::subscription::{Command, Intervention, Subscription};
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError,
-    RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, VerifyError, WakeError, Wish,
+    RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError, TakenOver,
+    VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +23,8 @@ pub(crate) enum Job {
     Open { page: Box<Page>, tries: u32 },
     Verify { customer: CustomerId, payment: PaymentId },
     Request { customer: CustomerId, command: Command, key: IdempotencyKey },
+    Intervene { customer: CustomerId, intervention: Intervention, key: IdempotencyKey },
+    TakeOver { wanted: Box<TakeOver>, tries: u32 },
     Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
     Subscribe { wanted: Box<Subscribe>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
@@ -66,6 +69,7 @@ pub(crate) enum Done {
     Arranged(Result<Box<Wallet>, MethodError>),
     Refunded(Result<Box<Payment>, RefundError>),
     Changed(Result<Box<Changed>, ChangeError>),
+    TakenOver(Result<Box<TakenOver>, TakeOverError>),
 }
 
 impl Done {
@@ -82,6 +86,7 @@ impl Done {
             Self::Changed(it) => {
                 format!("{:?}", it.as_ref().map(|it| it.payment.as_ref().map(|it| (&it.id, &it.status))))
             }
+            Self::TakenOver(it) => format!("{it:?}"),
             Self::Refunded(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
         }
     }
@@ -116,6 +121,14 @@ impl Job {
                 let fingerprint = format!("{command:?}");
                 Done::Requested(billing.request(&customer, command, &key, &fingerprint).await.map(Box::new))
             }),
+            Self::Intervene { customer, intervention, key } => Box::pin(async move {
+                let fingerprint = format!("{intervention:?}");
+                let done = billing.intervene(&customer, &intervention, &key, &fingerprint).await;
+                Done::Requested(done.map(Box::new))
+            }),
+            Self::TakeOver { wanted, .. } => {
+                Box::pin(async move { Done::TakenOver(billing.take_over(&wanted, false).await.map(Box::new)) })
+            }
             Self::Change { wish, key, .. } => Box::pin(async move {
                 let fingerprint = fingerprint(&wish);
                 Done::Changed(billing.change(&wish, &key, &fingerprint).await.map(Box::new))

@@ -27,6 +27,7 @@ mod pages;
 mod people;
 mod ports;
 mod rng;
+mod staff;
 mod store;
 mod world;
 

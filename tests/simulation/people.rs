@@ -70,6 +70,12 @@ impl State {
             for number in 0..self.faults.customers.changes {
                 self.change(&customer, number, start, end);
             }
+            if self.rng.chance(self.faults.customers.ran_elsewhere) {
+                self.take_over(&customer, start, end);
+            }
+            for number in 0..self.faults.customers.interventions {
+                self.intervene(&customer, number, start, end);
+            }
             for _ in 0..self.faults.customers.rearrangements {
                 let time = self.rng.within(start, end);
                 self.at(time, Happening::Rearrange(customer.clone()));
@@ -124,7 +130,7 @@ impl State {
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
         let (contact, coupon, time_zone) = (Some(contact), self.some_coupon(), self.named_home(customer));
         let (customer, currency, quantity) = (customer.clone(), None, None);
-        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, time_zone };
+        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None, time_zone };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =
@@ -177,12 +183,12 @@ impl State {
     }
 
     /// Where they live, if they say so: they do not always.
-    fn named_home(&mut self, customer: &CustomerId) -> Option<Zone> {
+    pub(crate) fn named_home(&mut self, customer: &CustomerId) -> Option<Zone> {
         let says = self.rng.chance(750);
         self.homes.get(customer).filter(|_| says).cloned()
     }
 
-    fn some_gateway(&mut self) -> Gateway {
+    pub(crate) fn some_gateway(&mut self) -> Gateway {
         let at = self.rng.below(self.faults.in_use.len());
         self.faults.in_use.get(at).copied().unwrap_or(Gateway::Stripe)
     }

@@ -525,6 +525,42 @@ BUGS = [
         "            if !payment.is_settled() && payment.due_at().is_some() {",
         "            if !payment.is_settled() && payment.due_at().is_none() {",
     )]),
+    # What staff do.
+    ("the end that staff move leaves more to be credited", [(
+        "subscription/interventions.rs",
+        "        self.worth = Some(Worth { amount: rest, at, by: self.worth_in(period).by });",
+        "        self.worth = self.worth.or(Some(Worth { amount: rest, at: period.start, by: self.worth_in(period).by }));",
+    )]),
+    ("a trial's end that staff move is not told of again", [(
+        "subscription/interventions.rs",
+        "            self.reminded = false;",
+        "            self.reminded &= end > at;",
+    )]),
+    ("staff move the end of a period while the next is charged", [(
+        "subscription/interventions.rs",
+        "        if self.open.is_some() || now >= running.end {",
+        "        if self.open.is_some() && now < running.end {",
+    )]),
+    ("the tokens that staff fill up come on top", [(
+        "workflow/admin.rs",
+        "Write::next(Record::Tokens(Tokens { balance, ..tokens }))",
+        "Write::next(Record::Tokens(Tokens { balance: balance + tokens.balance, ..tokens }))",
+    )]),
+    ("what was paid elsewhere counts as paid to us", [(
+        "subscription/taken_over.rs",
+        "        self.fund_elsewhere(term, paid, at);",
+        "        let _ = at;",
+    )]),
+    ("who was a customer elsewhere is made one again", [(
+        "subscription/requests.rs",
+        "            taken_over: current.and_then(|current| current.taken_over.clone()),",
+        "            taken_over: None,",
+    )]),
+    ("what staff give is off the period that is paid already", [(
+        "discount.rs",
+        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }",
+        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: true, left: left.map(|left| left - 1) }",
+    )]),
     # Coupons.
     ("a discount has no end", [(
         "discount.rs",

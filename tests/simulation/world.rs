@@ -19,7 +19,7 @@ use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, Paym
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
-use billing::workflow::{ChangeError, Changed, RefundError, RequestError, Wish};
+use billing::workflow::{ChangeError, Changed, RefundError, RequestError, TakeOverError, Wish};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -83,6 +83,8 @@ pub(crate) struct State {
     /// How often each coupon was redeemed, and which periods of a subscription each took something off.
     pub(crate) redeemed: BTreeMap<(CouponCode, CustomerId), u32>,
     pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
+    /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
+    pub(crate) given: BTreeMap<SubscriptionId, (u32, u8, Option<u32>)>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -196,6 +198,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         grants: BTreeMap::new(),
         redeemed: BTreeMap::new(),
         discounts: BTreeMap::new(),
+        given: BTreeMap::new(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),
@@ -405,6 +408,17 @@ impl State {
             (Job::Request { customer, command, key }, done) => {
                 if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
                     self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
+                }
+            }
+            (Job::TakeOver { wanted, tries }, done) => {
+                let unheard = matches!(done, None | Some(Done::TakenOver(Err(TakeOverError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::TakeOver { wanted, tries: tries + 1 }));
+                }
+            }
+            (Job::Intervene { customer, intervention, key }, done) => {
+                if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Intervene { customer, intervention, key }));
                 }
             }
             (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}

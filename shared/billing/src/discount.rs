@@ -122,6 +122,12 @@ impl Discount {
         Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }
     }
 
+    /// So many hundredths off the periods to come: off so many of them, or all.
+    pub fn comp(percent: u8, periods: Option<u32>) -> Self {
+        let lasts = periods.map_or(Lasts::Forever, Lasts::Periods);
+        Self::to_come(Off::Percent(Ratio::from(i64::from(percent))), lasts)
+    }
+
     /// What is left of it when another period begins.
     #[must_use]
     pub fn in_next_period(self) -> Option<Self> {

@@ -131,7 +131,9 @@ impl Mail {
             },
             About::TrialEnding(about) => {
                 let leaving = matches!(it.status, Status::Active { cancel_at_period_end: true, .. });
-                it.id == about.subscription && it.is_trialing() && !leaving
+                // Whose end was moved is told of the new one.
+                let ends = it.period().map(|period| period.end) == Some(about.trial_ends_at);
+                it.id == about.subscription && it.is_trialing() && ends && !leaving
             }
         };
         now < self.about.holds_until() && subscription.is_some_and(holds)

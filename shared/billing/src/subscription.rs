@@ -21,7 +21,9 @@
 mod change;
 mod facts;
 mod funds;
+mod interventions;
 mod requests;
+mod taken_over;
 mod term;
 mod words;
 
@@ -41,6 +43,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
+pub use interventions::Intervention;
+pub use taken_over::{Running, Unfit};
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
@@ -106,6 +110,9 @@ pub struct Subscription {
     pub time_zone: Zone,
     pub created_at: Timestamp,
     pub status: Status,
+    /// What was said when it was taken over from elsewhere, it or one before it: the same again is nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<String>,
     /// Who charges for it, or did, if that is not us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driven: Option<Driven>,
@@ -312,7 +319,10 @@ impl Subscription {
                 (self.status, self.attempts) = (became.clone(), *attempts);
                 self.failures = failure.iter().cloned().collect();
             }
-            Event::RefundOwed { .. } => {}
+            Event::TakenOver { order, term, paid, at, .. } => self.goes_on_here(order, *term, *paid, *at),
+            Event::EndMoved { at, end } => self.end_moved(*at, *end),
+            // The balance is a record of its own.
+            Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
         }
         self
     }

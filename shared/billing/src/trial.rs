@@ -3,8 +3,8 @@
 
 use crate::calendar::{Interval, Period};
 use crate::id::MethodId;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How long a trial is whose plan says nothing else: PRODUCT 9.
@@ -20,6 +20,9 @@ pub struct Trial {
     /// begins it anew.
     pub days: u16,
     pub kind: Kind,
+    /// When it ends, if that is not for the days to say: somebody of the SaaS has moved the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ pub enum Ended {
 impl Trial {
     /// The first instant that does not belong to it, at the hour of its start.
     pub fn ends_at(self, zone: &TimeZone) -> Timestamp {
-        Period::nth(self.start, Interval::Days(self.days), 0, zone).end
+        self.until.unwrap_or_else(|| Period::nth(self.start, Interval::Days(self.days), 0, zone).end)
     }
 
     pub fn is_running(self, at: Timestamp, zone: &TimeZone) -> bool {
@@ -61,13 +64,23 @@ impl Trial {
 
     /// At the hour of its end, and not before it starts, however short it is.
     pub fn reminder_at(self, zone: &TimeZone) -> Timestamp {
-        self.lasting(self.days.saturating_sub(REMINDER_DAYS)).ends_at(zone)
+        let Some(end) = self.until else {
+            return self.lasting(self.days.saturating_sub(REMINDER_DAYS)).ends_at(zone);
+        };
+        let before = end.to_zoned(zone.clone()).checked_sub(Span::new().days(i64::from(REMINDER_DAYS)));
+        before.map_or(self.start, |before| before.timestamp().max(self.start))
     }
 
     /// Of so many days instead, as another plan has them or as staff grant them (Lago: counted from the start).
     #[must_use]
     pub fn lasting(self, days: u16) -> Self {
-        Self { days, ..self }
+        Self { days, until: None, ..self }
+    }
+
+    /// To end then instead.
+    #[must_use]
+    pub fn until(self, end: Timestamp) -> Self {
+        Self { until: Some(end), ..self }
     }
 
     /// What the periods are counted from, seen at `now`: who is on a trial that was over before is billed at once.
@@ -106,7 +119,7 @@ mod tests {
     }
 
     fn trial(days: u16, kind: Kind) -> Trial {
-        Trial { start: at("2025-03-20T10:00:00Z"), days, kind }
+        Trial { start: at("2025-03-20T10:00:00Z"), days, kind, until: None }
     }
 
     #[test]
@@ -162,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_ends_a_trial_and_its_invoices() {
-        let late = Trial { start: Timestamp::MAX, days: u16::MAX, kind: Kind::Free };
+        let late = Trial { start: Timestamp::MAX, days: u16::MAX, kind: Kind::Free, until: None };
         assert_eq!(late.ends_at(&TimeZone::UTC), Timestamp::MAX);
         assert_eq!(late.invoices(Interval::Days(1), Timestamp::MAX, &TimeZone::UTC).count(), 1);
     }

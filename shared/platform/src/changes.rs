@@ -108,7 +108,17 @@ impl ChangeRequest {
         let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
         let (interval, currency, coupon) = (self.interval, self.currency, self.coupon);
         let time_zone = self.time_zone.or(caller.time_zone);
-        Ok(Wanted::Subscribe(Subscribe { customer, contact, plan, interval, currency, quantity, coupon, time_zone }))
+        Ok(Wanted::Subscribe(Subscribe {
+            customer,
+            contact,
+            plan,
+            interval,
+            currency,
+            quantity,
+            coupon,
+            comp: None,
+            time_zone,
+        }))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {

@@ -12,8 +12,8 @@ use data_encoding::HEXLOWER;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Body, Error, Request, RequestExt};
-use serde::Serialize;
-use serde::de::{DeserializeOwned, IntoDeserializer, value::StringDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, value::StringDeserializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::future::Future;
@@ -48,6 +48,11 @@ impl Reply {
     /// Begun, and not done yet.
     pub fn accepted(body: Value) -> Self {
         Self { status: StatusCode::ACCEPTED, body, public: false }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_body(self) -> Value {
+        self.body
     }
 
     pub fn public(body: Value) -> Self {
@@ -139,16 +144,23 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
         return Err(Problem::unreadable("a card number has no place here; the gateway's own page takes it"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = parse(&mut json)?;
+    json.end().map_err(|_| Problem::unreadable("something follows the JSON"))?;
+    Ok(value)
+}
+
+/// Reads what says exactly what `T` knows.
+pub(crate) fn parse<'de, T: Deserialize<'de>>(
+    from: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         // An unknown or missing field has no path of its own; the message names it.
         let named = || message.split('`').nth(1).map(str::to_owned).unwrap_or_default();
         let field = if path == "." { named() } else { path };
         Problem::unreadable(without_position(&message)).at(field)
-    })?;
-    json.end().map_err(|_| Problem::unreadable("something follows the JSON"))?;
-    Ok(value)
+    })
 }
 
 pub fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {

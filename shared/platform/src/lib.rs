@@ -20,7 +20,9 @@
 //! | [`metrics`]     | counts that alarms listen to                                   |
 //! | [`view`]        | the shapes of our own API                                      |
 
+pub mod assignments;
 pub mod aws;
+pub mod batch;
 pub mod catalogue;
 pub mod changes;
 pub mod clock;
@@ -30,6 +32,8 @@ pub mod gateways;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod imports;
+pub mod interventions;
 pub mod links;
 pub mod mails;
 pub mod metrics;

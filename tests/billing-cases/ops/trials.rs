@@ -40,7 +40,7 @@ fn trial_upgrade(case: &Case) -> Answer {
         interval: Interval,
     }
     let Input { start, trial_days, upgrade_at, new_trial_days, new_amount, currency, interval } = case.input()?;
-    let trial = Trial { start, days: trial_days, kind: Kind::Free };
+    let trial = Trial { start, days: trial_days, kind: Kind::Free, until: None };
     let charged = trial.lasting(new_trial_days).anchor(upgrade_at, &TimeZone::UTC).to_zoned(TimeZone::UTC).date();
     let cycle = Cycle::calendar(interval);
     let first = cycle.in_advance(charged, charged);
@@ -66,7 +66,7 @@ fn paid_trial(case: &Case) -> Answer {
     }
     let Input { start, trial_days, interval } = case.input()?;
     let utc = TimeZone::UTC;
-    let trial = Trial { start: midnight("start", start)?, days: trial_days, kind: Kind::Paid };
+    let trial = Trial { start: midnight("start", start)?, days: trial_days, kind: Kind::Paid, until: None };
     let until = Period::containing(trial.start, interval, trial.ends_at(&utc), &utc).end;
     let date = |instant: Timestamp| instant.to_zoned(utc.clone()).date();
     let status = |at| (date(at).to_string(), json!(if trial.is_running(at, &utc) { "trialing" } else { "active" }));
@@ -86,7 +86,8 @@ fn paid_trial_invoices(case: &Case) -> Answer {
     }
     let Input { trial_days, cycles, interval } = case.input()?;
     // Whenever it starts: the number of invoices does not depend on it.
-    let (utc, trial) = (TimeZone::UTC, Trial { start: Timestamp::UNIX_EPOCH, days: trial_days, kind: Kind::Paid });
+    let (utc, trial) =
+        (TimeZone::UTC, Trial { start: Timestamp::UNIX_EPOCH, days: trial_days, kind: Kind::Paid, until: None });
     let until = Period::nth(trial.start, interval, cycles.into(), &utc).start;
     Ok(json!({ "invoices": trial.invoices(interval, until, &utc).count() }))
 }
@@ -99,7 +100,7 @@ fn free_trial_end(case: &Case) -> Answer {
     }
     let Input { activation, payment_method } = case.input()?;
     let method = method("pm_1").id();
-    let trial = Trial { start: Timestamp::UNIX_EPOCH, days: DEFAULT_DAYS, kind: Kind::Free };
+    let trial = Trial { start: Timestamp::UNIX_EPOCH, days: DEFAULT_DAYS, kind: Kind::Free, until: None };
     Ok(match trial.ended(activation, payment_method.then_some(&method)) {
         Ended::Active => json!({ "status": "active", "invoices": 1 }),
         Ended::Expired => json!({ "status": "trial_expired", "invoices": 0 }),

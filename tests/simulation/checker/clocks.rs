@@ -30,7 +30,8 @@ impl State {
             format!("{} runs {period:?}, and on the wall in {} {shown:?}", new.id, new.time_zone)
         })?;
         if let Some(trial) = new.trial.filter(|_| new.is_trialing()) {
-            let ends_at = on_the_wall(&new.time_zone, trial.start, Interval::Days(trial.days), 1);
+            let by_days = || on_the_wall(&new.time_zone, trial.start, Interval::Days(trial.days), 1);
+            let ends_at = trial.until.or_else(by_days);
             check(ends_at == Some(period.end), "P-10", || {
                 format!("the trial of {} ends at {}, and on the wall at {ends_at:?}", new.id, period.end)
             })?;

@@ -13,6 +13,14 @@ impl State {
     /// has (P-1).
     pub(super) fn discounted(&mut self, new: &Subscription) -> Checked {
         let Some(term) = new.term() else { return Ok(()) };
+        let given =
+            self.given.get(&new.id).filter(|it| it.0 < term.index && term.index - it.0 <= it.2.unwrap_or(u32::MAX));
+        if let Some((_, percent, _)) = given.copied() {
+            let (whole, amount) = (i128::from(new.order.price.amount.minor), new.order.amount());
+            let left = whole - (whole * i128::from(percent) + 50) / 100;
+            let right = amount.is_ok_and(|amount| i128::from(amount.minor) == left);
+            return check(right, "I-8", || format!("{} is comped by {percent} % and costs {amount:?}", new.id));
+        }
         let Some((code, true)) = new.order.discount.as_ref().map(|it| (it.coupon.clone(), it.is_on)) else {
             let price = new.order.price.amount.minor;
             let amount = new.order.amount().map(|amount| amount.minor);
@@ -64,6 +72,14 @@ pub(super) fn redeemed(event: &Event) -> Option<&CouponCode> {
 /// Whether nothing is left to pay: there is no page that may be paid later.
 fn is_whole(off: Off) -> bool {
     matches!(off, Off::Percent(percent) if percent.to_string() == "100")
+}
+
+/// What staff give is a part.
+pub(super) fn hundredths(off: Off) -> u8 {
+    match off {
+        Off::Percent(percent) => percent.to_string().parse().unwrap_or(u8::MAX),
+        Off::Amount(_) => u8::MAX,
+    }
 }
 
 fn most(lasts: Lasts) -> usize {

@@ -74,6 +74,10 @@ impl<'a> Changes<'a> {
         self.events().find_map(|event| if let Event::Changed { payment, .. } = event { payment.as_ref() } else { None })
     }
 
+    fn taken_over(&self) -> bool {
+        self.events().any(|event| matches!(event, Event::TakenOver { .. }))
+    }
+
     fn heard(&self, about: &str, is: impl Fn(&Heard) -> bool) -> bool {
         self.task.heard.iter().any(|(of, heard)| of == about && is(heard))
     }
@@ -83,7 +87,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 27] = [
+pub(crate) const TO_HAPPEN: [&str; 31] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -109,6 +113,10 @@ pub(crate) const TO_HAPPEN: [&str; 27] = [
     "pause revoked",
     "paused",
     "unpaused",
+    "taken over",
+    "discounted",
+    "end moved",
+    "tokens reset",
     "canceled",
     "expired",
 ];
@@ -142,6 +150,9 @@ fn kind(event: &Event) -> &'static str {
         Event::PauseRevoked => "pause revoked",
         Event::Paused { .. } => "paused",
         Event::Unpaused { .. } => "unpaused",
+        Event::TakenOver { .. } => "taken over",
+        Event::EndMoved { .. } => "end moved",
+        Event::TokensReset { .. } => "tokens reset",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
     }
@@ -174,6 +185,9 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::PauseRevoked
         | Event::Paused { .. }
         | Event::Unpaused { .. }
+        | Event::TakenOver { .. }
+        | Event::EndMoved { .. }
+        | Event::TokensReset { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }
         | Event::ChangeDeclined { .. }
@@ -187,7 +201,13 @@ impl State {
     pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
         for (key, old) in changed {
             self.remember(key, old.as_ref());
-            if let Some(Record::History { event, customer, .. }) = self.records.get(key) {
+            if let Some(Record::History { event, customer, subscription, .. }) = self.records.get(key) {
+                if let (Event::Discounted { discount }, Some(term)) =
+                    (event, self.subscription(customer).and_then(Subscription::term))
+                {
+                    self.given
+                        .insert(subscription.clone(), (term.index, discounts::hundredths(discount.off), discount.left));
+                }
                 self.happened.insert(kind(event));
                 if let Some(code) = discounts::redeemed(event) {
                     *self.redeemed.entry((code.clone(), customer.clone())).or_default() += 1;
@@ -337,7 +357,8 @@ impl State {
             }
             About::TrialEnding(about) => {
                 let stays = matches!(it.status, Status::Active { cancel_at_period_end: false, .. });
-                stays && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
+                let ends = it.period().is_some_and(|period| period.end == about.trial_ends_at);
+                stays && ends && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
             }
         });
         let over = self.now >= new.about.holds_until().as_millisecond();
@@ -371,9 +392,32 @@ impl State {
             let left = changes.payments().any(|it| it.is_setup() && it.is_settled());
             check(left, "P-17", || format!("{method} counts as left anew, and nobody left it"))?;
         }
+        if let Event::TakenOver { .. } = event {
+            self.taken_over_once(changes)?;
+            let waits = changes.list.iter().all(|(_, new)| match new {
+                Record::Payment(_) => false,
+                Record::Subscription(it) => it.due_at() == it.period().map(|period| period.end),
+                _ => true,
+            });
+            check(waits, "I-1", || "what is taken over is charged for before its period is over".to_owned())?;
+        }
         let Some(payment) = granted(event) else { return Ok(()) };
         let grants = self.grants.get(&(payment.subscription.clone(), payment.period)).map_or(0, Vec::len);
         check(grants <= 1, "I-20", || format!("the period of {payment} is granted {grants} times"))
+    }
+
+    /// A row that comes again, however much later, is nothing new: each customer has one.
+    fn taken_over_once(&self, changes: &Changes) -> Checked {
+        let whose = changes.list.iter().find_map(|(_, new)| match new {
+            Record::Subscription(it) => Some(&it.customer),
+            _ => None,
+        });
+        let taken_over = self.records.values().filter(|record| match record {
+            Record::History { customer, event: Event::TakenOver { .. }, .. } => Some(customer) == whose,
+            _ => false,
+        });
+        let times = taken_over.count();
+        check(times == 1, "I-19", || format!("what {whose:?} had elsewhere is taken over {times} times"))
     }
 
     /// A method comes with a payment that was wanted, and goes when its gateway was told.
@@ -384,6 +428,7 @@ impl State {
         };
         for method in new.methods.iter().filter(|method| !before.iter().any(|it| it.id() == method.id())) {
             let wanted = changes.payments().any(|it| it.is_settled() && (it.is_setup() || self.is_granted(&it.id)));
+            let wanted = wanted || changes.taken_over();
             check(wanted, "P-17", || format!("{} comes with nothing that was wanted", method.token))?;
         }
         for method in leaving.iter().map(|it| &it.method) {
@@ -469,13 +514,17 @@ fn is_unresolved(record: &Record) -> bool {
     matches!(record, Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }))
 }
 
-/// Tokens come with a paid period, and no other way (I-16).
+/// Tokens come with a paid period, or are set to what comes with one by whoever may, and no other way (I-16).
 fn tokens(changes: &Changes, old: Option<&Record>, new: &Tokens, state: &State) -> Checked {
     let before = match old {
         Some(Record::Tokens(it)) => it.balance,
         _ => 0,
     };
     let included = state.subscription(&new.customer).and_then(|it| it.order.plan.tokens_included).unwrap_or(0);
-    let right = changes.granted().is_some() && new.balance == before + included;
+    let reset = Event::TokensReset { from: before, to: included };
+    let right = match changes.events().any(|event| *event == reset) {
+        true => new.balance == included,
+        false => changes.granted().is_some() && new.balance == before + included,
+    };
     check(right, "I-16", || format!("{} had {before} tokens and has {}", new.customer, new.balance))
 }

@@ -8,7 +8,8 @@ use billing::dunning::Dunning;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::{Payment, PaymentStatus};
 use billing::ports::Record;
-use billing::subscription::{CancelReason, Event, Status, Subscription};
+use billing::ratio::{Ratio, Rounding};
+use billing::subscription::{CancelReason, Event, Status, Subscription, Worth};
 use jiff::Timestamp;
 
 /// PRODUCT 9: how long who owes is served after the last attempt failed.
@@ -17,11 +18,11 @@ const GRACE: i64 = 3 * DAY;
 /// The least that is charged, in kobo: what the simulation's customers pay in.
 pub(super) const LEAST: i64 = 80_000;
 
-/// Whether a subscription may begin as `new`: as ordered, as a trial, or for nothing, if nothing is left to charge.
+/// Whether a subscription may begin as `new`: as ordered, as a trial, taken over, or for nothing, if nothing is left to charge.
 pub(super) fn begins(changes: &Changes, before: Option<&Subscription>, new: &Subscription) -> bool {
     let balance = before.map_or(0, |old| old.balance(new.order.price.amount.currency).minor);
     let free = || changes.granted().is_some() && new.order.amount().is_ok_and(|price| price.minor - balance < LEAST);
-    matches!(new.status, Status::Incomplete) || new.is_trialing() || free()
+    matches!(new.status, Status::Incomplete) || new.is_trialing() || changes.taken_over() || free()
 }
 
 impl State {
@@ -63,7 +64,9 @@ impl State {
         // So does a trial; and one that was paused goes on.
         let tried = usize::from(changes.events().any(|event| matches!(event, Event::TrialStarted { .. })));
         let went_on = usize::from(changes.events().any(|event| matches!(event, Event::Unpaused { .. })));
-        check(grants + moved + tried + went_on == expected, "I-10", told)?;
+        let otherwise = usize::from(changes.events().any(|event| matches!(event, Event::EndMoved { .. })));
+        let taken_over = usize::from(changes.taken_over());
+        check(grants + moved + tried + went_on + otherwise + taken_over == expected, "I-10", told)?;
         self.goes_on(changes, old, new)?;
         self.conserved(new)?;
         if let Some(payment) = changes.changed() {
@@ -109,8 +112,41 @@ impl State {
             };
             check(left(old, Some(*since)) == left(new, at), "P-8", || format!("{} lost time in a pause", new.id))?;
         }
+        for event in changes.events() {
+            if let Event::EndMoved { at, end } = event {
+                self.ends_otherwise(old, new, *at, *end)?;
+            }
+        }
         let begins = changes.events().any(|event| matches!(event, Event::TrialStarted { .. }));
         check(!begins || !old.had_trial, "P-9", || format!("{} has a second trial", new.id))
+    }
+
+    /// The period is the same but for its end, and what is left of what was paid for it is what was left before: nothing
+    /// is credited by that, then or later (P-8, I-6).
+    fn ends_otherwise(&self, old: &Subscription, new: &Subscription, at: Timestamp, end: Timestamp) -> Checked {
+        let told = || format!("{} was {:?} worth {:?} and is {:?}", new.id, old.status, old.worth, new.status);
+        let (Some(before), Some(after)) = (old.period(), new.period()) else { return check(false, "P-8", told) };
+        let number = |it: &Subscription| it.term().map(|term| term.index);
+        let same = (before.start, number(old)) == (after.start, number(new)) && old.order == new.order;
+        let runs = old.open.is_none() && at < before.end && at < end;
+        check(same && after.end == end && runs, "P-8", told)?;
+        let reminded =
+            new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&new.time_zone)) != Some(end));
+        check(!reminded, "P-9", || format!("who is trying out {} is not told of its new end", new.id))?;
+
+        let price = old.order.amount().unwrap_or(old.order.price.amount);
+        let whole = Worth { amount: price, at: before.start, by: old.order.plan.proration };
+        let paid_with = old.worth.unwrap_or(whole);
+        let left = |from| paid_with.by.left(before, from, &old.time_zone);
+        // Nothing is left of the last second; and by a clock that is behind not more than there was.
+        let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
+        let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));
+        let fund = old.funds.iter().find(|it| it.subscription == old.id.number && Some(it.period) == number(old));
+        let rest = rest.min(fund.map_or(paid_with.amount, |it| it.left).minor.into());
+        let worth = new.worth.filter(|it| it.at == at).map(|it| i128::from(it.amount.minor));
+        check(worth == Some(rest) && old.balances == new.balances, "I-6", || {
+            format!("{rest} is left of {}, and is worth {worth:?} with another end", new.id)
+        })
     }
 
     /// All that we hold of a customer's money was paid for a period, and is neither credited nor given back, or is their
@@ -122,6 +158,14 @@ impl State {
             _ => None,
         });
         let held: i64 = payments.filter_map(|it| it.counted_on).sum();
+        // So it is with what somebody vouches for that was paid elsewhere.
+        let vouched_for = self.records.values().filter_map(|record| match record {
+            Record::History { customer, event: Event::TakenOver { paid, .. }, .. } if *customer == new.customer => {
+                (paid.currency == currency).then_some(paid.minor)
+            }
+            _ => None,
+        });
+        let held = held + vouched_for.sum::<i64>();
         let funds = || new.funds.iter().filter(|it| it.left.currency == currency);
         let sound = funds().all(|it| it.left.minor >= 0 && it.short >= 0);
         let (paid_for, balance) = (funds().map(|it| it.left.minor).sum::<i64>(), new.balance(currency).minor);

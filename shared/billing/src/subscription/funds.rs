@@ -121,6 +121,11 @@ impl Subscription {
         }
     }
 
+    /// So much was paid for the period of `term` to somebody else: no payment of ours is behind it.
+    pub(super) fn fund_elsewhere(&mut self, term: Term, paid: Money, at: Timestamp) {
+        self.fund(term.index, paid, at, false);
+    }
+
     /// What was paid for the running period before that was kept account of: its price.
     pub(super) fn remember_fund(&mut self) {
         let unknown = |term: &Term| !self.funds.iter().any(|fund| self.is_of(fund, term.index));

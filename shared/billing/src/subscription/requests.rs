@@ -49,6 +49,7 @@ impl Subscription {
             time_zone: current.map_or(Zone::UTC, |current| current.time_zone.clone()),
             created_at: now,
             status: Status::Incomplete,
+            taken_over: current.and_then(|current| current.taken_over.clone()),
             driven: None,
             version: 0,
         };
@@ -166,7 +167,7 @@ impl Subscription {
     /// How it begins if its plan has a trial, and its customer never had one.
     pub(crate) fn trial_on_offer(&self, now: Timestamp) -> Option<Event> {
         let days = self.order.plan.trial_days.filter(|_| !self.had_trial)?;
-        let trial = Trial { start: now, days, kind: Kind::Free };
+        let trial = Trial { start: now, days, kind: Kind::Free, until: None };
         Some(Event::TrialStarted { order: Box::new(self.order.clone()), trial })
     }
 

@@ -1,6 +1,6 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
-use super::{Becomes, CancelReason, Order, Status};
+use super::{Becomes, CancelReason, Order, Status, Term};
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
@@ -158,6 +158,25 @@ pub enum Event {
     Unpaused {
         at: Timestamp,
     },
+    /// It ran elsewhere, and was paid there: `paid` says how much of that may be credited here.
+    TakenOver {
+        order: Box<Order>,
+        term: Term,
+        paid: Money,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<u64>,
+        at: Timestamp,
+    },
+    /// Of the running period, by somebody of the SaaS.
+    EndMoved {
+        at: Timestamp,
+        end: Timestamp,
+    },
+    /// By somebody of the SaaS.
+    TokensReset {
+        from: u64,
+        to: u64,
+    },
     Canceled {
         at: Timestamp,
         reason: CancelReason,
@@ -216,6 +235,16 @@ pub enum Refusal {
     NoMethod,
     #[error("the preview is too old, or something has changed since: ask for another")]
     PreviewStale,
+    #[error("that is not after now: to end a subscription is to cancel it")]
+    EndIsPast,
+    #[error("no period ends more than ten years from now")]
+    EndIsFar,
+    #[error("with so many days the period would end more than ten years from now")]
+    TooManyDays,
+    #[error("no tokens come with this plan")]
+    NoTokens,
+    #[error("it does not renew: no period is to come")]
+    NotRenewed,
     #[error("another system charges for the subscription: it is changed and canceled there")]
     DrivenElsewhere,
 }

@@ -2,6 +2,7 @@
 //! commits. Each may be interrupted anywhere and repeated.
 
 mod accounts;
+mod admin;
 mod advance;
 mod catalogue;
 mod change;
@@ -22,6 +23,7 @@ mod refund;
 mod settle;
 mod subscribe;
 mod sweep;
+mod take_over;
 mod usage;
 mod verify;
 
@@ -29,7 +31,7 @@ use opening::Opening;
 
 use crate::id::{CustomerId, IdempotencyKey};
 use crate::mail::Mail;
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Command, Event, Refusal, Subscription};
 use jiff::Timestamp;
 
@@ -49,6 +51,7 @@ pub use redeem::CouponRefusal;
 pub use refund::{RefundError, RefundRequest};
 pub use subscribe::Subscribe;
 pub use sweep::SweepError;
+pub use take_over::{TakeOver, TakeOverError, TakenOver};
 pub use usage::UsageError;
 pub use verify::VerifyError;
 
@@ -89,9 +92,23 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
+        let decide = |it: &Subscription, _: &mut Found, now| Ok((it.decide(command, now)?, vec![]));
+        self.grant(opening, &[], decide).await
+    }
+
+    /// Makes of the customer's subscription what `decide` makes of it, given what is at the keys of `more`, and writes
+    /// what else it says: once for each key.
+    async fn grant(
+        &self,
+        opening: Opening<'_>,
+        more: &[Key],
+        decide: impl Fn(&Subscription, &mut Found, Timestamp) -> Result<(Vec<Event>, Vec<Write>), Refusal> + Send,
+    ) -> Result<Subscription, RequestError> {
+        let Opening { customer, key, fingerprint } = opening;
         let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
-            let keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
+            let mut keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
+            keys.extend_from_slice(more);
             let mut found = self.store.get(keys).await?;
             let subscription = found.subscription().ok_or(RequestError::NoSubscription)?;
             if let Some(claim) = found.claim() {
@@ -99,8 +116,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };
             }
             let claim = opening.claim(subscription.no_payment(), now);
-            let events = subscription.decide(command, now)?;
+            let (events, besides) = decide(&subscription, &mut found, now)?;
             let (subscription, mut writes) = transition(subscription, events, now);
+            writes.extend(besides);
             writes.push(Write::Create(Record::Claim(claim)));
             match self.store.commit(writes).await {
                 Err(StoreError::Duplicate | StoreError::Conflict) => {}

@@ -6,11 +6,12 @@ use super::{Billing, ChangeError, Changed, Opening, transition};
 use crate::calendar::Interval;
 use crate::calendar::zone::Zone;
 use crate::catalog::{Plan, Price};
+use crate::discount::Discount;
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Tokens, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
 use crate::subscription::{Event, Refusal, Subscription};
 use crate::wallet::Method;
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub struct Subscribe {
     /// Named for what is sold by the number.
     pub quantity: Option<u32>,
     pub coupon: Option<CouponCode>,
+    /// What the billing staff take off, if no coupon does.
+    pub comp: Option<Discount>,
     /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
     pub time_zone: Option<Zone>,
 }
@@ -83,7 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
         let current = found.subscription();
         let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
-        let order = Order { discount, ..order };
+        let order = Order { discount: discount.or_else(|| wanted.comp.clone()), ..order };
         order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
         let ordered = ordered.in_zone(wanted.time_zone.as_ref());
@@ -92,7 +95,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(started) = ordered.trial_on_offer(now) {
             return self.begin_for_nothing(opening, ordered, started, found, past, now).await;
         }
-        self.has_no_payment_open(&ordered).await?;
+        if self.has_payment_open(&ordered).await? {
+            return Err(Refusal::ChargeRunning.into());
+        }
         if ordered.amount_due()?.minor == 0 {
             let (ordered, begun) = ordered.beginning_for_nothing(now)?;
             return self.begin_for_nothing(opening, ordered, begun, found, past, now).await;
@@ -123,17 +128,17 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(self.store.commit(writes).await?)
     }
 
-    /// No charge is made while another, or a page that is open, may still be paid (I-4).
-    async fn has_no_payment_open(&self, ordered: &Subscription) -> Result<(), ChangeError> {
+    /// Whether a charge that was made for the order, or a page that is open, may still be paid: no other is made then (I-4).
+    pub(super) async fn has_payment_open(&self, ordered: &Subscription) -> Result<bool, StoreError> {
         let attempts = (1..=ordered.attempts).rev().take(MOST_ATTEMPTS_LOOKED_AT);
         let id = |attempt| PaymentId { subscription: ordered.id.clone(), period: 0, attempt };
         let keys = attempts.map(|attempt| Key::Payment(ordered.customer.clone(), id(attempt))).collect();
         let mut found = self.store.get(keys).await?;
         while let Some(payment) = found.payment() {
             if !payment.is_settled() && payment.due_at().is_some() {
-                return Err(Refusal::ChargeRunning.into());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }

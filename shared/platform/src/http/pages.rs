@@ -155,6 +155,11 @@ impl From<Refusal> for Page {
             | Refusal::Paused
             | Refusal::ChangeScheduled
             | Refusal::Trialing
+            | Refusal::NoTokens
+            | Refusal::NotRenewed
+            | Refusal::EndIsPast
+            | Refusal::EndIsFar
+            | Refusal::TooManyDays
             | Refusal::PreviewStale => Self::refused(refusal),
         }
     }

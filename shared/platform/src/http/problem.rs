@@ -81,7 +81,7 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, slug, title, detail)
     }
 
-    pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let detail = "Nothing was lost; the same request may be sent again.";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again later", detail);
         problem.because(cause).after(5)
@@ -101,7 +101,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn document(&self, request_id: Option<String>) -> Value {
+    pub(crate) fn document(&self, request_id: Option<String>) -> Value {
         let mut document = json!({
             "type": format!("https://perennial.example/problems/{}", self.slug),
             "title": self.title,

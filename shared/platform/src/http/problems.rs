@@ -6,10 +6,10 @@ use crate::view;
 use billing::order::AddonRefusal;
 use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
-use billing::subscription::Refusal;
+use billing::subscription::{Refusal, Unfit};
 use billing::workflow::{
     AdvanceClockError, ChangeError, CheckoutError, DowngradeError, ImportError, MethodError, NotForSale, RefundError,
-    RequestError, UsageError, VerifyError,
+    RequestError, TakeOverError, UsageError, VerifyError,
 };
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
@@ -79,6 +79,10 @@ impl From<Refusal> for Problem {
             Refusal::Disputed => state("disputed"),
             Refusal::NoMethod => state("no-payment-method"),
             Refusal::PreviewStale => Self::conflict("preview-stale", "The preview no longer holds", refusal),
+            Refusal::NoTokens => state("no-tokens"),
+            Refusal::NotRenewed => state("not-renewed"),
+            Refusal::EndIsPast | Refusal::EndIsFar => Self::invalid("end", refusal),
+            Refusal::TooManyDays => Self::invalid("days", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
             Refusal::NothingChanges | Refusal::OtherDirection => Self::invalid("action", refusal),
             Refusal::NotWithinPeriod => Self::invalid("effective", refusal),
@@ -179,6 +183,24 @@ impl From<ImportError> for Problem {
             ImportError::Refused(refusal) => refusal.into(),
             ImportError::Gateway(error) => error.into(),
             ImportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TakeOverError> for Problem {
+    fn from(error: TakeOverError) -> Self {
+        match error {
+            TakeOverError::NotForSale(NotForSale::Price { .. }) => Self::invalid("interval", error),
+            TakeOverError::NotForSale(not_for_sale) => not_for_sale.into(),
+            TakeOverError::QuantityMissing => Self::invalid("quantity", error),
+            TakeOverError::Unfit(Unfit::Refused(refusal)) | TakeOverError::Refused(refusal) => refusal.into(),
+            TakeOverError::Unfit(Unfit::NotBegun) => Self::invalid("period_start", error),
+            TakeOverError::Unfit(Unfit::Over) => Self::invalid("period_end", error),
+            TakeOverError::Unfit(Unfit::Anchor) => Self::invalid("anchor", error),
+            TakeOverError::Unfit(Unfit::PaidMore) => Self::invalid("paid_minor", error),
+            TakeOverError::Unfit(Unfit::TokensMissing | Unfit::NoTokens) => Self::invalid("tokens", error),
+            TakeOverError::Gateway(error) => error.into(),
+            TakeOverError::Store(error) => error.into(),
         }
     }
 }
@@ -308,6 +330,11 @@ mod tests {
             (Refusal::DrivenElsewhere, 409, "driven-elsewhere", Value::Null),
             (Refusal::Paused, 409, "paused", Value::Null),
             (Refusal::Trialing, 409, "trialing", Value::Null),
+            (Refusal::NoTokens, 409, "no-tokens", Value::Null),
+            (Refusal::NotRenewed, 409, "not-renewed", Value::Null),
+            (Refusal::EndIsPast, 422, "invalid", json!("end")),
+            (Refusal::EndIsFar, 422, "invalid", json!("end")),
+            (Refusal::TooManyDays, 422, "invalid", json!("days")),
         ];
         for (refusal, status, kind, field) in cases {
             let said = document(refusal.into());

@@ -216,7 +216,7 @@ mod tests {
         let view = subscription(&there("Pacific/Kiritimati"));
         assert_eq!((&view["time_zone"], &view["end_date"]), (&json!("Pacific/Kiritimati"), &json!("2025-03-01")));
         assert_eq!(view["current_period"]["end"], "2025-02-28T10:00:00Z");
-        let trial = Trial { start: instant("2025-03-01T12:00:00Z"), days: 14, kind: Kind::Free };
+        let trial = Trial { start: instant("2025-03-01T12:00:00Z"), days: 14, kind: Kind::Free, until: None };
         let ends =
             |it: Subscription| subscription(&Subscription { trial: Some(trial), ..it })["trial"]["ends_at"].clone();
         assert_eq!([ends(active()), ends(there("America/New_York"))], ["2025-03-15T12:00:00Z", "2025-03-15T11:00:00Z"]);

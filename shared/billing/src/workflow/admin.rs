@@ -1,0 +1,29 @@
+//! What billing staff do on behalf of a customer.
+
+use super::{Billing, Opening, RequestError};
+use crate::id::{CustomerId, IdempotencyKey};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Tokens, Write};
+use crate::subscription::{Event, Intervention, Subscription};
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// Grants `intervention`, once for each key, or says why not.
+    pub async fn intervene(
+        &self,
+        customer: &CustomerId,
+        intervention: &Intervention,
+        key: &IdempotencyKey,
+        fingerprint: &str,
+    ) -> Result<Subscription, RequestError> {
+        let opening = Opening { customer, key, fingerprint };
+        let decide = |it: &Subscription, found: &mut Found, now| {
+            let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
+            let events = it.intervene(intervention, tokens.balance, now)?;
+            let reset = events
+                .iter()
+                .find_map(|event| if let Event::TokensReset { to, .. } = event { Some(*to) } else { None });
+            let writes = reset.map(|balance| Write::next(Record::Tokens(Tokens { balance, ..tokens })));
+            Ok((events, writes.into_iter().collect()))
+        };
+        self.grant(opening, &[Key::Tokens(customer.clone())], decide).await
+    }
+}

@@ -1,0 +1,131 @@
+//! What billing staff ask for on behalf of a customer: the body of `POST /admin/customers/{customer}/subscription/changes`,
+//! and the intervention that it is. Whether that may be had is the domain's to say.
+
+use crate::http::Problem;
+use billing::subscription::Intervention;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterventionRequest {
+    action: Asked,
+    days: Option<u16>,
+    end: Option<Timestamp>,
+    percent: Option<u8>,
+    /// Null: all that come.
+    #[serde(default, deserialize_with = "given")]
+    periods: Option<Option<u32>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Asked {
+    Extend,
+    ChangeDates,
+    ResetTokens,
+    Comp,
+}
+
+impl InterventionRequest {
+    /// What is wanted, if the request says all that its action takes, and nothing else.
+    pub fn wanted(self) -> Result<Intervention, Problem> {
+        self.says(match self.action {
+            Asked::Extend => &["days"],
+            Asked::ChangeDates => &["end"],
+            Asked::ResetTokens => &[],
+            Asked::Comp => &["percent", "periods"],
+        })?;
+        match (self.action, self.days, self.end, self.percent.zip(self.periods)) {
+            (Asked::Extend, Some(0), _, _) => Err(Problem::invalid("days", "is at least 1")),
+            (Asked::Extend, Some(days), _, _) => Ok(Intervention::Extend { days }),
+            (Asked::ChangeDates, _, Some(end), _) => Ok(Intervention::ChangeDates { end }),
+            (Asked::ResetTokens, _, _, _) => Ok(Intervention::ResetTokens),
+            (Asked::Comp, _, _, Some((percent, periods))) => {
+                let (percent, periods) = comp(percent, periods, "")?;
+                Ok(Intervention::Comp { percent, periods })
+            }
+            (Asked::Extend | Asked::ChangeDates | Asked::Comp, _, _, _) => {
+                Err(Problem::invalid("action", "does not say all that it needs"))
+            }
+        }
+    }
+
+    /// Whether each of `needs` is there, and nothing besides.
+    fn says(&self, needs: &[&str]) -> Result<(), Problem> {
+        let given = [
+            ("days", self.days.is_some()),
+            ("end", self.end.is_some()),
+            ("percent", self.percent.is_some()),
+            ("periods", self.periods.is_some()),
+        ];
+        for (field, given) in given {
+            match (given, needs.contains(&field)) {
+                (false, true) => return Err(Problem::invalid(field, "this action needs it")),
+                (true, false) => return Err(Problem::invalid(field, "this action does not take it")),
+                (true, true) | (false, false) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is taken off, if it makes sense; its fields are told `within` another.
+pub(crate) fn comp(percent: u8, periods: Option<u32>, within: &str) -> Result<(u8, Option<u32>), Problem> {
+    match (percent, periods) {
+        (1..=100, None | Some(1..)) => Ok((percent, periods)),
+        (1..=100, Some(0)) => {
+            Err(Problem::invalid(format!("{within}periods"), "is at least 1, or null for all that come"))
+        }
+        (_, _) => Err(Problem::invalid(format!("{within}percent"), "is 1 to 100")),
+    }
+}
+
+/// What is said to be null is said.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::testing::instant;
+
+    fn wanted(text: &str) -> Result<Intervention, Option<String>> {
+        let request: InterventionRequest = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        request.wanted().map_err(|problem| problem.field)
+    }
+
+    #[test]
+    fn each_action_takes_its_own_fields_and_no_others() {
+        let end = instant("2026-03-31T00:00:00Z");
+        let cases = [
+            (r#"{"action":"extend","days":14}"#, Ok(Intervention::Extend { days: 14 })),
+            (r#"{"action":"extend","days":0}"#, Err("days")),
+            (r#"{"action":"extend"}"#, Err("days")),
+            (r#"{"action":"extend","days":14,"end":"2026-03-31T00:00:00Z"}"#, Err("end")),
+            (r#"{"action":"extend","end":"2026-03-31T00:00:00Z"}"#, Err("days")),
+            (r#"{"action":"change_dates","end":"2026-03-31T02:00:00+02:00"}"#, Ok(Intervention::ChangeDates { end })),
+            (r#"{"action":"change_dates"}"#, Err("end")),
+            (r#"{"action":"change_dates","days":1}"#, Err("days")),
+            (r#"{"action":"change_dates","days":1,"end":"2026-03-31T00:00:00Z"}"#, Err("days")),
+            (r#"{"action":"reset_tokens"}"#, Ok(Intervention::ResetTokens)),
+            (r#"{"action":"reset_tokens","days":1}"#, Err("days")),
+            (r#"{"action":"reset_tokens","end":"2026-03-31T00:00:00Z"}"#, Err("end")),
+            (
+                r#"{"action":"comp","percent":100,"periods":3}"#,
+                Ok(Intervention::Comp { percent: 100, periods: Some(3) }),
+            ),
+            (r#"{"action":"comp","percent":50,"periods":null}"#, Ok(Intervention::Comp { percent: 50, periods: None })),
+            (r#"{"action":"comp","percent":100}"#, Err("periods")),
+            (r#"{"action":"comp","periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":0,"periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":101,"periods":3}"#, Err("percent")),
+            (r#"{"action":"comp","percent":100,"periods":0}"#, Err("periods")),
+            (r#"{"action":"extend","days":1,"periods":null}"#, Err("periods")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(wanted(text), expected.map_err(|field| Some(field.to_owned())), "{text}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What somebody of the SaaS does to customers' subscriptions, at any time: periods end otherwise, tokens are filled up,
+//! something is given, and what ran elsewhere goes on here.
+
+use crate::faults::{DAY, HOUR, SECOND};
+use crate::jobs::Job;
+use crate::world::{Happening, State, instant};
+use billing::calendar::{Interval, Period};
+use billing::id::{CustomerId, PlanId};
+use billing::mail::Contact;
+use billing::money::Currency;
+use billing::subscription::Intervention;
+use billing::testing::{idempotency_key, method};
+use billing::workflow::TakeOver;
+
+impl State {
+    /// Sometimes asked for twice, under one key or two.
+    pub(crate) fn intervene(&mut self, customer: &CustomerId, number: usize, start: i64, end: i64) {
+        let time = self.rng.within(start, end);
+        let to = self.rng.one_of(&[-DAY, SECOND, 5 * HOUR, 3 * DAY, 12 * DAY, 40 * DAY]);
+        let days = self.rng.one_of(&[1, 1, 6, 30]);
+        let intervention = self.rng.one_of(&[
+            Intervention::Extend { days },
+            Intervention::ChangeDates { end: instant(time + to) },
+            Intervention::ResetTokens,
+            Intervention::Comp { percent: 100, periods: Some(2) },
+            Intervention::Comp { percent: 50, periods: None },
+        ]);
+        for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
+            let key = if self.rng.chance(500) { format!("staff.{number}") } else { format!("staff.{number}.{n}") };
+            let (customer, key) = (customer.clone(), idempotency_key(&key));
+            let time = time + self.rng.within(0, 2 * SECOND);
+            self.at(time, Happening::Start(Job::Intervene { customer, intervention, key }));
+        }
+    }
+
+    /// With a card or without, vouched for or not; the same row sometimes comes again, at once or much later.
+    pub(crate) fn take_over(&mut self, customer: &CustomerId, start: i64, end: i64) {
+        let time = self.rng.within(start, end);
+        let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
+        let (Ok(plan), Some(currency)) = (PlanId::try_from(plan.to_owned()), Currency::from_code("NGN")) else {
+            return;
+        };
+        let began = time - self.rng.one_of(&[0, HOUR, 9 * DAY]);
+        let ends = time + self.rng.one_of(&[HOUR, 2 * DAY, 20 * DAY]);
+        let period = Period { start: instant(began), end: instant(ends) };
+        let (paid, card) = (self.rng.one_of(&[0, 0, 90_000, 300_000]), self.rng.chance(600));
+        let email = format!("billing@{customer}.example");
+        let contact = Contact { email, gateway: self.some_gateway(), return_url: None };
+        let wanted = TakeOver {
+            customer: customer.clone(),
+            contact: Some(contact),
+            plan,
+            interval: Interval::Month,
+            currency,
+            quantity: None,
+            period,
+            anchor: None,
+            paid,
+            tokens: None,
+            method: card.then(|| method(&format!("AUTH_{customer}_elsewhere"))),
+            time_zone: self.named_home(customer),
+            fingerprint: format!("{customer} {period:?} {paid} {card}"),
+        };
+        let later = self.rng.within(0, 30 * DAY);
+        for time in [time, time + self.rng.one_of(&[SECOND, later])] {
+            let wanted = Box::new(wanted.clone());
+            self.at(time, Happening::Start(Job::TakeOver { wanted, tries: 0 }));
+        }
+    }
+}
