@@ -2,14 +2,15 @@
 
 use crate::changes::{by_the_year, preview, try_change, upgrade};
 use crate::living::{on_trial_offer, try_subscribing, wanted, with_card};
-use crate::stage::{Is, PLAN, ask, attempt, is, money, opened_as, to_period_end, told};
+use crate::stage::{HOUR, Is, PLAN, ask, attempt, by_transfer, is, live, money, opened_as, to_period_end, told};
+use crate::transfers::transfer;
 use billing::catalog::Catalogue;
 use billing::discount::{Coupon, NotRedeemed};
 use billing::id::{CouponCode, CustomerId};
 use billing::ports::{Key, Record};
 use billing::subscription::{Effective, Event, Refusal};
 use billing::testing::{World, catalogue, customer, instant, request, world};
-use billing::workflow::{ChangeError, Checkout, CheckoutError, CouponRefusal, LoadError, Subscribe};
+use billing::workflow::{ChangeError, Checkout, CheckoutError, CouponRefusal, LoadError, Subscribe, Wish};
 use futures::executor::block_on;
 use serde_json::{Value, json};
 
@@ -208,17 +209,67 @@ fn a_code_means_one_thing_whoever_sells() {
         other => panic!("{other:?}"),
     };
     assert_eq!(told, [("coupons[0].code".to_owned(), "is used by the family `estates`".to_owned())]);
-    // Once it is given up, another may have it; and one that comes back is counted on.
+    // Nor is it another's once it is given up: there are those who redeemed it. One that comes back is counted on.
     load(&world, &[]);
-    block_on(world.load(other)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(world.key(Key::Coupon(code("HALF"))).coupon().map(|it| it.family.to_string()).as_deref(), Some("crm"));
+    assert!(matches!(block_on(world.load(other)), Err(LoadError::Problems(_))));
+    assert!(world.key(Key::Coupon(code("HALF"))).coupon().is_some_and(|it| it.withdrawn));
+}
+
+#[test]
+fn who_has_a_page_open_and_nothing_to_pay_begins_without_it_and_has_back_what_they_pay_there_yet() {
+    let world = sold_with_coupons();
+    let page = opened_as(&world, request(PLAN, "page"));
+    let gift = Subscribe { coupon: Some(code("GIFT")), ..wanted(PLAN) };
+    let begun = try_subscribing(&world, &gift, "k").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(is(&begun.subscription), Is::Active);
+    world.gateways.visit(&page, true);
+    told(&world, &page, "evt_page");
+    world.run();
+    assert_eq!((money(&world), is(&world.subscription())), ((1, 1), Is::Active));
+}
+
+#[test]
+fn a_discount_does_not_go_along_to_a_plan_that_it_is_not_for() {
+    for effective in [Effective::Now, Effective::PeriodEnd] {
+        let world = world();
+        load(
+            &world,
+            &[json!({"code": "PRO", "off": {"percent": "20"}, "lasts": "forever", "plans": ["estates-professional"]})],
+        );
+        let payment = opened_as(&world, with("PRO", request(PLAN, "first")));
+        world.gateways.visit(&payment, true);
+        told(&world, &payment, "evt_first");
+        world.clock.set(instant("2025-02-14T10:00:00Z"));
+        let shown = preview(&world, &Wish { effective, ..upgrade() });
+        let lines: Vec<i64> = shown.lines.iter().map(|line| line.amount.minor).collect();
+        let now = if effective == Effective::Now { vec![-280_000, 750_000] } else { vec![] };
+        assert_eq!((lines, shown.next_amount.minor), (now, 1_500_000), "{effective:?}");
+        try_change(&world, &Wish { effective, ..upgrade() }, "k").unwrap_or_else(|error| panic!("{error}"));
+        to_period_end(&world);
+        world.run();
+        assert_eq!(attempt(&world, 1, 1).amount.minor, 1_500_000, "{effective:?}");
+    }
+}
+
+#[test]
+fn a_coupon_is_counted_when_a_transfer_pays() {
+    let world = sold_with_coupons();
+    let payment = opened_as(&world, with("HALF", by_transfer("first")));
+    assert_eq!((payment.amount.minor, redeemed(&world, "HALF")), (350_000, 0));
+    transfer(&world, "trf_1", 350_000);
+    live(&world, HOUR * 7);
+    assert_eq!((is(&world.subscription()), redeemed(&world, "HALF")), (Is::Active, 1));
+    let globex = CustomerId::try_from("globex".to_owned()).unwrap_or_else(|error| panic!("{error}"));
+    let used_up = refused(&world, Checkout { customer: globex, ..with("HALF", request(PLAN, "later")) });
+    assert!(matches!(used_up, CheckoutError::Coupon(CouponRefusal::NotRedeemed(NotRedeemed::UsedUp))), "{used_up}");
 }
 
 #[test]
 fn what_is_taken_off_the_next_period_changes_nothing_of_the_one_that_is_paid() {
     let world = paid_with("FIFTH");
     world.clock.set(instant("2025-02-14T10:00:00Z"));
-    let whole = |shown: &billing::subscription::Preview| shown.lines[0].amount.minor;
+    let lines =
+        |shown: &billing::subscription::Preview| shown.lines.iter().map(|it| it.amount.minor).collect::<Vec<_>>();
     let before = preview(&world, &upgrade());
     let subscription = world.subscription();
     let gift = world.key(Key::Coupon(code("GIFT"))).coupon().unwrap_or_else(|| panic!("GIFT")).coupon;
@@ -227,12 +278,15 @@ fn what_is_taken_off_the_next_period_changes_nothing_of_the_one_that_is_paid() {
     let discounted = subscription.apply(&Event::Discounted { discount: Box::new(discount) });
     world.store.put(Record::Subscription(discounted));
     let after = preview(&world, &upgrade());
-    assert_eq!((whole(&before), whole(&after)), (-280_000, -280_000));
+    assert_eq!((lines(&before), lines(&after)), (vec![-280_000, 600_000], vec![-280_000, 600_000]));
     to_period_end(&world);
     world.run();
     let subscription = world.subscription();
     assert_eq!((money(&world), subscription.term().map(|term| term.index)), ((1, 0), Some(1)));
-    to_period_end(&world);
-    world.run();
-    assert_eq!(attempt(&world, 2, 1).amount.minor, 700_000);
+    // And the second of the two fifths is off after the gift.
+    for (period, charged) in [(2, 560_000), (3, 700_000)] {
+        to_period_end(&world);
+        world.run();
+        assert_eq!(attempt(&world, period, 1).amount.minor, charged);
+    }
 }

@@ -17,7 +17,7 @@ use billing::workflow::{CheckoutError, RefundError, RefundRequest};
 use futures::executor::block_on;
 
 /// Someone transfers `minor` units, under the bank's own reference.
-fn transfer(world: &World, reference: &str, minor: i64) {
+pub(crate) fn transfer(world: &World, reference: &str, minor: i64) {
     world.gateways.transfer(reference, Money { minor, ..naira() });
 }
 

@@ -522,8 +522,8 @@ BUGS = [
     )]),
     ("a first charge is made while another may be paid", [(
         "workflow/subscribe.rs",
-        "            if !payment.is_settled() && payment.due_at().is_some() {",
-        "            if !payment.is_settled() && payment.due_at().is_none() {",
+        "payments.filter(|payment| !payment.is_settled() && payment.due_at().is_some())",
+        "payments.filter(|payment| !payment.is_settled() && payment.due_at().is_none())",
     )]),
     # What staff do.
     ("the end that staff move leaves more to be credited", [(
@@ -558,8 +558,8 @@ BUGS = [
     )]),
     ("what staff give is off the period that is paid already", [(
         "discount.rs",
-        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }",
-        "        Self { coupon: None, off, plans: BTreeSet::new(), is_on: true, left: left.map(|left| left - 1) }",
+        "        if self.is_on { Self { left: Some(0), then: Some(Box::new(given)), ..self } } else { given }",
+        "        given.in_next_period().unwrap_or(self)",
     )]),
     # Coupons.
     ("a discount has no end", [(
@@ -576,6 +576,11 @@ BUGS = [
         "subscription/change.rs",
         "let order = if anchor == Anchor::Moved { order.in_next_period() } else { order };",
         "",
+    )]),
+    ("a discount goes along to plans that it is not for", [(
+        "workflow/change.rs",
+        "held.discount.clone().and_then(|discount| discount.of(&plan.id))",
+        "held.discount.clone()",
     )]),
     ("nobody counts who redeems a coupon with a page", [(
         "workflow/settle.rs",

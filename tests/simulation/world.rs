@@ -84,7 +84,7 @@ pub(crate) struct State {
     pub(crate) redeemed: BTreeMap<(CouponCode, CustomerId), u32>,
     pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
     /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
-    pub(crate) given: BTreeMap<SubscriptionId, (u32, u8, Option<u32>)>,
+    pub(crate) given: BTreeMap<SubscriptionId, Vec<(u32, u8, Option<u32>)>>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.

@@ -43,6 +43,9 @@ pub struct Discount {
     /// Off how many periods after that. None: every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<u32>,
+    /// What follows on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Box<Discount>>,
 }
 
 /// What a coupon takes off the price of a period.
@@ -119,7 +122,7 @@ impl Discount {
             Lasts::Periods(periods) => Some(periods),
             Lasts::Forever => None,
         };
-        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left }
+        Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left, then: None }
     }
 
     /// So many hundredths off the periods to come: off so many of them, or all.
@@ -132,15 +135,42 @@ impl Discount {
     #[must_use]
     pub fn in_next_period(self) -> Option<Self> {
         match self.left {
-            Some(0) => None,
+            Some(0) => self.then.and_then(|then| then.in_next_period()),
             left => Some(Self { is_on: true, left: left.map(|left| left - 1), ..self }),
         }
+    }
+
+    /// With `given` off the periods to come, instead of what the staff gave before. What a coupon still takes off it takes
+    /// off after that.
+    #[must_use]
+    pub fn followed_by(self, given: Self) -> Self {
+        let given = Self { then: self.clone().redeemed().map(Box::new), ..given };
+        if self.is_on { Self { left: Some(0), then: Some(Box::new(given)), ..self } } else { given }
+    }
+
+    /// What is to come of it by coupon.
+    fn redeemed(self) -> Option<Self> {
+        let then = self.then.and_then(|then| then.redeemed()).map(Box::new);
+        match (&self.coupon, self.left) {
+            (None, _) | (Some(_), Some(0)) => then.map(|then| *then),
+            (Some(_), _) => Some(Self { is_on: false, then, ..self }),
+        }
+    }
+
+    /// Whether just what is `given` is to come next.
+    pub fn promises(&self, given: &Self) -> bool {
+        let next = if self.is_on && self.left == Some(0) { self.then.as_deref() } else { Some(self) };
+        next.is_some_and(|next| Self { then: None, ..next.clone() } == *given)
     }
 
     /// It as far as it is for `plan`.
     #[must_use]
     pub fn of(self, plan: &PlanId) -> Option<Self> {
-        is_for(&self.plans, plan).then_some(self)
+        let then = self.then.and_then(|then| then.of(plan));
+        match is_for(&self.plans, plan) {
+            true => Some(Self { then: then.map(Box::new), ..self }),
+            false => then,
+        }
     }
 }
 
@@ -246,6 +276,36 @@ mod tests {
             }
             assert_eq!(periods, discounted, "{lasts:?}");
         }
+    }
+
+    #[test]
+    fn what_staff_give_comes_next_and_a_coupon_goes_on_after_it() {
+        let coupon = read(r#"{"code": "FIFTH", "off": {"percent": "20"}, "lasts": {"periods": 3}}"#);
+        let usd = money(0, "USD").currency;
+        let redeemed = coupon.redeem(&plan("desk-small"), usd, 0, 0, Timestamp::MIN).ok();
+        let off = |discount: &Option<Discount>| {
+            let on = discount.as_ref().filter(|it| it.is_on)?;
+            on.off.from(money(100, "USD")).map(|it| it.discount.minor)
+        };
+        let (gift, half) = (Discount::comp(100, Some(2)), Discount::comp(50, Some(1)));
+        let running = redeemed.and_then(Discount::in_next_period);
+        let given = running.map(|it| it.followed_by(gift.clone()));
+        assert!(given.as_ref().is_some_and(|it| it.promises(&gift) && !it.promises(&half)));
+        let mut months = vec![];
+        let mut discount = given.clone();
+        for _ in 0..6 {
+            months.push(off(&discount));
+            discount = discount.and_then(Discount::in_next_period);
+        }
+        assert_eq!(months, [Some(20), Some(100), Some(100), Some(20), Some(20), None]);
+        // Given otherwise, it is instead.
+        let mut discount = given.map(|it| it.followed_by(half));
+        let mut months = vec![];
+        for _ in 0..5 {
+            months.push(off(&discount));
+            discount = discount.and_then(Discount::in_next_period);
+        }
+        assert_eq!(months, [Some(20), Some(50), Some(20), Some(20), None]);
     }
 
     #[test]

@@ -240,11 +240,12 @@ impl Subscription {
             }
             Event::TrialEnding { .. } => self.reminded = true,
             Event::Discounted { discount } => {
-                // What the period at hand was paid with does not change by what is taken off the next.
-                self.remember_fund();
-                self.worth = self.period().map(|period| self.worth_in(period));
                 for order in std::iter::once(&mut self.order).chain(self.scheduled.as_deref_mut()) {
-                    order.discount = Some(Discount::clone(discount));
+                    let given = Discount::clone(discount);
+                    order.discount = Some(match order.discount.take() {
+                        Some(held) => held.followed_by(given),
+                        None => given,
+                    });
                 }
             }
             Event::PauseScheduled | Event::PauseRevoked => self.pausing = matches!(event, Event::PauseScheduled),

@@ -13,8 +13,9 @@ impl State {
     /// has (P-1).
     pub(super) fn discounted(&mut self, new: &Subscription) -> Checked {
         let Some(term) = new.term() else { return Ok(()) };
-        let given =
-            self.given.get(&new.id).filter(|it| it.0 < term.index && term.index - it.0 <= it.2.unwrap_or(u32::MAX));
+        // What was given last before the period began, if it lasts so long.
+        let given = self.given.get(&new.id).and_then(|it| it.iter().rev().find(|it| it.0 < term.index));
+        let given = given.filter(|it| term.index - it.0 <= it.2.unwrap_or(u32::MAX));
         if let Some((_, percent, _)) = given.copied() {
             let (whole, amount) = (i128::from(new.order.price.amount.minor), new.order.amount());
             let left = whole - (whole * i128::from(percent) + 50) / 100;
@@ -31,6 +32,8 @@ impl State {
         else {
             return check(false, "I-8", || format!("{} is discounted by {code:?}, of which nothing is known", new.id));
         };
+        let meant = coupon.plans.is_empty() || coupon.plans.contains(&new.order.plan.id);
+        check(meant, "I-8", || format!("{} is not for {}, and taken off it", coupon.code, new.order.plan.id))?;
         let whole = i128::from(new.order.price.amount.minor);
         let left = match coupon.off {
             // A third, and a hundredth of a hundredth: as the catalogue of these stories has them.

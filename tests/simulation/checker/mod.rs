@@ -205,8 +205,8 @@ impl State {
                 if let (Event::Discounted { discount }, Some(term)) =
                     (event, self.subscription(customer).and_then(Subscription::term))
                 {
-                    self.given
-                        .insert(subscription.clone(), (term.index, discounts::hundredths(discount.off), discount.left));
+                    let given = (term.index, discounts::hundredths(discount.off), discount.left);
+                    self.given.entry(subscription.clone()).or_default().push(given);
                 }
                 self.happened.insert(kind(event));
                 if let Some(code) = discounts::redeemed(event) {

@@ -85,7 +85,7 @@ impl Subscription {
         if !self.order.price.recurring && !self.is_trialing() {
             return Err(Refusal::NotRenewed);
         }
-        let new = self.order.discount.as_ref() != Some(&discount);
+        let new = self.order.discount.as_ref().is_none_or(|held| !held.promises(&discount));
         Ok(if new { vec![Event::Discounted { discount: Box::new(discount) }] } else { vec![] })
     }
 

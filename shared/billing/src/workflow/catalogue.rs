@@ -176,10 +176,9 @@ impl Stored {
         writes
     }
 
-    /// What is wrong with `coupons`: a code means one thing, whoever types it.
+    /// What is wrong with `coupons`: a code means one thing, whoever types it and whenever.
     fn foreign(&self, family: &Family, coupons: &[Coupon]) -> Vec<CatalogueProblem> {
-        let taken =
-            |coupon: &Coupon| self.coupons.get(&coupon.code).filter(|it| it.family != family.id && !it.withdrawn);
+        let taken = |coupon: &Coupon| self.coupons.get(&coupon.code).filter(|it| it.family != family.id);
         let problem = |(n, coupon): (usize, &Coupon)| {
             let family = &taken(coupon)?.family;
             let (field, problem) = (format!("coupons[{n}].code"), format!("is used by the family `{family}`"));
@@ -201,10 +200,7 @@ impl Stored {
             };
             let stored = self.coupons.get(&coupon.code);
             let next = match stored {
-                Some(stored) if stored.family == family.id => {
-                    StoredCoupon { redeemed: stored.redeemed, version: stored.version, ..fresh() }
-                }
-                Some(others) => StoredCoupon { version: others.version, ..fresh() },
+                Some(stored) => StoredCoupon { redeemed: stored.redeemed, version: stored.version, ..fresh() },
                 None => fresh(),
             };
             if stored != Some(&next) {

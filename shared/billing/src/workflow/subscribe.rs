@@ -2,7 +2,7 @@
 
 use super::checkout::for_sale;
 use super::redeem::{counted, redeem};
-use super::{Billing, ChangeError, Changed, Opening, transition};
+use super::{Billing, ChangeError, Changed, MOST_RACES, Opening, transition};
 use crate::calendar::Interval;
 use crate::calendar::zone::Zone;
 use crate::catalog::{Plan, Price};
@@ -11,6 +11,7 @@ use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
+use crate::payment::Payment;
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
 use crate::subscription::{Event, Refusal, Subscription};
 use crate::wallet::Method;
@@ -73,6 +74,17 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     async fn make_subscription(&self, wanted: &Subscribe, opening: Opening<'_>) -> Result<(), ChangeError> {
+        for _ in 1..MOST_RACES {
+            match self.try_to_subscribe(wanted, opening).await {
+                // Others redeem the same coupon, or the customer did something: read again and decide again.
+                Err(ChangeError::Meanwhile) => {}
+                done => return done,
+            }
+        }
+        self.try_to_subscribe(wanted, opening).await
+    }
+
+    async fn try_to_subscribe(&self, wanted: &Subscribe, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wanted.customer)).await?;
         let mut keys = vec![
             Key::Plan(wanted.plan.clone()),
@@ -95,10 +107,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(started) = ordered.trial_on_offer(now) {
             return self.begin_for_nothing(opening, ordered, started, found, past, now).await;
         }
-        if self.has_payment_open(&ordered).await? {
+        let open = self.payments_open(&ordered).await?;
+        let free = ordered.amount_due()?.minor == 0;
+        // No charge is made while another, or a page that is open, may still be paid (I-4). What costs nothing waits for no
+        // page: who pays there yet gets that back.
+        if open.iter().any(|payment| !free || payment.charged_method().is_some()) {
             return Err(Refusal::ChargeRunning.into());
         }
-        if ordered.amount_due()?.minor == 0 {
+        if free {
             let (ordered, begun) = ordered.beginning_for_nothing(now)?;
             return self.begin_for_nothing(opening, ordered, begun, found, past, now).await;
         }
@@ -128,17 +144,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(self.store.commit(writes).await?)
     }
 
-    /// Whether a charge that was made for the order, or a page that is open, may still be paid: no other is made then (I-4).
-    pub(super) async fn has_payment_open(&self, ordered: &Subscription) -> Result<bool, StoreError> {
+    /// The charges that were made for the order, and the pages that are open, which may still be paid.
+    pub(super) async fn payments_open(&self, ordered: &Subscription) -> Result<Vec<Payment>, StoreError> {
         let attempts = (1..=ordered.attempts).rev().take(MOST_ATTEMPTS_LOOKED_AT);
         let id = |attempt| PaymentId { subscription: ordered.id.clone(), period: 0, attempt };
         let keys = attempts.map(|attempt| Key::Payment(ordered.customer.clone(), id(attempt))).collect();
         let mut found = self.store.get(keys).await?;
-        while let Some(payment) = found.payment() {
-            if !payment.is_settled() && payment.due_at().is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let payments = std::iter::from_fn(|| found.payment());
+        Ok(payments.filter(|payment| !payment.is_settled() && payment.due_at().is_some()).collect())
     }
 }

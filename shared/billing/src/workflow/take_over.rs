@@ -94,7 +94,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Subscription::taking_over(current.as_ref(), &wanted.customer, &running, &wanted.fingerprint, now)?;
             let next = Subscription { contact: wanted.contact.clone().or(next.contact), ..next };
             // Whoever is about to buy the same here would pay for nothing.
-            if self.has_payment_open(&next).await? {
+            if !self.payments_open(&next).await?.is_empty() {
                 return Err(Refusal::ChargeRunning.into());
             }
             let (subscription, mut writes) = transition(next, vec![event], now);

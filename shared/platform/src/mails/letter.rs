@@ -37,6 +37,10 @@ fn trial_ending(about: &TrialEnding, zone: &Zone, link: &str) -> Letter {
     let (plan, amount) = (&about.plan, about.amount);
     let until = told(about.trial_ends_at, zone);
     let (happens, wanted) = match about.has_method {
+        _ if amount.minor == 0 => (
+            "The first period after it costs nothing: it goes on by itself.".to_owned(),
+            "For what follows you can leave a payment method here:",
+        ),
         true => (
             format!("Then {amount} is charged for the first period, to the payment method that you have left."),
             "You can leave another one here:",

@@ -7,6 +7,7 @@ use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
 use billing::entitlement::standings;
+use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::ports::Tokens;
 use billing::subscription::{Action, Changing, Order, Status, Subscription};
@@ -23,6 +24,8 @@ const PAY_AT: &str = "/subscription/payments";
 pub fn subscription(it: &Subscription) -> Value {
     let period = it.period();
     let plan = &it.order.plan;
+    // Of what was ordered and begins when it is paid, what is to be paid is said.
+    let order = if matches!(it.status, Status::Incomplete) { it.next_order() } else { it.order.clone() };
     let status = match &it.status {
         Status::Incomplete => "incomplete",
         Status::Active { .. } if it.is_trialing() => "trialing",
@@ -42,10 +45,10 @@ pub fn subscription(it: &Subscription) -> Value {
             "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
         },
         "interval": it.order.price.interval, "price": it.order.price.amount, "quantity": it.order.quantity,
-        "addons": addons(&it.order), "discount": it.order.discount.as_ref().map(|discount| json!({
-            "coupon": discount.coupon, "off": discount.off, "amount": it.order.discounted(), "periods_left": discount.left,
+        "addons": addons(&it.order), "discount": order.discount.as_ref().map(|discount| json!({
+            "coupon": discount.coupon, "off": discount.off, "amount": order.discounted(), "periods_left": discount.left,
         })),
-        "amount": it.order.amount().ok(),
+        "amount": order.amount().ok(), "next_amount": next_amount(it),
         "current_period": period,
         "end_date": period.map(|period| date(it, period.end)),
         "time_zone": it.time_zone,
@@ -60,6 +63,18 @@ pub fn subscription(it: &Subscription) -> Value {
 /// On the customer's calendar.
 fn date(it: &Subscription, at: Timestamp) -> Date {
     it.time_zone.clocks(at).date()
+}
+
+/// What the next period costs, the balance and discounts used; of who owes, what is owed.
+fn next_amount(it: &Subscription) -> Option<Money> {
+    let renews = match &it.status {
+        Status::Active { cancel_at_period_end, .. } => {
+            !cancel_at_period_end && (it.order.price.recurring || it.is_trialing())
+        }
+        Status::PastDue { .. } | Status::Paused { .. } => true,
+        Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+    };
+    if renews && !it.is_driven() { it.amount_due().ok() } else { None }
 }
 
 /// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.
