@@ -8,9 +8,12 @@ someone could make, and each must be found within the seeds that `cargo test -p 
     python3 tests/simulation/planted.py            every bug
     python3 tests/simulation/planted.py fence      those with `fence` in their name
 
-The edits are made in a copy under target/planted, which holds the domain and the simulation and nothing else.
+The edits are made in copies under target/planted, which hold the domain and the simulation and nothing else.
 """
 
+import concurrent.futures
+import os
+import queue
 import re
 import shutil
 import subprocess
@@ -19,7 +22,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPY = ROOT / "target" / "planted"
+FOLDER = ROOT / "target" / "planted"
+# Most of the time one of them is compiled, which takes one core.
+AT_ONCE = 2
 SOURCES = ["shared/billing", "tests/simulation"]
 
 # What is wrong; and the edits: file in shared/billing/src, the text as it is, the text with the mistake.
@@ -614,40 +619,20 @@ def main():
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     bugs = [bug for bug in BUGS if wanted in bug[0]]
     started = time.monotonic()
-    fresh_copy()
     check_table()
-    binary = build()
-    if run(binary) is not None:
+    first, *others = copies = [Copy(FOLDER / str(n)) for n in range(min(AT_ONCE, len(bugs)))]
+    if first.run(first.build(), seeds="0..2000") is not None:
         sys.exit("the simulation fails without any planted bug: mend that first")
+    for other in others:
+        other.take_what_was_built(first)
+    idle = queue.SimpleQueue()
+    for copy in copies:
+        idle.put(copy)
     print(f"{'planted bug':<58} {'caught by':<10} {'after seeds':>11}   {'explored':<10} {'states':>8}")
-    missed = [name for name, edits in bugs if not is_found(name, edits)]
+    with concurrent.futures.ThreadPoolExecutor(len(copies)) as pool:
+        missed = [bug for bug, found in zip(bugs, pool.map(lambda bug: told_of(idle, bug), bugs)) if not tell(found)]
     print(f"{len(bugs) - len(missed)} passed, {len(missed)} failed ({time.monotonic() - started:.0f} s)")
     sys.exit(1 if missed else 0)
-
-
-def fresh_copy():
-    """The two packages as they are now, in a workspace of their own. Unchanged files keep their times."""
-    for source in SOURCES:
-        for file in (ROOT / source).rglob("*"):
-            if file.is_file():
-                put(COPY / file.relative_to(ROOT), file.read_text())
-        for copy in (COPY / source).rglob("*"):
-            if copy.is_file() and not (ROOT / copy.relative_to(COPY)).exists():
-                copy.unlink()
-    for catalogue in (ROOT / "catalogue").glob("*.json"):
-        put(COPY / "catalogue" / catalogue.name, catalogue.read_text())
-    manifest = (ROOT / "Cargo.toml").read_text()
-    members = "members = [" + ", ".join(f'"{source}"' for source in SOURCES) + "]"
-    manifest = re.sub(r"(?m)^members = .*$", members, manifest)
-    manifest = re.sub(r"(?ms)^\[profile\.dev\.package\.libsqlite3-sys\].*?(?=^\[|\Z)", "", manifest)
-    put(COPY / "Cargo.toml", manifest)
-    shutil.copy(ROOT / "Cargo.lock", COPY / "Cargo.lock")
-
-
-def put(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
 
 
 def check_table():
@@ -655,7 +640,7 @@ def check_table():
         sys.exit(f"no such bug: {unknown}")
     for name, edits in BUGS:
         for file, old, _ in edits:
-            found = len(pattern(old).findall((COPY / "shared/billing/src" / file).read_text()))
+            found = len(pattern(old).findall((ROOT / "shared/billing/src" / file).read_text()))
             if found != 1:
                 sys.exit(f"{name}: its text is found {found} times in {file}: bring the table up to date")
 
@@ -665,51 +650,102 @@ def pattern(text):
     return re.compile(r"\s+".join(re.escape(word) for word in text.split()))
 
 
-def build(target="simulation"):
-    command = ["cargo", "test", "--quiet", "-p", "simulation", "--test", target, "--no-run", "--message-format=json"]
-    done = subprocess.run(command, cwd=COPY, capture_output=True, text=True)
-    if done.returncode != 0:
-        rendered = re.findall(r'"rendered":"(error.*?)","', done.stdout)
-        sys.exit("it does not build:\n" + "\n".join(rendered).replace("\\n", "\n") + done.stderr)
-    return re.findall(r'"executable":"([^"]+)"', done.stdout)[-1]
-
-
-def run(binary):
-    """None if every seed holds, else the invariant that was broken and how many seeds that took."""
-    done = subprocess.run([binary], cwd=COPY, capture_output=True, text=True, timeout=600)
-    if done.returncode == 0:
-        return None
-    broken = re.search(r"seed \d+ breaks (\S+) at step", done.stdout)
-    seeds = re.search(r"simulation: (\d+) seeds", done.stdout)
-    return (broken[1], seeds[1]) if broken and seeds else ("a panic", "-")
-
-
-def explore(binary):
-    """None if the contract holds in every state, else the invariant that was broken and how many states that took."""
-    done = subprocess.run([binary], cwd=COPY, capture_output=True, text=True, timeout=600)
-    if done.returncode == 0:
-        return None
-    # Two commands are explored, and a bug may be about one of them alone.
-    broken = re.search(r"(\w+) breaks (\S+):", done.stdout)
-    states = broken and re.search(rf"exhaustive: {broken[1]}, .*?: (\d+) states", done.stdout)
-    return (broken[2], states[1]) if states else ("a panic", "-")
-
-
-def is_found(name, edits):
-    sources = {}
-    for file, old, new in edits:
-        path = COPY / "shared/billing/src" / file
-        sources.setdefault(path, path.read_text())
-        path.write_text(pattern(old).sub(lambda _: new.strip(), path.read_text()))
+def told_of(idle, bug):
+    copy = idle.get()
     try:
-        found = run(build())
-        explored = explore(build("exhaustive")) if name in OF_ONE_RENEWAL else ("", "")
+        return copy.plant(*bug)
     finally:
-        for path, text in sources.items():
+        idle.put(copy)
+
+
+def tell(found):
+    """Whether the bug was found by all that should; and a line that says so."""
+    name, by_seeds, by_states = found
+    (invariant, seeds), (explored, states) = (it or ("NOTHING", "-") for it in (by_seeds, by_states))
+    print(f"{name:<58} {invariant:<10} {seeds:>11}   {explored:<10} {states:>8}".rstrip(), flush=True)
+    return by_seeds is not None and by_states is not None
+
+
+class Copy:
+    """The two packages as they are now, in a workspace of their own. Unchanged files keep their times."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for source in SOURCES:
+            for file in (ROOT / source).rglob("*"):
+                if file.is_file():
+                    self.put(file.relative_to(ROOT), file.read_text())
+            for copy in (folder / source).rglob("*"):
+                if copy.is_file() and not (ROOT / copy.relative_to(folder)).exists():
+                    copy.unlink()
+        for catalogue in (ROOT / "catalogue").glob("*.json"):
+            self.put(catalogue.relative_to(ROOT), catalogue.read_text())
+        manifest = (ROOT / "Cargo.toml").read_text()
+        members = "members = [" + ", ".join(f'"{source}"' for source in SOURCES) + "]"
+        manifest = re.sub(r"(?m)^members = .*$", members, manifest)
+        manifest = re.sub(r"(?ms)^\[profile\.dev\.package\.libsqlite3-sys\].*?(?=^\[|\Z)", "", manifest)
+        self.put("Cargo.toml", manifest)
+        shutil.copy(ROOT / "Cargo.lock", folder / "Cargo.lock")
+
+    def put(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
             path.write_text(text)
-    (by_seeds, seeds), (by_states, states) = (it or ("NOTHING", "-") for it in (found, explored))
-    print(f"{name:<58} {by_seeds:<10} {seeds:>11}   {by_states:<10} {states:>8}".rstrip(), flush=True)
-    return found is not None and explored is not None
+
+    def take_what_was_built(self, other):
+        """What others have written is built once."""
+        if not (self.folder / "target").exists():
+            shutil.copytree(other.folder / "target", self.folder / "target", copy_function=shutil.copy2)
+
+    def cargo_test(self, target):
+        command = ["cargo", "test", "--quiet", "-p", "simulation", "--test", target]
+        # Where the other packages are built is not where these are.
+        where = {**os.environ, "CARGO_TARGET_DIR": str(self.folder / "target")}
+        command += ["--no-run", "--message-format=json"]
+        return subprocess.run(command, cwd=self.folder, env=where, capture_output=True, text=True)
+
+    def build(self, target="simulation"):
+        done = self.cargo_test(target)
+        if done.returncode != 0:
+            rendered = re.findall(r'"rendered":"(error.*?)","', done.stdout)
+            sys.exit("it does not build:\n" + "\n".join(rendered).replace("\\n", "\n") + done.stderr)
+        return re.findall(r'"executable":"([^"]+)"', done.stdout)[-1]
+
+    def run(self, binary, seeds=""):
+        """None if every seed holds, else the invariant that was broken and how many seeds that took."""
+        chosen = {**os.environ} | ({"SEEDS": seeds} if seeds else {})
+        done = subprocess.run([binary], cwd=self.folder, env=chosen, capture_output=True, text=True, timeout=600)
+        if done.returncode == 0:
+            return None
+        broken = re.search(r"seed \d+ breaks (\S+) at step", done.stdout)
+        seeds = re.search(r"simulation: (\d+) seeds", done.stdout)
+        return (broken[1], seeds[1]) if broken and seeds else ("a panic", "-")
+
+    def explore(self, binary):
+        """None if the contract holds in every state, else the invariant that was broken and how many states that took."""
+        done = subprocess.run([binary], cwd=self.folder, capture_output=True, text=True, timeout=600)
+        if done.returncode == 0:
+            return None
+        # Two commands are explored, and a bug may be about one of them alone.
+        broken = re.search(r"(\w+) breaks (\S+):", done.stdout)
+        states = broken and re.search(rf"exhaustive: {broken[1]}, .*?: (\d+) states", done.stdout)
+        return (broken[2], states[1]) if states else ("a panic", "-")
+
+    def plant(self, name, edits):
+        """The bug's name, and what found it by seeds and, where it should be found so, by states."""
+        sources = {}
+        for file, old, new in edits:
+            path = self.folder / "shared/billing/src" / file
+            sources.setdefault(path, path.read_text())
+            path.write_text(pattern(old).sub(lambda _: new.strip(), path.read_text()))
+        try:
+            found = self.run(self.build())
+            explored = self.explore(self.build("exhaustive")) if name in OF_ONE_RENEWAL else ("", "")
+        finally:
+            for path, text in sources.items():
+                path.write_text(text)
+        return name, found, explored
 
 
 if __name__ == "__main__":
