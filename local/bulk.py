@@ -106,7 +106,12 @@ class Task:
 
 TASKS = {
     # A row may wait for a gateway's charge.
-    "assign": Task("/admin/assignments", 20, {"customer": text, "plan": slug}, {"interval": interval, "currency": currency, **BOTH, "comp_percent": whole(1), "comp_periods": periods}),
+    "assign": Task(
+        "/admin/assignments",
+        20,
+        {"customer": text, "plan": slug},
+        {"interval": interval, "currency": currency, **BOTH, "comp_percent": whole(1), "comp_periods": periods},
+    ),
     "import": Task(
         "/admin/imports",
         100,
@@ -254,7 +259,7 @@ class Progress:
         if self.path.exists():
             # What was cut off while it was written was not done as far as anyone knows.
             *notes, torn = self.path.read_text().split("\n")
-            if not notes or json.loads(notes[0]) != self.head:
+            if notes and json.loads(notes[0]) != self.head:
                 raise Wrong(f"{self.path.name} is of another file, task or API: move it away to begin anew")
             for note in notes[1:]:
                 self.outcomes |= {line: (outcome, field, why) for line, outcome, field, why in json.loads(note)}
@@ -357,8 +362,11 @@ def send_all(sheet: Sheet, api: Api, progress: Progress, rows: int, at_once: int
                 if not running:
                     break
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                for each in done:
+                failed = [each for each in done if each.exception()]
+                for each in done.difference(failed):
                     progress.note(each.result())
+                for each in failed:
+                    each.result()
                 if time.monotonic() - told >= 2 or not running:
                     told = time.monotonic()
                     tell(len(sheet.rows), progress, before, told - began)
