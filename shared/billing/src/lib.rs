@@ -12,7 +12,7 @@
 //! | [`pricing`]      | what a quantity costs                                            |
 //! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
-//! | [`discount`]     | what a coupon takes off, and how often                           |
+//! | [`discount`]     | what is taken off a price, and how often a coupon may be redeemed |
 //! | [`tax`]          | what of a price is tax                                           |
 //! | [`subscription`] | what state a customer's plan is in, and what may change it       |
 //! | [`proration`]    | what a change within a period costs                              |
@@ -30,7 +30,7 @@
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
 //!
-//! [`discount`], [`tax`] and the campaigns of [`dunning`] are held against other systems' cases (`tests/billing-cases`)
+//! [`tax`] and the campaigns of [`dunning`] are held against other systems' cases (`tests/billing-cases`)
 //! and used by no workflow yet.
 //!
 //! **Invariant.** Everything outside [`ports`] and [`workflow`] is synchronous
