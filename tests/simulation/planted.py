@@ -53,7 +53,7 @@ BUGS = [
         "workflow/collect.rs",
         "            Err(error) => self.ask_later(scene.payment.unanswered(now), now, error).await,\n        }\n    }\n\n    /// Takes the gateway's answer in.",
         "            Err(_) => {\n"
-        "                let fact = Fact::Abandoned { payment: scene.payment.id.clone() };\n"
+        "                let fact = crate::subscription::Fact::Abandoned { payment: scene.payment.id.clone() };\n"
         "                let (_, writes) = self.told(scene, vec![fact], None, now);\n"
         "                Ok(self.store.commit(writes).await?)\n            }\n        }\n    }\n\n    /// Takes the gateway's answer in.",
     )]),
@@ -471,7 +471,7 @@ BUGS = [
     ("a change is made though its payment was declined", [(
         "subscription/facts.rs",
         "                vec![Event::ChangeDeclined { payment }]",
-        "                { let nothing = Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
+        "                { let nothing = crate::money::Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
     )]),
     ("a change that nobody can tell of holds up the renewal", [(
         "subscription.rs",
@@ -581,6 +581,11 @@ BUGS = [
         "workflow/change.rs",
         "held.discount.clone().and_then(|discount| discount.of(&plan.id))",
         "held.discount.clone()",
+    )]),
+    ("what staff give for a month is a year's", [(
+        "workflow/change.rs",
+        "if interval == held.price.interval { discount } else { discount.and_then(Discount::redeemed) }",
+        "if interval == held.price.interval { discount } else { discount }",
     )]),
     ("nobody counts who redeems a coupon with a page", [(
         "workflow/settle.rs",

@@ -7,7 +7,7 @@
 
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
-use crate::checker::{Breach, Happened};
+use crate::checker::{Breach, Given, Happened};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job, fingerprint};
@@ -84,7 +84,7 @@ pub(crate) struct State {
     pub(crate) redeemed: BTreeMap<(CouponCode, CustomerId), u32>,
     pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
     /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
-    pub(crate) given: BTreeMap<SubscriptionId, Vec<(u32, u8, Option<u32>)>>,
+    pub(crate) given: BTreeMap<SubscriptionId, Vec<Given>>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.

@@ -125,7 +125,8 @@ impl Discount {
         Self { coupon: None, off, plans: BTreeSet::new(), is_on: false, left, then: None }
     }
 
-    /// So many hundredths off the periods to come: off so many of them, or all.
+    /// So many hundredths off the periods to come: off so many of them, or all. Given for what somebody has: it does not
+    /// go along to another plan or interval.
     pub fn comp(percent: u8, periods: Option<u32>) -> Self {
         let lasts = periods.map_or(Lasts::Forever, Lasts::Periods);
         Self::to_come(Off::Percent(Ratio::from(i64::from(percent))), lasts)
@@ -149,7 +150,8 @@ impl Discount {
     }
 
     /// What is to come of it by coupon.
-    fn redeemed(self) -> Option<Self> {
+    #[must_use]
+    pub fn redeemed(self) -> Option<Self> {
         let then = self.then.and_then(|then| then.redeemed()).map(Box::new);
         match (&self.coupon, self.left) {
             (None, _) | (Some(_), Some(0)) => then.map(|then| *then),

@@ -113,6 +113,9 @@ pub struct Subscription {
     /// What was said when it was taken over from elsewhere, it or one before it: the same again is nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<String>,
+    /// The end of the period that was taken over last: no period up to then is taken over again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over_until: Option<Timestamp>,
     /// Who charges for it, or did, if that is not us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driven: Option<Driven>,

@@ -21,16 +21,24 @@ pub struct ImportRow {
     plan: PlanId,
     interval: Interval,
     currency: Currency,
+    #[serde(skip_serializing_if = "Option::is_none")]
     quantity: Option<u32>,
     period_start: Timestamp,
     period_end: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
     anchor: Option<Timestamp>,
     /// What of the running period's price was paid elsewhere and may be credited here, in minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
     paid_minor: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<Zone>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<Gateway>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<ImportedMethod>,
 }
 
@@ -41,7 +49,9 @@ struct ImportedMethod {
     /// Stripe: `pm_…`. Paystack: the authorization code. Flitt: the rectoken. PayPal: the vault id.
     token: String,
     /// Stripe: `cus_…`. Paystack: the e-mail that the authorization was given with. PayPal: its customer's id. Flitt: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     payer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     card: Option<ImportedCard>,
 }
 
@@ -51,6 +61,7 @@ struct ImportedCard {
     brand: String,
     last4: String,
     /// `2027-04`
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
 }
 

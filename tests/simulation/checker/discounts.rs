@@ -3,20 +3,67 @@
 
 use super::{Changes, Checked, check};
 use crate::world::State;
-use billing::discount::{Lasts, Off};
-use billing::id::CouponCode;
+use billing::calendar::Interval;
+use billing::discount::{Discount, Lasts, Off};
+use billing::id::{CouponCode, PlanId};
 use billing::ports::{Key, Record, StoredCoupon};
-use billing::subscription::{Event, Subscription};
+use billing::subscription::{Event, Order, Subscription};
+use std::collections::BTreeSet;
+
+/// What staff gave, in which period, for what.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    in_period: u32,
+    percent: u8,
+    periods: Option<u32>,
+    plans: BTreeSet<PlanId>,
+    of: (PlanId, Interval),
+    scheduled: Option<(PlanId, Interval)>,
+    unsure: bool,
+}
+
+impl Given {
+    pub(super) fn now(to: &Subscription, discount: &Discount) -> Option<Self> {
+        Some(Self {
+            in_period: to.term()?.index,
+            percent: hundredths(discount.off),
+            periods: discount.left,
+            plans: discount.plans.clone(),
+            of: terms(&to.order),
+            scheduled: to.scheduled.as_deref().map(terms),
+            unsure: false,
+        })
+    }
+}
+
+fn terms(order: &Order) -> (PlanId, Interval) {
+    (order.plan.id.clone(), order.price.interval)
+}
 
 impl State {
     /// A period of which something is taken off costs that much less (I-8), and there are no more of them than the coupon
     /// has (P-1).
     pub(super) fn discounted(&mut self, new: &Subscription) -> Checked {
         let Some(term) = new.term() else { return Ok(()) };
+        let terms = terms(&new.order);
+        let all = self.given.entry(new.id.clone()).or_default();
+        // It goes along to nothing else. What was scheduled when it was given may since have been taken back and asked for
+        // anew: of that nothing is said.
+        let may_go_along = |it: &&mut Given| {
+            let to_plan = terms.0 != it.of.0 && it.plans.contains(&terms.0);
+            it.of != terms && (to_plan || it.scheduled.as_ref() == Some(&terms))
+        };
+        for given in all.iter_mut().filter(may_go_along) {
+            (given.of, given.unsure) = (terms.clone(), true);
+        }
+        all.retain(|it| it.of == terms);
+        if all.iter().any(|it| it.unsure) {
+            return Ok(());
+        }
         // What was given last before the period began, if it lasts so long.
-        let given = self.given.get(&new.id).and_then(|it| it.iter().rev().find(|it| it.0 < term.index));
-        let given = given.filter(|it| term.index - it.0 <= it.2.unwrap_or(u32::MAX));
-        if let Some((_, percent, _)) = given.copied() {
+        let given = all.iter().rev().find(|it| it.in_period < term.index);
+        let given = given.filter(|it| term.index - it.in_period <= it.periods.unwrap_or(u32::MAX));
+        if let Some(percent) = given.map(|it| it.percent) {
             let (whole, amount) = (i128::from(new.order.price.amount.minor), new.order.amount());
             let left = whole - (whole * i128::from(percent) + 50) / 100;
             let right = amount.is_ok_and(|amount| i128::from(amount.minor) == left);

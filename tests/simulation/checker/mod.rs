@@ -10,6 +10,7 @@ mod payments;
 mod rest;
 mod subscriptions;
 
+pub(crate) use self::discounts::Given;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
@@ -202,11 +203,9 @@ impl State {
         for (key, old) in changed {
             self.remember(key, old.as_ref());
             if let Some(Record::History { event, customer, subscription, .. }) = self.records.get(key) {
-                if let (Event::Discounted { discount }, Some(term)) =
-                    (event, self.subscription(customer).and_then(Subscription::term))
-                {
-                    let given = (term.index, discounts::hundredths(discount.off), discount.left);
-                    self.given.entry(subscription.clone()).or_default().push(given);
+                if let (Event::Discounted { discount }, Some(given)) = (event, self.subscription(customer)) {
+                    let given = Given::now(given, discount);
+                    self.given.entry(subscription.clone()).or_default().extend(given);
                 }
                 self.happened.insert(kind(event));
                 if let Some(code) = discounts::redeemed(event) {

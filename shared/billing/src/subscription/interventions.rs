@@ -23,7 +23,7 @@ pub enum Intervention {
 }
 
 /// Further from now than this no period ends: it is a mistake in the year.
-const LONGEST: SignedDuration = days(3_653);
+pub(super) const LONGEST: SignedDuration = days(3_653);
 
 impl Subscription {
     /// What follows from `intervention` when the customer has so many `tokens`, or why nothing may.
@@ -38,7 +38,11 @@ impl Subscription {
                 self.ending(running, end, now).map_err(far)
             }
             Intervention::ChangeDates { end } => self.ending(running, *end, now),
-            Intervention::Comp { percent, periods } => self.comped(running, Discount::comp(*percent, *periods), now),
+            Intervention::Comp { percent, periods } => {
+                let plans = std::iter::once(&self.order).chain(self.scheduled.as_deref()).map(|it| it.plan.id.clone());
+                let discount = Discount { plans: plans.collect(), ..Discount::comp(*percent, *periods) };
+                self.comped(running, discount, now)
+            }
             Intervention::ResetTokens => match self.order.plan.tokens_included {
                 None => Err(Refusal::NoTokens),
                 Some(included) if included == tokens => Ok(vec![]),

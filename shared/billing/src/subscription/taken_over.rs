@@ -3,9 +3,11 @@
 //! only as far as somebody vouches for it.
 
 use super::funds::Worth;
+use super::interventions::LONGEST;
 use super::{Event, Order, Refusal, Status, Subscription, Term};
 use crate::calendar::Period;
 use crate::calendar::zone::Zone;
+use crate::dunning::after;
 use crate::id::CustomerId;
 use crate::money::Money;
 use jiff::Timestamp;
@@ -34,6 +36,10 @@ pub enum Unfit {
     NotBegun,
     #[error("the period is over: what runs is taken over, and nothing else")]
     Over,
+    #[error("the period may not end more than ten years from now")]
+    Far,
+    #[error("this period was taken over before, and has ended here since")]
+    TakenBefore,
     #[error("counted from there no period is the one that was given")]
     Anchor,
     #[error("no more can have been paid than the period costs")]
@@ -69,6 +75,7 @@ impl Running {
         match (self.period, self.order.plan.tokens_included, self.tokens) {
             (period, _, _) if period.start > now => Err(Unfit::NotBegun),
             (period, _, _) if period.end <= now => Err(Unfit::Over),
+            (period, _, _) if period.end > after(now, LONGEST) => Err(Unfit::Far),
             (_, Some(_), None) => Err(Unfit::TokensMissing),
             (_, None, Some(_)) => Err(Unfit::NoTokens),
             (_, Some(_), Some(_)) | (_, None, None) if !(0..=price.minor).contains(&self.paid.minor) => {
@@ -91,9 +98,14 @@ impl Subscription {
         let ordered = Self::ordering(current, customer, running.order.clone(), now)?;
         let ordered = ordered.in_zone(running.time_zone.as_ref());
         let term = running.fits(&ordered.time_zone, now)?;
+        let until = running.period.end;
+        // Whoever has left here since is not made a customer again because their row was written anew.
+        if ordered.taken_over_until.is_some_and(|before| until <= before) {
+            return Err(Unfit::TakenBefore);
+        }
         let order = Box::new(running.order.clone());
         let event = Event::TakenOver { order, term, paid: running.paid, tokens: running.tokens, at: now };
-        Ok((Self { taken_over: Some(request.to_owned()), ..ordered }, event))
+        Ok((Self { taken_over: Some(request.to_owned()), taken_over_until: Some(until), ..ordered }, event))
     }
 
     pub(super) fn goes_on_here(&mut self, order: &Order, term: Term, paid: Money, at: Timestamp) {
@@ -180,6 +192,7 @@ mod tests {
         let cases = [
             (running("2025-03-10T12:00:01Z", end, None), Unfit::NotBegun),
             (running(start, "2025-03-10T12:00:00Z", None), Unfit::Over),
+            (running(start, "2125-04-01T00:00:00Z", None), Unfit::Far),
             (running(start, end, Some("2024-08-02T00:00:00Z")), Unfit::Anchor),
             (running(start, end, Some("2025-04-01T00:00:00Z")), Unfit::Anchor),
             (running(start, "2025-05-01T00:00:00Z", Some("2025-01-01T00:00:00Z")), Unfit::Anchor),
@@ -194,6 +207,21 @@ mod tests {
         }
         let again = Subscription::taking_over(Some(&active()), &customer(), &good(), "row", now());
         assert_eq!(again.err(), Some(Unfit::Refused(Refusal::AlreadySubscribed)));
+    }
+
+    #[test]
+    fn who_left_here_is_not_made_a_customer_again_by_a_row_that_is_written_anew() {
+        let (start, end) = ("2025-03-01T00:00:00Z", "2025-04-01T00:00:00Z");
+        let first = taken(&running(start, end, None)).unwrap_or_else(|error| panic!("{error}"));
+        let gone = first.apply(&Event::Canceled { at: now(), reason: crate::subscription::CancelReason::Requested });
+        let again = |end, row| {
+            let running = running(start, end, None);
+            Subscription::taking_over(Some(&gone), &customer(), &running, row, now()).map(|_| ()).err()
+        };
+        assert_eq!(again(end, "the row, with an e-mail"), Some(Unfit::TakenBefore));
+        assert_eq!(again("2025-03-31T00:00:00Z", "mended"), Some(Unfit::TakenBefore));
+        // They went back there, and paid for more.
+        assert_eq!(again("2025-05-01T00:00:00Z", "later"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Billing, ChangeError, Changed, Live, NotForSale, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::Plan;
+use crate::discount::Discount;
 use crate::entitlement::{Downgrade, downgrade};
 use crate::id::{AddonId, CustomerId, IdempotencyKey, PlanId};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
@@ -55,6 +56,8 @@ impl Wish {
             None => 1,
         };
         let discount = held.discount.clone().and_then(|discount| discount.of(&plan.id));
+        // A month that staff give is no year.
+        let discount = if interval == held.price.interval { discount } else { discount.and_then(Discount::redeemed) };
         let order = Order { plan, price, quantity, addons: held.addons.clone(), discount };
         // Bought at other terms, they cost what these terms say; else they stay as they were bought.
         Ok(if same_price { order } else { order.with_addons_of(held) })

@@ -98,7 +98,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
         let current = found.subscription();
         let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
-        let order = Order { discount: discount.or_else(|| wanted.comp.clone()), ..order };
+        let given = || Some(Discount { plans: [order.plan.id.clone()].into(), ..wanted.comp.clone()? });
+        let order = Order { discount: discount.or_else(given), ..order };
         order.amount()?;
         let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
         let ordered = ordered.in_zone(wanted.time_zone.as_ref());

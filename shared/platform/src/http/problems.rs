@@ -195,7 +195,10 @@ impl From<TakeOverError> for Problem {
             TakeOverError::QuantityMissing => Self::invalid("quantity", error),
             TakeOverError::Unfit(Unfit::Refused(refusal)) | TakeOverError::Refused(refusal) => refusal.into(),
             TakeOverError::Unfit(Unfit::NotBegun) => Self::invalid("period_start", error),
-            TakeOverError::Unfit(Unfit::Over) => Self::invalid("period_end", error),
+            TakeOverError::Unfit(Unfit::Over | Unfit::Far) => Self::invalid("period_end", error),
+            TakeOverError::Unfit(Unfit::TakenBefore) => {
+                Self::conflict("imported-before", "It was imported before", error).at("period_end")
+            }
             TakeOverError::Unfit(Unfit::Anchor) => Self::invalid("anchor", error),
             TakeOverError::Unfit(Unfit::PaidMore) => Self::invalid("paid_minor", error),
             TakeOverError::Unfit(Unfit::TokensMissing | Unfit::NoTokens) => Self::invalid("tokens", error),
