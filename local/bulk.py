@@ -1,17 +1,20 @@
 """Does for every row of a CSV file what billing staff do for one customer: make bulk-assign, make import [DRY_RUN=1]
 
 The whole file is checked first, and nothing is sent if anything is wrong with it. What was sent is noted beside the file
-(customers.csv.progress): killed half-way and started again, it sends what is missing. A row that is sent twice is done once: an
-import is known by what it says, an assignment by its key, which the file's digest is part of. Refused rows are written to
-customers.csv.refused.csv, each with its reason; mended, that is the next file.
+(customers.csv.progress): killed half-way and started again, it sends what is missing, and what has no outcome yet. A row that is
+sent twice is done once: an import is known by what it says, an assignment by its key, which the file's digest is part of. Refused
+rows are written to customers.csv.refused.csv, each with its reason; mended, that is the next file. A dry run's are in
+customers.csv.dry-run.csv, which each dry run writes anew.
 
 The API is the running local stack's, or the one at API=… with a token of scope billing:admin in PERENNIAL_TOKEN.
 """
 
 import argparse
 import csv
+import fcntl
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
@@ -32,6 +35,15 @@ MOST_BYTES = 30_000
 TRIES = 8
 
 REASON = ("refused_field", "refused_because")
+
+# What became of a row that is to be sent again, and why it is.
+AGAIN = {
+    "awaited": "the charge has no outcome yet",
+    "conflict": "something else was done for the customer at the same time",
+}
+
+# How many lines a message names.
+MOST_NAMED = 20
 
 
 class Wrong(Exception):
@@ -102,6 +114,7 @@ class Task:
     rows: int  # at most, in one request
     needs: Mapping[str, Column]
     takes: Mapping[str, Column]
+    days: int | None = None  # for which a row that is sent again is known for sure; without it, for ever
 
 
 TASKS = {
@@ -111,6 +124,7 @@ TASKS = {
         20,
         {"customer": text, "plan": slug},
         {"interval": interval, "currency": currency, **BOTH, "comp_percent": whole(1), "comp_periods": periods},
+        days=3,  # a key holds for four
     ),
     "import": Task(
         "/admin/imports",
@@ -169,20 +183,26 @@ def read(path: Path, task: Task) -> Sheet:
         wrong = [f"{path.name}:1: {problem}" for problem in wrong_with_header(header, task)]
         if wrong:
             raise Wrong("\n".join(wrong))
-        rows, customers = [], dict[str, int]()
+        # A token is money: of a file that has any, no cell is repeated, whichever column it has slipped into.
+        secret = any(name.startswith("method_") for name in header)
+        rows, customers, methods = [], dict[str, int](), dict[tuple[str, str], int]()
         for cells in lines:
             if not cells:
                 continue
             try:
                 if len(cells) != len(header):
                     raise ValueError(f"has {len(cells)} columns, and the first line {len(header)}")
-                row = Row(lines.line_num, cells, said(dict(zip(header, cells, strict=True)), task))
+                row = Row(lines.line_num, cells, said(dict(zip(header, cells, strict=True)), task, secret))
             except ValueError as error:
                 wrong.append(f"{path.name}:{lines.line_num}: {error}")
                 continue
             first = customers.setdefault(row.said["customer"], row.line)
             if first != row.line:
                 wrong.append(f"{path.name}:{row.line}: customer: is in line {first} already")
+            if method := row.said.get("method"):
+                first = methods.setdefault((row.said.get("gateway", ""), method["token"]), row.line)
+                if first != row.line:
+                    wrong.append(f"{path.name}:{row.line}: method_token: is in line {first} already")
             rows.append(row)
     except OSError as error:
         raise Wrong(f"{path}: {error.strerror}") from None
@@ -193,19 +213,26 @@ def read(path: Path, task: Task) -> Sheet:
     if not rows and not wrong:
         wrong.append(f"{path.name}: has no rows")
     if wrong:
-        raise Wrong("\n".join([*wrong[:20], *([f"… and {len(wrong) - 20} more"] if len(wrong) > 20 else [])]))
-    return Sheet(path, hashlib.sha256(content).hexdigest(), header, rows)
+        more = [f"… and {len(wrong) - MOST_NAMED} more"] if len(wrong) > MOST_NAMED else []
+        raise Wrong("\n".join([*wrong[:MOST_NAMED], *more]))
+    return Sheet(path, digest(content), header, rows)
 
 
 def wrong_with_header(header: list[str], task: Task) -> Iterator[str]:
     known = {*task.needs, *task.takes, *REASON}
+    # The first line of a file without a header is a row, and may hold a token.
+    names = header if "customer" in header else [f"column {n}" for n in range(1, len(header) + 1)]
     yield from (f"{name}: this column is needed" for name in task.needs if name not in header)
-    yield from (f"{name or '(nothing)'}: there is no such column" for name in header if name not in known)
-    yield from (f"{name}: this column is there twice" for name in dict.fromkeys(header) if header.count(name) > 1)
+    yield from (
+        f"{shown or '(nothing)'}: there is no such column"
+        for name, shown in zip(header, names, strict=True)
+        if name not in known
+    )
+    yield from (f"{name}: this column is there twice" for name in sorted(known) if header.count(name) > 1)
 
 
-def said(cells: dict[str, str], task: Task) -> dict[str, Any]:
-    """The row as the API takes it. What is empty is not said."""
+def said(cells: dict[str, str], task: Task, secret: bool) -> dict[str, Any]:
+    """The row as the API takes it. What is empty is not said. An error repeats what is wrong, unless that is `secret`."""
     row: dict[str, Any] = {}
     for name, parse in {**task.needs, **task.takes}.items():
         value = cells.get(name, "")
@@ -215,7 +242,7 @@ def said(cells: dict[str, str], task: Task) -> dict[str, Any]:
             try:
                 row[name] = parse(value)
             except ValueError as error:
-                raise ValueError(f"{name}: {error}: {value!r}") from None
+                raise ValueError(f"{name}: {error}{'' if secret else f': {value!r}'}") from None
     method = {name: row.pop(f"method_{name}") for name in ("token", "payer") if f"method_{name}" in row}
     card = {name: row.pop(f"card_{name}") for name in ("brand", "last4", "expires") if f"card_{name}" in row}
     if (method or card) and "token" not in method:
@@ -230,6 +257,14 @@ def said(cells: dict[str, str], task: Task) -> dict[str, Any]:
     if method:
         row["method"] = method | ({"card": card} if card else {})
     return row
+
+
+def column(field: str) -> str:
+    """The column of what the API calls `method.card.last4`."""
+    field = re.sub(r"^rows\[\d+\]\.?", "", field)
+    # Of these the API may miss, or not take, the whole.
+    field = {"method": "method.token", "method.card": "method.card.brand", "comp": "comp.percent"}.get(field, field)
+    return field.replace("method.card.", "card.").replace(".", "_")
 
 
 def batches(rows: list[Row], most: int) -> Iterator[list[Row]]:
@@ -250,24 +285,51 @@ class Progress:
     """What became of each row, noted as it is known: a line a request, written before the next."""
 
     def __init__(self, sheet: Sheet, what: str, api: str) -> None:
+        self.sheet, self.days = sheet, TASKS[what].days
         self.path = sheet.path.with_name(f"{sheet.path.name}.progress")
         self.outcomes: dict[int, tuple[str, str, str]] = {}  # of a line: in a word; if refused, where and why
+        self.reports: set[str] = set()  # the digests of those that were written
         self.head = {"what": what, "digest": sheet.digest, "api": api}
+        self.began = time.time()
         self.file: TextIO | None = None
 
     def begin(self) -> None:
-        if self.path.exists():
-            # What was cut off while it was written was not done as far as anyone knows.
-            *notes, torn = self.path.read_text().split("\n")
-            if notes and json.loads(notes[0]) != self.head:
+        """Goes on from what was noted, and lets no other run do so meanwhile."""
+        self.file = self.path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Wrong(f"{self.path.name}: another run of this file is under way") from None
+        # What was cut off while it was written was not done as far as anyone knows.
+        *notes, torn = self.path.read_bytes().split(b"\n")
+        self.recall(notes)
+        if torn:
+            os.truncate(self.path, self.path.stat().st_size - len(torn))
+        if not notes:
+            self.write(self.head | {"began": self.began})
+
+    def recall(self, notes: list[bytes]) -> None:
+        for n, note in enumerate(notes, 1):
+            try:
+                noted = json.loads(note)
+                if n == 1:
+                    self.began = float(noted.pop("began"))
+                elif isinstance(noted, dict):
+                    self.reports.add(noted["report"])
+                else:
+                    self.outcomes |= {line: (outcome, field, why) for line, outcome, field, why in noted}
+            except (ValueError, TypeError, KeyError, AttributeError):
+                raise Wrong(f"{self.path.name}:{n}: cannot be read: move the file away to begin anew") from None
+            if n == 1 and noted != self.head:
                 raise Wrong(f"{self.path.name} is of another file, task or API: move it away to begin anew")
-            for note in notes[1:]:
-                self.outcomes |= {line: (outcome, field, why) for line, outcome, field, why in json.loads(note)}
-            if torn:
-                os.truncate(self.path, self.path.stat().st_size - len(torn.encode()))
-        self.file = self.path.open("a")
-        if self.file.tell() == 0:
-            self.write(self.head)
+        self.outcomes = {line: it for line, it in self.outcomes.items() if it[0] not in AGAIN}
+        done = all(row.line in self.outcomes for row in self.sheet.rows)
+        # It counts from the first request: whose outcome is awaited since then is known by the key that was sent then.
+        if not done and self.days is not None and time.time() - self.began > self.days * 86_400:
+            raise Wrong(
+                f"{self.path.name}: was begun more than {self.days} days ago, and what was sent then may be taken for new. "
+                "Move it away and run again: who has a subscription by now is refused, and keeps it"
+            )
 
     def write(self, what: Any) -> None:
         if self.file is not None:
@@ -278,6 +340,13 @@ class Progress:
     def note(self, done: dict[int, tuple[str, str, str]]) -> None:
         self.outcomes |= done
         self.write([[line, *outcome] for line, outcome in done.items()])
+
+    def note_report(self, digest: str) -> None:
+        self.reports.add(digest)
+        self.write({"report": digest})
+
+    def lines(self, word: str) -> list[int]:
+        return [row.line for row in self.sheet.rows if self.outcomes[row.line][0] == word]
 
     def counts(self) -> dict[str, int]:
         words = [outcome for outcome, _, _ in self.outcomes.values()]
@@ -301,7 +370,7 @@ class Api:
         if status in (401, 403, 404):
             raise Stopped(f"{self.address.netloc} answers {status}: {reason(answer)}")
         if len(batch) == 1:
-            return {batch[0].line: ("refused", answer.get("field", ""), reason(answer))}
+            return {batch[0].line: refusal(answer)}
         # The request as a whole was refused, and nothing done: what is wrong is in one of its rows.
         half = len(batch) // 2
         return self.send(batch[:half]) | self.send(batch[half:])
@@ -339,8 +408,14 @@ class Api:
 
 
 def outcome(answered: dict[str, Any]) -> tuple[str, str, str]:
-    problem = answered.get("problem", {})
-    return answered["outcome"], problem.get("field", ""), reason(problem) if problem else ""
+    problem = answered.get("problem")
+    return refusal(problem) if problem else (answered["outcome"], "", "")
+
+
+def refusal(problem: Any) -> tuple[str, str, str]:
+    document = problem if isinstance(problem, dict) else {}
+    word = "conflict" if str(document.get("type")).endswith("/conflict") else "refused"
+    return word, column(document.get("field", "")), reason(problem)
 
 
 def reason(problem: Any) -> str:
@@ -382,20 +457,61 @@ def tell(rows: int, progress: Progress, before: int, seconds: float) -> None:
     print(f"  {done:,} of {rows:,} rows, {refused:,} refused, {(done - before) / max(seconds, 0.001):,.0f} a second", flush=True)
 
 
-def report(sheet: Sheet, progress: Progress) -> Path | None:
-    """The refused rows as they were, each with its reason."""
-    path = sheet.path.with_name(f"{sheet.path.name}.refused.csv")
-    path.unlink(missing_ok=True)
-    refused = [row for row in sheet.rows if progress.outcomes[row.line][0] == "refused"]
+def report(sheet: Sheet, progress: Progress, dry_run: bool) -> Path | None:
+    """The refused rows as they were, each with its reason.
+
+    A report that is no longer as it was written is being mended, and one with progress of its own is a file that is being
+    sent: it is kept, and this one goes by a number.
+    """
+
+    def named(name: str) -> Path:
+        return sheet.path.with_name(f"{sheet.path.name}.{name}.csv")
+
+    def is_free(path: Path) -> bool:
+        if dry_run or not path.exists():
+            return True
+        return digest(path.read_bytes()) in progress.reports and not path.with_name(f"{path.name}.progress").exists()
+
+    first = path = named("dry-run" if dry_run else "refused")
+    refused = set(progress.lines("refused"))
     if not refused:
+        if is_free(path):
+            path.unlink(missing_ok=True)
         return None
     kept = [n for n, name in enumerate(sheet.header) if name not in REASON]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(sheet.header[n] for n in kept), *REASON])
-        for row in refused:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([*(sheet.header[n] for n in kept), *REASON])
+    for row in sheet.rows:
+        if row.line in refused:
             writer.writerow([*(row.cells[n] for n in kept), *progress.outcomes[row.line][1:]])
+    content = file.getvalue().encode()
+    number = 1
+    while not is_free(path) and path.read_bytes() != content:
+        number += 1
+        path = named(f"refused-{number}")
+    if path != first:
+        print(f"{first.name} is no longer as it was written, or was sent itself: it is kept as it is.", file=sys.stderr)
+    if not path.exists() or path.read_bytes() != content:
+        progress.note_report(digest(content))
+        path.write_bytes(content)
     return path
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def tell_again(sheet: Sheet, progress: Progress) -> bool:
+    """Names the rows that are to be sent again, if there are any."""
+    found = {word: lines for word in AGAIN if (lines := progress.lines(word))}
+    for word, lines in found.items():
+        named = ", ".join(str(line) for line in lines[:MOST_NAMED])
+        more = f" and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+        print(f"{sheet.path.name}: {word}, as {AGAIN[word]}: line {named}{more}", file=sys.stderr)
+    if found:
+        print("These are not done yet: run it again, and they are sent again. Nothing is done twice.", file=sys.stderr)
+    return bool(found)
 
 
 # -- The command
@@ -431,10 +547,10 @@ def main() -> int:
         return 2
     counts = ", ".join(f"{count:,} {word}" for word, count in progress.counts().items())
     print(f"{sheet.path.name}: {'would be ' if arguments.dry_run else ''}{counts}", flush=True)
-    refused = report(sheet, progress)
+    refused = report(sheet, progress, arguments.dry_run)
     if refused:
         print(f"The refused rows and why: {refused}", file=sys.stderr)
-    return 1 if refused else 0
+    return 1 if tell_again(sheet, progress) or refused else 0
 
 
 def reached(api: str | None, folder: Path | None) -> tuple[str, str]:

@@ -124,6 +124,17 @@ def assign(of: Customer, *, key: str | None = None, token: str | None = None, **
     )
 
 
+def test_a_key_that_the_customer_chose_too_does_not_stand_in_the_way_of_staff(customer: Customer) -> None:
+    granted(customer.order(key="same"), 201)
+    for _ in range(2):
+        granted(assign(customer, key="same", comp={"percent": 100, "periods": 1}), 201)
+
+
+def test_nor_does_it_stand_in_the_way_of_an_extension(customer: Customer) -> None:
+    customer.subscribe(key="same")
+    granted(administer(customer, "extend", key="same", days=1))
+
+
 def test_a_plan_is_given_for_nothing_for_three_months_and_paid_for_afterwards(client: Client, customer: Customer) -> None:
     refusal(assign(customer), 409)  # nobody has left a card
     for _ in range(2):

@@ -1,6 +1,7 @@
 """Many customers from a CSV file: make import, make bulk-assign; checked first, killed half-way, sent once (PRODUCT 8 and 31)."""
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -65,8 +66,8 @@ def elsewhere(names: list[str], month: tuple[str, str]) -> list[str]:
     return [f"{name},{said % name}" for name in names]
 
 
-# What differs with the file and the moment: times with parts of a second, seconds of the epoch, digests, keys.
-OF_A_RUN = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+Z|\b\d{10}\b|\b[0-9a-f]{64}\b|bulk-[0-9a-f]{40}|(?<=CLAIM#)[^\"]+")
+# What differs with the file and the moment: times with parts of a second, seconds of the epoch, digests, keys of staff.
+OF_A_RUN = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+Z|\b\d{10}\b|\b[0-9a-f]{64}\b|staff:[a-z2-7]{52}|(?<=CLAIM#)[^\"]+")
 
 
 def canonical(records: Records, names: list[str]) -> list[list[str]]:
@@ -125,6 +126,8 @@ def test_refused_rows_are_reported_and_the_report_is_the_next_file(
     file = sheet(tmp_path, "three.csv", IMPORT, rows)
     would = run(client, "import", file, "--dry-run")
     assert (would.returncode, "would be 1 imported, 2 refused" in would.stdout) == (1, True), would
+    assert "refused" in file.with_name("three.csv.dry-run.csv").read_text()
+    assert not file.with_name("three.csv.refused.csv").exists()
     assert client.call("GET", "/subscription", token=Customer.fresh(client).token).status == 404
     assert not file.with_name("three.csv.progress").exists()
 
@@ -135,10 +138,14 @@ def test_refused_rows_are_reported_and_the_report_is_the_next_file(
     assert [(row["customer"], row["refused_field"]) for row in refused] == [(customer.name, ""), (mendable, "plan")]
     assert all(row["refused_because"] for row in refused)
 
-    mended = file.with_name("mended.csv")
+    assert run(client, "import", file).returncode == 1, "they are refused still"
+    assert sorted(path.name for path in tmp_path.glob("three.csv.refused*")) == [report.name]
     lines = report.read_text().replace("estates-gold", "estates-professional").splitlines()
-    mended.write_text("\n".join([lines[0], lines[2]]) + "\n")
-    done = run(client, "import", mended)
+    report.write_text("\n".join([lines[0], lines[2]]) + "\n")
+    again = run(client, "import", file)
+    assert (again.returncode, "is kept as it is" in again.stderr or again.stderr) == (1, True)
+    assert list(csv.DictReader(file.with_name("three.csv.refused-2.csv").open())) == refused
+    done = run(client, "import", report)
     assert (done.returncode, "1 imported" in done.stdout) == (0, True), done
 
 
@@ -181,6 +188,139 @@ def test_a_file_with_anything_wrong_is_not_sent_and_every_error_names_line_and_c
     with pytest.raises(bulk.Wrong) as wrong:
         bulk.read(sheet(tmp_path, "file.csv", header, rows), bulk.TASKS["assign"])
     assert any(line.startswith(expected) for line in str(wrong.value).splitlines()), wrong.value
+
+
+TOKEN = "AUTH_72btv547"
+
+OF_METHODS = {
+    "a method of two customers": (
+        ["a,paystack,,2026-11-05T00:00:00Z", "b,paystack,,2026-11-05T00:00:00Z", "c,stripe,,2026-11-05T00:00:00Z"],
+        ["file.csv:3: method_token: is in line 2 already"],
+    ),
+    "a token that has slipped into another column": (
+        [f"a,{TOKEN},,2026-11-05T00:00:00Z", f"b,paystack,{TOKEN},{TOKEN}"],
+        [
+            "file.csv:2: gateway: is not a gateway: stripe, paystack, flitt or paypal",
+            "file.csv:3: period_start: is not a time with its offset, such as 2026-03-31T00:00:00Z",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_METHODS)
+def test_a_method_is_one_customer_s_and_no_error_repeats_what_could_be_a_token(case: str, tmp_path: Path) -> None:
+    rows, expected = OF_METHODS[case]
+    header = "customer,gateway,method_payer,period_start,plan,interval,currency,period_end,method_token"
+    rows = [f"{row},estates-professional,month,NGN,2026-12-05T00:00:00Z,{TOKEN}" for row in rows]
+    with pytest.raises(bulk.Wrong) as wrong:
+        bulk.read(sheet(tmp_path, "file.csv", header, rows), bulk.TASKS["import"])
+    assert str(wrong.value).splitlines() == expected
+
+
+def test_a_row_where_the_header_should_be_is_not_repeated_either(tmp_path: Path) -> None:
+    with pytest.raises(bulk.Wrong) as wrong:
+        bulk.read(sheet(tmp_path, "file.csv", f"acme,{TOKEN}", []), bulk.TASKS["import"])
+    assert "file.csv:1: column 2: there is no such column" in str(wrong.value)
+    assert TOKEN not in str(wrong.value) and "acme" not in str(wrong.value)
+
+
+# -- Going on where a run stopped, of which the command alone knows
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> tuple[bulk.Sheet, Path]:
+    """A file of three customers, and the progress of a run that never got an answer."""
+    path = sheet(tmp_path, "three.csv", "customer,plan", ["a,crm-basic", "b,crm-basic", "c,crm-basic"])
+    read = bulk.read(path, bulk.TASKS["assign"])
+    progress = resumed(read)
+    assert progress.outcomes == {}
+    return read, progress.path
+
+
+def resumed(sheet: bulk.Sheet) -> bulk.Progress:
+    progress = bulk.Progress(sheet, "assign", "https://api.example")
+    progress.begin()
+    assert progress.file is not None
+    progress.file.close()
+    return progress
+
+
+def test_one_run_of_a_file_is_under_way_at_a_time(half: tuple[bulk.Sheet, Path], tmp_path: Path) -> None:
+    read, path = half
+    (tmp_path / "stack.json").write_text(json.dumps({"api": "http://127.0.0.1:9", "tokens": {"admin": "none"}}))
+    asked = [sys.executable, str(ROOT / "local" / "bulk.py"), "assign", "--local", str(tmp_path), str(read.path)]
+    before = path.read_bytes()
+    with path.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        second = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert (second.returncode, second.stderr) == (2, "three.csv.progress: another run of this file is under way\n")
+    assert path.read_bytes() == before
+    resumed(read)
+
+
+@pytest.mark.parametrize("note", ["{", "17", "null", "{}", "[17]", '[[17, "assigned"]]', '[[[], "assigned", "", ""]]', "\x00"])
+def test_progress_that_cannot_be_read_is_said_to_be_so(note: str, half: tuple[bulk.Sheet, Path]) -> None:
+    read, path = half
+    with path.open("a") as file:
+        file.write(f'[[2, "assigned", "", ""]]\n{note}\n')
+    with pytest.raises(bulk.Wrong, match="three.csv.progress:3: cannot be read: move the file away"):
+        resumed(read)
+
+
+def test_what_has_no_outcome_yet_is_sent_again_and_named_until_it_has(
+    half: tuple[bulk.Sheet, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, path = half
+    raced = {"outcome": "refused", "problem": {"type": "https://perennial.example/problems/conflict", "detail": "Again."}}
+    outcomes = [bulk.outcome(it) for it in ({"outcome": "assigned"}, {"outcome": "awaited"}, raced)]
+    with path.open("a") as file:
+        file.write(json.dumps([[line, *it] for line, it in enumerate(outcomes, 2)]) + "\n")
+    progress = resumed(read)
+    assert progress.outcomes == {2: ("assigned", "", "")}
+    progress.outcomes |= {3: outcomes[1], 4: outcomes[2]}
+    assert bulk.tell_again(read, progress) and bulk.report(read, progress, dry_run=False) is None
+    told = capsys.readouterr().err
+    assert "three.csv: awaited, as the charge has no outcome yet: line 3\n" in told
+    assert ": line 4\n" in told and "run it again" in told
+    progress.outcomes |= {3: outcomes[0], 4: outcomes[0]}
+    assert not bulk.tell_again(read, progress)
+
+
+def test_an_assignment_whose_keys_may_be_forgotten_does_not_go_on(half: tuple[bulk.Sheet, Path]) -> None:
+    read, path = half
+    head = json.loads(path.read_text())
+    for days, goes_on in ((2.9, True), (3.1, False)):
+        path.write_text(json.dumps(head | {"began": time.time() - days * 86_400}) + "\n")
+        if goes_on:
+            resumed(read)
+            continue
+        with pytest.raises(bulk.Wrong, match="begun more than 3 days ago.*Move it away and run again"):
+            resumed(read)
+    with path.open("a") as file:
+        file.write('[[2, "assigned", "", ""], [3, "assigned", "", ""], [4, "refused", "plan", "no"]]\n')
+    assert len(resumed(read).outcomes) == 3, "nothing is left to send"
+
+
+COLUMNS = {
+    "plan": "plan",
+    "method": "method_token",
+    "method.token": "method_token",
+    "method.payer": "method_payer",
+    "method.card": "card_brand",
+    "method.card.last4": "card_last4",
+    "comp": "comp_percent",
+    "comp.periods": "comp_periods",
+    "rows[0].customer": "customer",
+    "Idempotency-Key": "Idempotency-Key",
+    "": "",
+}
+
+
+def test_a_refusal_names_the_column_that_is_meant() -> None:
+    refused = {field: bulk.refusal({"field": field, "detail": "no"}) for field in COLUMNS}
+    assert refused == {field: ("refused", column, "no") for field, column in COLUMNS.items()}
+    known = {name for task in bulk.TASKS.values() for name in (*task.needs, *task.takes)}
+    assert {*COLUMNS.values()} - {"", "Idempotency-Key"} <= known
 
 
 def test_a_time_says_its_offset(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 use billing::id::CustomerId;
 use lambda_http::{Error, Request, run, service_fn};
 use platform::assignments::{Assignment, is_awaited};
-use platform::http::{Problem, Reply, body, fingerprint, idempotency_key, path, respond};
+use platform::http::{Problem, Reply, body, fingerprint, path, respond, staff_key};
 use platform::identity::Scope;
 use platform::{App, view};
 
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     app.caller(&request, Scope::Admin)?;
-    let key = idempotency_key(&request)?;
+    let key = staff_key(&request)?;
     let customer: CustomerId = path(&request, "customer")?;
     let asked: Assignment = body(&request)?;
     let fingerprint = fingerprint(&("assign-subscription", &asked))?;

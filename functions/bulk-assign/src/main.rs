@@ -4,7 +4,7 @@ use lambda_http::{Error, Request, run, service_fn};
 use platform::App;
 use platform::assignments::{Assignment, is_awaited};
 use platform::batch::Batch;
-use platform::http::{Problem, Reply, body, fingerprint, idempotency_key, respond};
+use platform::http::{Problem, Reply, body, fingerprint, respond, staff_key};
 use platform::identity::Scope;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     app.caller(&request, Scope::Admin)?;
     // One for all rows: a customer is in one of them, and a key is each customer's own.
-    let key = &idempotency_key(&request)?;
+    let key = &staff_key(&request)?;
     let batch: Batch = body(&request)?;
     if batch.dry_run {
         return Err(Problem::invalid("dry_run", "is not taken: whether a charge succeeds, only the charge tells"));

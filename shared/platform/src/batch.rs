@@ -2,7 +2,7 @@
 //! done and answered by itself: what is wrong with one keeps no other back.
 
 use crate::http::{Problem, Reply, parse};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub type Outcome = (&'static str, String);
 
 impl Batch {
     /// Does `each` for every row, and answers for each in the order of the rows. Where we ourselves fail, all of it is to
-    /// be sent again: what was done by then is not done twice.
+    /// be sent again: what was done is not done twice. No row is left half-way for it: a charge may be under way.
     pub async fn answer<T, F>(self, each: impl Fn(T) -> F) -> Result<Reply, Problem>
     where
         T: DeserializeOwned,
@@ -55,7 +55,8 @@ impl Batch {
                 }
             }
         });
-        let answers: Vec<(&str, Value)> = answers.buffered(AT_ONCE).try_collect().await?;
+        let answers: Vec<Result<(&str, Value), Problem>> = answers.buffered(AT_ONCE).collect().await;
+        let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut counts = BTreeMap::new();
         for (outcome, _) in &answers {
             *counts.entry(*outcome).or_insert(0_u32) += 1;
@@ -86,6 +87,8 @@ mod tests {
     use super::*;
     use futures::executor::block_on;
     use std::cell::RefCell;
+    use std::future::poll_fn;
+    use std::task::Poll;
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -94,13 +97,32 @@ mod tests {
         seats: u32,
     }
 
+    /// What takes a while.
+    async fn later() {
+        let mut asked = false;
+        let once = poll_fn(|context| {
+            if asked {
+                return Poll::Ready(());
+            }
+            asked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        });
+        once.await;
+    }
+
     fn answered(rows: Value) -> Result<Value, (u16, Option<String>)> {
-        let done = RefCell::new(vec![]);
+        answered_noting(rows, &RefCell::default())
+    }
+
+    /// With `done` noting for whom it came to its end.
+    fn answered_noting(rows: Value, done: &RefCell<Vec<String>>) -> Result<Value, (u16, Option<String>)> {
         let batch: Batch = serde_json::from_value(json!({ "rows": rows })).unwrap_or_else(|error| panic!("{error}"));
         let each = async |row: Row| match row.seats {
             0 => Err(Problem::invalid("seats", "is at least 1")),
             13 => Err(Problem::unavailable("told to fail")),
             _ => {
+                later().await;
                 done.borrow_mut().push(row.customer.clone());
                 Ok(("done", format!("sub_{}", row.customer)))
             }
@@ -135,6 +157,15 @@ mod tests {
     #[test]
     fn where_we_fail_the_whole_is_to_be_sent_again() {
         assert_eq!(answered(json!([{"customer": "a", "seats": 1}, {"customer": "b", "seats": 13}])), Err((503, None)));
+    }
+
+    #[test]
+    fn where_we_fail_for_one_what_is_under_way_for_the_others_comes_to_its_end() {
+        let mut rows = vec![json!({"customer": "a", "seats": 13})];
+        rows.extend((1..=15).map(|n| json!({"customer": format!("c{n}"), "seats": 1})));
+        let done = RefCell::default();
+        assert_eq!(answered_noting(json!(rows), &done), Err((503, None)));
+        assert_eq!(done.borrow().len(), 15);
     }
 
     #[test]

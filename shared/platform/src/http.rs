@@ -8,7 +8,7 @@ mod problems;
 
 use crate::sqs::chain;
 use billing::id::IdempotencyKey;
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Body, Error, Request, RequestExt};
@@ -174,6 +174,14 @@ pub fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {
     IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))
 }
 
+/// The key of a request of billing staff, apart from the customer's own: what the one asks for never meets what the other
+/// does. The domain makes a refund's key the same way.
+pub fn staff_key(request: &Request) -> Result<IdempotencyKey, Problem> {
+    let digest = Sha256::digest(idempotency_key(request)?.as_str());
+    let text = format!("staff:{}", BASE32_NOPAD.encode(&digest).to_ascii_lowercase());
+    IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))
+}
+
 /// What tells a request from another one under the same key, whatever its spelling.
 pub fn fingerprint(body: &impl Serialize) -> Result<String, Problem> {
     let text = serde_json::to_vec(body).map_err(Problem::unreadable)?;
@@ -303,22 +311,36 @@ mod tests {
         assert_eq!(problem("application/json", b"{\"plan\":\"\xff\"}".to_vec()).0, 400);
     }
 
+    fn keyed(values: &[&[u8]]) -> Request {
+        let mut request = request("application/json", "{}");
+        for value in values {
+            let value = lambda_http::http::HeaderValue::from_bytes(value);
+            request.headers_mut().append("idempotency-key", value.unwrap_or_else(|error| panic!("{error}")));
+        }
+        request
+    }
+
     #[test]
     fn s36_s37_an_idempotency_key_is_needed_and_visible() {
-        let with = |values: &[&[u8]]| {
-            let mut request = request("application/json", "{}");
-            for value in values {
-                let value = lambda_http::http::HeaderValue::from_bytes(value);
-                let value = value.unwrap_or_else(|error| panic!("{error}"));
-                request.headers_mut().append("idempotency-key", value);
-            }
-            idempotency_key(&request).map_err(|problem| problem.status.as_u16())
-        };
+        let with = |values: &[&[u8]]| idempotency_key(&keyed(values)).map_err(|problem| problem.status.as_u16());
         assert!(with(&[b"order-1"]).is_ok());
         let long = [b'a'; 256];
         let bad: [&[&[u8]]; 7] = [&[], &[b""], &[&long], &[b"a b"], &[b"a\tb"], &[b"\xff"], &[b"a", b"b"]];
         for bad in bad {
             assert!(with(bad).is_err_and(|status| status == 400), "{bad:?}");
+            assert!(staff_key(&keyed(bad)).is_err_and(|problem| problem.status.as_u16() == 400), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_staff_and_a_customer_both_choose_is_two_keys() {
+        let long = [b'a'; 255];
+        for text in [b"k".as_slice(), b"l", &long] {
+            let (of_staff, again) = (staff_key(&keyed(&[text])), staff_key(&keyed(&[text])));
+            let of_staff = of_staff.unwrap_or_else(|problem| panic!("{problem:?}"));
+            assert_eq!(again.ok().as_ref(), Some(&of_staff));
+            assert_ne!(idempotency_key(&keyed(&[text])).ok().as_ref(), Some(&of_staff));
+        }
+        assert_ne!(staff_key(&keyed(&[b"k"])).ok(), staff_key(&keyed(&[b"l"])).ok());
     }
 }
