@@ -8,7 +8,7 @@ use billing::catalog::Catalogue;
 use billing::discount::{Coupon, NotRedeemed};
 use billing::id::{CouponCode, CustomerId};
 use billing::ports::{Key, Record};
-use billing::subscription::{Effective, Event, Refusal};
+use billing::subscription::{Action, Effective, Event, Intervention, Refusal};
 use billing::testing::{World, catalogue, customer, instant, request, world};
 use billing::workflow::{ChangeError, Checkout, CheckoutError, CouponRefusal, LoadError, Subscribe, Wish};
 use futures::executor::block_on;
@@ -288,5 +288,24 @@ fn what_is_taken_off_the_next_period_changes_nothing_of_the_one_that_is_paid() {
         to_period_end(&world);
         world.run();
         assert_eq!(attempt(&world, period, 1).amount.minor, charged);
+    }
+}
+
+#[test]
+fn a_month_that_staff_give_is_no_year_and_no_other_plan() {
+    for wish in [by_the_year(Effective::Now), by_the_year(Effective::PeriodEnd), upgrade()] {
+        let world = paid_with("HALF");
+        let gift = Intervention::Comp { percent: 100, periods: Some(3) };
+        let given = block_on(world.intervene(&customer(), &gift, &key("gift"), "gift"));
+        assert_eq!(given.map(|it| it.amount_due().map(|it| it.minor)).ok(), Some(Ok(0)));
+        world.clock.set(instant("2025-02-14T10:00:00Z"));
+        let shown = preview(&world, &wish);
+        let whole = if wish.action == Action::Upgrade { 1_500_000 } else { 7_000_000 };
+        assert_eq!((shown.next_amount.minor, shown.due_now.minor > 0), (whole, wish.effective == Effective::Now));
+        try_change(&world, &wish, "k").unwrap_or_else(|error| panic!("{error}"));
+        to_period_end(&world);
+        world.run();
+        let charged = world.gateways.charges();
+        assert!(charged.len() > 1, "{wish:?}: {charged:?}");
     }
 }
