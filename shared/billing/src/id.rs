@@ -166,7 +166,8 @@ impl MailId {
 
 impl IdempotencyKey {
     /// The same key as staff of the SaaS use it, apart from the customer's own.
-    pub(crate) fn of_staff(&self) -> Self {
+    #[must_use]
+    pub fn of_staff(&self) -> Self {
         Self(format!("staff:{}", base32(&Sha256::digest(&self.0))))
     }
 }

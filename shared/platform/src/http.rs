@@ -8,7 +8,7 @@ mod problems;
 
 use crate::sqs::chain;
 use billing::id::IdempotencyKey;
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Body, Error, Request, RequestExt};
@@ -175,11 +175,9 @@ pub fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {
 }
 
 /// The key of a request of billing staff, apart from the customer's own: what the one asks for never meets what the other
-/// does. The domain makes a refund's key the same way.
+/// does.
 pub fn staff_key(request: &Request) -> Result<IdempotencyKey, Problem> {
-    let digest = Sha256::digest(idempotency_key(request)?.as_str());
-    let text = format!("staff:{}", BASE32_NOPAD.encode(&digest).to_ascii_lowercase());
-    IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))
+    Ok(idempotency_key(request)?.of_staff())
 }
 
 /// What tells a request from another one under the same key, whatever its spelling.
