@@ -473,11 +473,6 @@ BUGS = [
         "                vec![Event::ChangeDeclined { payment }]",
         "                { let nothing = crate::money::Money { minor: 0, ..self.order.price.amount }; self.changed_by(payment, nothing) }",
     )]),
-    ("a change that nobody can tell of holds up the renewal", [(
-        "subscription.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_some() && !in_grace {",
-    )]),
     # Clocks.
     ("a renewal is counted in UTC though the customer is elsewhere", [(
         "subscription.rs",
@@ -555,6 +550,10 @@ BUGS = [
         "subscription/requests.rs",
         "            taken_over: current.and_then(|current| current.taken_over.clone()),",
         "            taken_over: None,",
+    ), (
+        "subscription/requests.rs",
+        "            taken_over_until: current.and_then(|current| current.taken_over_until),",
+        "            taken_over_until: None,",
     )]),
     ("what staff give is off the period that is paid already", [(
         "discount.rs",
