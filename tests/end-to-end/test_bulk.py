@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import bulk
+import outcomes
 import pytest
 from answers import refusal
 from client import Client
 from customer import Customer, granted
+from outcomes import Progress
 from records import Records
+from sheet import TASKS, Sheet, Wrong, read
 from stack import ROOT
 
 IMPORT = "customer,plan,interval,currency,period_start,period_end,gateway,method_token,method_payer,card_brand,card_last4"
 
 
-def sheet(folder: Path, name: str, header: str, rows: list[str]) -> Path:
+def written(folder: Path, name: str, header: str, rows: list[str]) -> Path:
     path = folder / name
     path.write_text("\n".join([header, *rows]) + "\n")
     return path
@@ -86,9 +88,9 @@ def test_a_run_that_was_killed_half_way_and_started_again_leaves_what_one_that_w
 ) -> None:
     def file(name: str, names: list[str]) -> Path:
         if what == "import":
-            return sheet(tmp_path, name, IMPORT, elsewhere(names, month))
+            return written(tmp_path, name, IMPORT, elsewhere(names, month))
         gifts = [f"{customer},estates-starter,month,100,all" for customer in names]
-        return sheet(tmp_path, name, "customer,plan,interval,comp_percent,comp_periods", gifts)
+        return written(tmp_path, name, "customer,plan,interval,comp_percent,comp_periods", gifts)
 
     whole, killed = crowd("whole", 30), crowd("kill", 30)
     done = run(client, what, file("whole.csv", whole), "--rows", "3")
@@ -123,7 +125,7 @@ def test_refused_rows_are_reported_and_the_report_is_the_next_file(
     good, mendable = crowd("good", 2)
     rows = elsewhere([good, customer.name, mendable], month)
     rows[2] = rows[2].replace("estates-professional", "estates-gold")
-    file = sheet(tmp_path, "three.csv", IMPORT, rows)
+    file = written(tmp_path, "three.csv", IMPORT, rows)
     would = run(client, "import", file, "--dry-run")
     assert (would.returncode, "would be 1 imported, 2 refused" in would.stdout) == (1, True), would
     assert "refused" in file.with_name("three.csv.dry-run.csv").read_text()
@@ -158,7 +160,7 @@ def test_what_is_taken_over_is_charged_when_its_period_is_over(
     token = json.dumps(card)
     method = next(part for part in token.split('"') if part.startswith("AUTH_"))
     said = f"estates-professional,month,NGN,{month[0]},{month[1]},paystack,{method},billing@{other.name}.example,visa,4081"
-    assert run(client, "import", sheet(tmp_path, "one.csv", IMPORT, [f"{customer.name},{said}"])).returncode == 0
+    assert run(client, "import", written(tmp_path, "one.csv", IMPORT, [f"{customer.name},{said}"])).returncode == 0
     found = customer.subscription()
     assert (found["status"], found["end_date"], customer.payments()) == ("active", month[1][:10], [])
     client.walked(customer=customer.name, to=month[1])
@@ -185,8 +187,8 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_file_with_anything_wrong_is_not_sent_and_every_error_names_line_and_column(case: str, tmp_path: Path) -> None:
     header, rows, expected = WRONG[case]
-    with pytest.raises(bulk.Wrong) as wrong:
-        bulk.read(sheet(tmp_path, "file.csv", header, rows), bulk.TASKS["assign"])
+    with pytest.raises(Wrong) as wrong:
+        read(written(tmp_path, "file.csv", header, rows), TASKS["assign"])
     assert any(line.startswith(expected) for line in str(wrong.value).splitlines()), wrong.value
 
 
@@ -212,14 +214,14 @@ def test_a_method_is_one_customer_s_and_no_error_repeats_what_could_be_a_token(c
     rows, expected = OF_METHODS[case]
     header = "customer,gateway,method_payer,period_start,plan,interval,currency,period_end,method_token"
     rows = [f"{row},estates-professional,month,NGN,2026-12-05T00:00:00Z,{TOKEN}" for row in rows]
-    with pytest.raises(bulk.Wrong) as wrong:
-        bulk.read(sheet(tmp_path, "file.csv", header, rows), bulk.TASKS["import"])
+    with pytest.raises(Wrong) as wrong:
+        read(written(tmp_path, "file.csv", header, rows), TASKS["import"])
     assert str(wrong.value).splitlines() == expected
 
 
 def test_a_row_where_the_header_should_be_is_not_repeated_either(tmp_path: Path) -> None:
-    with pytest.raises(bulk.Wrong) as wrong:
-        bulk.read(sheet(tmp_path, "file.csv", f"acme,{TOKEN}", []), bulk.TASKS["import"])
+    with pytest.raises(Wrong) as wrong:
+        read(written(tmp_path, "file.csv", f"acme,{TOKEN}", []), TASKS["import"])
     assert "file.csv:1: column 2: there is no such column" in str(wrong.value)
     assert TOKEN not in str(wrong.value) and "acme" not in str(wrong.value)
 
@@ -228,77 +230,77 @@ def test_a_row_where_the_header_should_be_is_not_repeated_either(tmp_path: Path)
 
 
 @pytest.fixture
-def half(tmp_path: Path) -> tuple[bulk.Sheet, Path]:
+def half(tmp_path: Path) -> tuple[Sheet, Path]:
     """A file of three customers, and the progress of a run that never got an answer."""
-    path = sheet(tmp_path, "three.csv", "customer,plan", ["a,crm-basic", "b,crm-basic", "c,crm-basic"])
-    read = bulk.read(path, bulk.TASKS["assign"])
-    progress = resumed(read)
+    path = written(tmp_path, "three.csv", "customer,plan", ["a,crm-basic", "b,crm-basic", "c,crm-basic"])
+    three = read(path, TASKS["assign"])
+    progress = resumed(three)
     assert progress.outcomes == {}
-    return read, progress.path
+    return three, progress.path
 
 
-def resumed(sheet: bulk.Sheet) -> bulk.Progress:
-    progress = bulk.Progress(sheet, "assign", "https://api.example")
+def resumed(of: Sheet) -> Progress:
+    progress = Progress(of, "assign", "https://api.example")
     progress.begin()
     assert progress.file is not None
     progress.file.close()
     return progress
 
 
-def test_one_run_of_a_file_is_under_way_at_a_time(half: tuple[bulk.Sheet, Path], tmp_path: Path) -> None:
-    read, path = half
+def test_one_run_of_a_file_is_under_way_at_a_time(half: tuple[Sheet, Path], tmp_path: Path) -> None:
+    three, path = half
     (tmp_path / "stack.json").write_text(json.dumps({"api": "http://127.0.0.1:9", "tokens": {"admin": "none"}}))
-    asked = [sys.executable, str(ROOT / "local" / "bulk.py"), "assign", "--local", str(tmp_path), str(read.path)]
+    asked = [sys.executable, str(ROOT / "local" / "bulk.py"), "assign", "--local", str(tmp_path), str(three.path)]
     before = path.read_bytes()
     with path.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         second = subprocess.run(asked, capture_output=True, text=True, timeout=60)
     assert (second.returncode, second.stderr) == (2, "three.csv.progress: another run of this file is under way\n")
     assert path.read_bytes() == before
-    resumed(read)
+    resumed(three)
 
 
 @pytest.mark.parametrize("note", ["{", "17", "null", "{}", "[17]", '[[17, "assigned"]]', '[[[], "assigned", "", ""]]', "\x00"])
-def test_progress_that_cannot_be_read_is_said_to_be_so(note: str, half: tuple[bulk.Sheet, Path]) -> None:
-    read, path = half
+def test_progress_that_cannot_be_read_is_said_to_be_so(note: str, half: tuple[Sheet, Path]) -> None:
+    three, path = half
     with path.open("a") as file:
         file.write(f'[[2, "assigned", "", ""]]\n{note}\n')
-    with pytest.raises(bulk.Wrong, match="three.csv.progress:3: cannot be read: move the file away"):
-        resumed(read)
+    with pytest.raises(Wrong, match="three.csv.progress:3: cannot be read: move the file away"):
+        resumed(three)
 
 
 def test_what_has_no_outcome_yet_is_sent_again_and_named_until_it_has(
-    half: tuple[bulk.Sheet, Path], capsys: pytest.CaptureFixture[str]
+    half: tuple[Sheet, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    read, path = half
+    three, path = half
     raced = {"outcome": "refused", "problem": {"type": "https://perennial.example/problems/conflict", "detail": "Again."}}
-    outcomes = [bulk.outcome(it) for it in ({"outcome": "assigned"}, {"outcome": "awaited"}, raced)]
+    became = [outcomes.outcome(it) for it in ({"outcome": "assigned"}, {"outcome": "awaited"}, raced)]
     with path.open("a") as file:
-        file.write(json.dumps([[line, *it] for line, it in enumerate(outcomes, 2)]) + "\n")
-    progress = resumed(read)
+        file.write(json.dumps([[line, *it] for line, it in enumerate(became, 2)]) + "\n")
+    progress = resumed(three)
     assert progress.outcomes == {2: ("assigned", "", "")}
-    progress.outcomes |= {3: outcomes[1], 4: outcomes[2]}
-    assert bulk.tell_again(read, progress) and bulk.report(read, progress, dry_run=False) is None
+    progress.outcomes |= {3: became[1], 4: became[2]}
+    assert outcomes.tell_again(three, progress) and outcomes.report(three, progress, dry_run=False) is None
     told = capsys.readouterr().err
     assert "three.csv: awaited, as the charge has no outcome yet: line 3\n" in told
     assert ": line 4\n" in told and "run it again" in told
-    progress.outcomes |= {3: outcomes[0], 4: outcomes[0]}
-    assert not bulk.tell_again(read, progress)
+    progress.outcomes |= {3: became[0], 4: became[0]}
+    assert not outcomes.tell_again(three, progress)
 
 
-def test_an_assignment_whose_keys_may_be_forgotten_does_not_go_on(half: tuple[bulk.Sheet, Path]) -> None:
-    read, path = half
+def test_an_assignment_whose_keys_may_be_forgotten_does_not_go_on(half: tuple[Sheet, Path]) -> None:
+    three, path = half
     head = json.loads(path.read_text())
     for days, goes_on in ((2.9, True), (3.1, False)):
         path.write_text(json.dumps(head | {"began": time.time() - days * 86_400}) + "\n")
         if goes_on:
-            resumed(read)
+            resumed(three)
             continue
-        with pytest.raises(bulk.Wrong, match="begun more than 3 days ago.*Move it away and run again"):
-            resumed(read)
+        with pytest.raises(Wrong, match="begun more than 3 days ago.*Move it away and run again"):
+            resumed(three)
     with path.open("a") as file:
         file.write('[[2, "assigned", "", ""], [3, "assigned", "", ""], [4, "refused", "plan", "no"]]\n')
-    assert len(resumed(read).outcomes) == 3, "nothing is left to send"
+    assert len(resumed(three).outcomes) == 3, "nothing is left to send"
 
 
 COLUMNS = {
@@ -317,16 +319,16 @@ COLUMNS = {
 
 
 def test_a_refusal_names_the_column_that_is_meant() -> None:
-    refused = {field: bulk.refusal({"field": field, "detail": "no"}) for field in COLUMNS}
+    refused = {field: outcomes.refusal({"field": field, "detail": "no"}) for field in COLUMNS}
     assert refused == {field: ("refused", column, "no") for field, column in COLUMNS.items()}
-    known = {name for task in bulk.TASKS.values() for name in (*task.needs, *task.takes)}
+    known = {name for task in TASKS.values() for name in (*task.needs, *task.takes)}
     assert {*COLUMNS.values()} - {"", "Idempotency-Key"} <= known
 
 
 def test_a_time_says_its_offset(tmp_path: Path) -> None:
     row = "a,b,month,NGN,2026-03-01,2026-04-01T00:00:00Z"
-    with pytest.raises(bulk.Wrong, match="file.csv:2: period_start: is not a time with its offset"):
-        bulk.read(sheet(tmp_path, "file.csv", ",".join(bulk.TASKS["import"].needs), [row]), bulk.TASKS["import"])
+    with pytest.raises(Wrong, match="file.csv:2: period_start: is not a time with its offset"):
+        read(written(tmp_path, "file.csv", ",".join(TASKS["import"].needs), [row]), TASKS["import"])
 
 
 def test_a_batch_is_of_a_hundred_rows_of_different_customers_at_most(client: Client) -> None:
