@@ -1,24 +1,29 @@
 //! How the billing domain meets the world: DynamoDB, the payment gateways,
 //! HTTP and SQS. Adapters only; a business rule found here is in the wrong crate.
 //!
-//! | module          | what it translates                                             |
-//! |-----------------|----------------------------------------------------------------|
-//! | [`config`]      | the environment, once, at cold start                           |
-//! | [`http_client`] | the one HTTP and TLS stack                                     |
-//! | [`aws`]         | clients of AWS services over it                                |
-//! | [`dynamodb`]    | records to items; [`dynamodb::keys`] has the chart of the table|
-//! | [`sqs`]         | messages in and out                                            |
-//! | [`gateways`]    | payments to the gateways, and their webhooks back              |
-//! | [`mails`]       | mails to Amazon SES                                            |
-//! | [`links`]       | what a mail carries, to whom it names and back                 |
-//! | [`identity`]    | tokens to callers                                              |
-//! | [`return_url`]  | where a customer may be sent back to                           |
-//! | [`clock`]       | the world's time, or a test stack's                            |
-//! | [`http`]        | requests in, replies and problems out                          |
-//! | [`catalogue`]   | catalogue documents to what is for sale                        |
-//! | [`changes`]     | what a customer asks to change to a wish or a command          |
-//! | [`metrics`]     | counts that alarms listen to                                   |
-//! | [`view`]        | the shapes of our own API                                      |
+//! | module            | what it translates                                              |
+//! |-------------------|-----------------------------------------------------------------|
+//! | [`config`]        | the environment, once, at cold start                            |
+//! | [`http_client`]   | the one HTTP and TLS stack                                      |
+//! | [`aws`]           | clients of AWS services over it                                 |
+//! | [`dynamodb`]      | records to items; [`dynamodb::keys`] has the chart of the table |
+//! | [`sqs`]           | messages in and out                                             |
+//! | [`gateways`]      | payments to the gateways, and their webhooks back               |
+//! | [`mails`]         | mails to Amazon SES                                             |
+//! | [`links`]         | what a mail carries, to whom it names and back                  |
+//! | [`identity`]      | tokens to callers                                               |
+//! | [`return_url`]    | where a customer may be sent back to                            |
+//! | [`clock`]         | the world's time, or a test stack's                             |
+//! | [`http`]          | requests in, replies and problems out                           |
+//! | [`catalogue`]     | catalogue documents to what is for sale                         |
+//! | [`purchases`]     | what someone wants to buy to a checkout                         |
+//! | [`changes`]       | what a customer asks to change to a wish or a command           |
+//! | [`interventions`] | what staff do for a customer to an intervention                 |
+//! | [`assignments`]   | a plan that staff give to a subscription to begin               |
+//! | [`imports`]       | what ran elsewhere to a subscription to take over               |
+//! | [`batch`]         | many rows in, what became of each out                           |
+//! | [`metrics`]       | counts that alarms listen to                                    |
+//! | [`view`]          | the shapes of our own API                                       |
 
 pub mod assignments;
 pub mod aws;
@@ -37,6 +42,7 @@ pub mod interventions;
 pub mod links;
 pub mod mails;
 pub mod metrics;
+pub mod purchases;
 pub mod return_url;
 pub mod sqs;
 pub mod view;
