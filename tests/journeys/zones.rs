@@ -62,17 +62,21 @@ fn whose_day_it_is_decides_which_month_it_is() {
 }
 
 #[test]
-fn a_page_that_is_paid_late_begins_what_was_ordered_where_it_was_ordered() {
-    let world = world();
-    let payment = opened_as(&world, from("Asia/Tbilisi", "first"));
-    // Nobody pays in time, and another page is opened that names no place.
-    pass(&world, HOUR * 30);
-    world.run();
-    assert_eq!((is(&world.subscription()), clock_of(&world)), (Is::Expired, "Asia/Tbilisi".to_owned()));
-    opened_as(&world, request(PLAN, "second"));
-    world.gateways.visit(&payment, true);
-    told(&world, &payment, "evt");
-    assert_eq!((is(&world.subscription()), clock_of(&world)), (Is::Active, "Asia/Tbilisi".to_owned()));
+fn a_page_that_is_paid_late_begins_what_was_ordered_where_the_customer_was_last() {
+    for (second, begins) in
+        [(request(PLAN, "second"), "Asia/Tbilisi"), (from("Africa/Lagos", "second"), "Africa/Lagos")]
+    {
+        let world = world();
+        let payment = opened_as(&world, from("Asia/Tbilisi", "first"));
+        // Nobody pays in time, and another page is opened.
+        pass(&world, HOUR * 30);
+        world.run();
+        assert_eq!((is(&world.subscription()), clock_of(&world)), (Is::Expired, "Asia/Tbilisi".to_owned()));
+        opened_as(&world, second);
+        world.gateways.visit(&payment, true);
+        told(&world, &payment, "evt");
+        assert_eq!((is(&world.subscription()), clock_of(&world)), (Is::Active, begins.to_owned()));
+    }
 }
 
 #[test]
