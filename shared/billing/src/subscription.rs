@@ -243,13 +243,11 @@ impl Subscription {
             }
             Event::TrialEnding { .. } => self.reminded = true,
             Event::Discounted { discount } => {
-                for order in std::iter::once(&mut self.order).chain(self.scheduled.as_deref_mut()) {
-                    let given = Discount::clone(discount);
-                    order.discount = Some(match order.discount.take() {
-                        Some(held) => held.followed_by(given),
-                        None => given,
-                    });
-                }
+                let given = Discount::clone(discount);
+                self.order.discount = Some(match self.order.discount.take() {
+                    Some(held) => held.followed_by(given),
+                    None => given,
+                });
             }
             Event::PauseScheduled | Event::PauseRevoked => self.pausing = matches!(event, Event::PauseScheduled),
             Event::Paused { at } => {

@@ -8,7 +8,6 @@ use billing::discount::{Discount, Lasts, Off};
 use billing::id::{CouponCode, PlanId};
 use billing::ports::{Key, Record, StoredCoupon};
 use billing::subscription::{Event, Order, Subscription};
-use std::collections::BTreeSet;
 
 /// What staff gave, in which period, for what.
 #[derive(Clone, Debug)]
@@ -16,10 +15,7 @@ pub(crate) struct Given {
     in_period: u32,
     percent: u8,
     periods: Option<u32>,
-    plans: BTreeSet<PlanId>,
     of: (PlanId, Interval),
-    scheduled: Option<(PlanId, Interval)>,
-    unsure: bool,
 }
 
 impl Given {
@@ -28,10 +24,7 @@ impl Given {
             in_period: to.term()?.index,
             percent: hundredths(discount.off),
             periods: discount.left,
-            plans: discount.plans.clone(),
             of: terms(&to.order),
-            scheduled: to.scheduled.as_deref().map(terms),
-            unsure: false,
         })
     }
 }
@@ -47,19 +40,8 @@ impl State {
         let Some(term) = new.term() else { return Ok(()) };
         let terms = terms(&new.order);
         let all = self.given.entry(new.id.clone()).or_default();
-        // It goes along to nothing else. What was scheduled when it was given may since have been taken back and asked for
-        // anew: of that nothing is said.
-        let may_go_along = |it: &&mut Given| {
-            let to_plan = terms.0 != it.of.0 && it.plans.contains(&terms.0);
-            it.of != terms && (to_plan || it.scheduled.as_ref() == Some(&terms))
-        };
-        for given in all.iter_mut().filter(may_go_along) {
-            (given.of, given.unsure) = (terms.clone(), true);
-        }
+        // It goes along to nothing else.
         all.retain(|it| it.of == terms);
-        if all.iter().any(|it| it.unsure) {
-            return Ok(());
-        }
         // What was given last before the period began, if it lasts so long.
         let given = all.iter().rev().find(|it| it.in_period < term.index);
         let given = given.filter(|it| term.index - it.in_period <= it.periods.unwrap_or(u32::MAX));

@@ -39,9 +39,8 @@ impl Subscription {
             }
             Intervention::ChangeDates { end } => self.ending(running, *end, now),
             Intervention::Comp { percent, periods } => {
-                let plans = std::iter::once(&self.order).chain(self.scheduled.as_deref()).map(|it| it.plan.id.clone());
-                let discount = Discount { plans: plans.collect(), ..Discount::comp(*percent, *periods) };
-                self.comped(running, discount, now)
+                let plans = [self.order.plan.id.clone()].into();
+                self.comped(running, Discount { plans, ..Discount::comp(*percent, *periods) }, now)
             }
             Intervention::ResetTokens => match self.order.plan.tokens_included {
                 None => Err(Refusal::NoTokens),
@@ -86,6 +85,10 @@ impl Subscription {
 
     fn comped(&self, running: Period, discount: Discount, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         self.is_at_rest(running, now)?;
+        // It is for what they have: whether for what they have asked for instead, nobody has said.
+        if self.scheduled.is_some() {
+            return Err(Refusal::ChangeScheduled);
+        }
         if !self.order.price.recurring && !self.is_trialing() {
             return Err(Refusal::NotRenewed);
         }
@@ -257,6 +260,8 @@ mod tests {
         let due = |it: &Subscription| it.amount_due().map(|it| it.minor);
         assert_eq!((due(&active()), due(&comped)), (Ok(700_000), Ok(0)));
         assert_eq!(given(&comped, half_way()), Ok(vec![]), "the same again is no more of it");
+        let another = active().apply(&Event::ChangeScheduled { order: Box::new(order("estates-starter")) });
+        assert_eq!(given(&another, half_way()), Err(Refusal::ChangeScheduled));
         assert_eq!(given(&charged(), half_way()), Err(Refusal::ChargeRunning));
         assert_eq!(given(&active(), instant("2025-02-28T10:00:00Z")), Err(Refusal::ChargeRunning));
         assert_eq!(given(&missed(), instant("2025-02-28T11:00:00Z")), Err(Refusal::PaymentOwed));
