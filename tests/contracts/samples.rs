@@ -16,7 +16,7 @@ use billing::payment::Gateway;
 use billing::ports::{
     Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
 };
-use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Term};
+use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
 use billing::trial::{Kind, Trial};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
@@ -138,7 +138,8 @@ fn taken_over(of: &CustomerId) -> (Subscription, Event) {
     let term = Term { until: Some(later(60)), ..Term::first(at) };
     let event = Event::TakenOver { paid: order.price.amount, order: Box::new(order), term, tokens: Some(1_000), at };
     let trial = Trial { start: at, days: 14, kind: Kind::Free, until: Some(later(30)) };
-    let before = Subscription { taken_over: Some("row".to_owned()), trial: Some(trial), ..incomplete(of) };
+    let taken_over = Takeover { request: "row".to_owned(), until: instant("2025-02-28T10:00:00Z") };
+    let before = Subscription { taken_over: Some(taken_over), trial: Some(trial), ..incomplete(of) };
     (before.apply(&event), event)
 }
 

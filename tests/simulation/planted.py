@@ -550,10 +550,6 @@ BUGS = [
         "subscription/requests.rs",
         "            taken_over: current.and_then(|current| current.taken_over.clone()),",
         "            taken_over: None,",
-    ), (
-        "subscription/requests.rs",
-        "            taken_over_until: current.and_then(|current| current.taken_over_until),",
-        "            taken_over_until: None,",
     )]),
     ("what staff give is off the period that is paid already", [(
         "discount.rs",

@@ -44,7 +44,7 @@ pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
 pub use interventions::Intervention;
-pub use taken_over::{Running, Unfit};
+pub use taken_over::{Running, Takeover, Unfit};
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
 
@@ -110,12 +110,9 @@ pub struct Subscription {
     pub time_zone: Zone,
     pub created_at: Timestamp,
     pub status: Status,
-    /// What was said when it was taken over from elsewhere, it or one before it: the same again is nothing new.
+    /// How it was taken over from elsewhere last, it or one before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken_over: Option<String>,
-    /// The end of the period that was taken over last: no period up to then is taken over again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken_over_until: Option<Timestamp>,
+    pub taken_over: Option<Takeover>,
     /// Who charges for it, or did, if that is not us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driven: Option<Driven>,

@@ -50,7 +50,6 @@ impl Subscription {
             created_at: now,
             status: Status::Incomplete,
             taken_over: current.and_then(|current| current.taken_over.clone()),
-            taken_over_until: current.and_then(|current| current.taken_over_until),
             driven: None,
             version: 0,
         };

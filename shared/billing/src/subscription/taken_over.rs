@@ -12,6 +12,7 @@ use crate::id::CustomerId;
 use crate::money::Money;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 /// What is taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub struct Running {
     pub tokens: Option<u64>,
     /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
     pub time_zone: Option<Zone>,
+}
+
+/// How a subscription was taken over. No period that ends by then is taken over again: whoever has left here since is
+/// not made a customer again by what is said anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// Tells what was said from anything else that is: the same again is nothing new.
+    pub request: String,
+    /// The end of the period that was taken over.
+    pub until: Timestamp,
 }
 
 /// Why a subscription is not taken over as it was described.
@@ -99,13 +110,13 @@ impl Subscription {
         let ordered = ordered.in_zone(running.time_zone.as_ref());
         let term = running.fits(&ordered.time_zone, now)?;
         let until = running.period.end;
-        // Whoever has left here since is not made a customer again because their row was written anew.
-        if ordered.taken_over_until.is_some_and(|before| until <= before) {
+        if ordered.taken_over.as_ref().is_some_and(|before| until <= before.until) {
             return Err(Unfit::TakenBefore);
         }
         let order = Box::new(running.order.clone());
         let event = Event::TakenOver { order, term, paid: running.paid, tokens: running.tokens, at: now };
-        Ok((Self { taken_over: Some(request.to_owned()), taken_over_until: Some(until), ..ordered }, event))
+        let taken_over = Takeover { request: request.to_owned(), until };
+        Ok((Self { taken_over: Some(taken_over), ..ordered }, event))
     }
 
     pub(super) fn goes_on_here(&mut self, order: &Order, term: Term, paid: Money, at: Timestamp) {

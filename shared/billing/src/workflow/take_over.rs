@@ -74,11 +74,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             ];
             let mut found = self.store.get(keys).await?;
             let current = found.subscription();
-            match current {
-                Some(known) if known.taken_over.as_ref() == Some(&wanted.fingerprint) => {
-                    return Ok(TakenOver::Before(known));
-                }
-                Some(_) | None => {}
+            let is_so =
+                |known: &Subscription| known.taken_over.as_ref().is_some_and(|it| it.request == wanted.fingerprint);
+            if let Some(known) = current.clone().filter(is_so) {
+                return Ok(TakenOver::Before(known));
             }
             let order = wanted.order(&mut found)?;
             let paid = Money { minor: wanted.paid, ..order.price.amount };
