@@ -8,6 +8,7 @@ use crate::stage::{
 };
 use billing::id::PlanId;
 use billing::mail::{About, Contact, TrialEnding};
+use billing::money::Currency;
 use billing::order::Order;
 use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::Gateway;
@@ -15,7 +16,7 @@ use billing::ports::{Key, Record, Store, Write};
 use billing::subscription::{Action, Command, Refusal, Status, Subscription};
 use billing::testing::{MemoryMailer, Script, World, customer, idempotency_key, instant, method, plan, world};
 use billing::wallet::Wallet;
-use billing::workflow::{ChangeError, Changed, Subscribe, Wish};
+use billing::workflow::{ChangeError, Changed, NotForSale, Subscribe, Wish};
 use futures::executor::block_on;
 use jiff::Timestamp;
 
@@ -222,11 +223,15 @@ fn of_several_prices_the_one_that_is_meant_must_be_told() {
     let world = world();
     with_card(&world);
     let vague = Subscribe { interval: None, ..wanted(PRO) };
-    assert!(matches!(try_subscribing(&world, &vague, "k"), Err(ChangeError::SeveralPrices(_))));
+    assert!(matches!(try_subscribing(&world, &vague, "k"), Err(ChangeError::NotForSale(NotForSale::SeveralPrices(_)))));
     let seats = try_subscribing(&world, &wanted("crm-professional"), "k");
     assert!(matches!(seats, Err(ChangeError::QuantityMissing)), "{seats:?}");
     let daily = Subscribe { interval: Some(billing::calendar::Interval::Days(1)), ..wanted(PRO) };
-    assert!(matches!(try_subscribing(&world, &daily, "k"), Err(ChangeError::NoPrice(_))));
+    let refused = try_subscribing(&world, &daily, "k");
+    assert!(matches!(refused, Err(ChangeError::NotForSale(NotForSale::Interval(_)))), "{refused:?}");
+    let yen = Subscribe { currency: Currency::from_code("JPY"), ..wanted(PRO) };
+    let refused = try_subscribing(&world, &yen, "k");
+    assert!(matches!(refused, Err(ChangeError::NotForSale(NotForSale::Currency(_)))), "{refused:?}");
 }
 
 // Pauses.

@@ -7,8 +7,10 @@ use crate::stage::{
 };
 use billing::calendar::{Interval, Period};
 use billing::id::PlanId;
+use billing::mail::Contact;
 use billing::money::Currency;
-use billing::ports::Key;
+use billing::payment::Gateway;
+use billing::ports::{GatewayError, Key, Record};
 use billing::subscription::{Command, Refusal, Subscription, Unfit};
 use billing::testing::{World, customer, instant, method, world};
 use billing::workflow::{NotForSale, TakeOver, TakeOverError, TakenOver};
@@ -103,6 +105,39 @@ fn another_row_of_who_has_a_subscription_is_refused() {
 }
 
 #[test]
+fn how_the_customer_is_told_comes_along_and_stays_where_nothing_is_said_of_it() {
+    let contact = |email: &str| Contact { email: email.to_owned(), gateway: Gateway::Paystack, return_url: None };
+    let world = world();
+    taken(&world, &TakeOver { contact: Some(contact("billing@acme.example")), method: None, ..row() });
+    assert_eq!(world.subscription().contact, Some(contact("billing@acme.example")));
+    live(&world, DAY * 15);
+    assert!(world.store.mails().iter().any(|mail| mail.to.email == "billing@acme.example"));
+}
+
+#[test]
+fn what_somebody_else_does_meanwhile_is_seen_and_decided_anew() {
+    let customers = || {
+        let before = world();
+        let left = subscribed();
+        command(&left, Command::CancelNow);
+        [before, left]
+    };
+    for (mine, theirs) in customers().into_iter().zip(customers()) {
+        let other = taken(&theirs, &TakeOver { fingerprint: "row 2".to_owned(), ..row() });
+        mine.store.meanwhile(Record::Subscription(other.clone()));
+        let refused = try_taking(&mine, &row());
+        let known = matches!(refused, Err(TakeOverError::Unfit(Unfit::Refused(Refusal::AlreadySubscribed))));
+        assert!(known, "{refused:?}");
+        assert_eq!(mine.subscription(), other);
+    }
+    for (mine, theirs) in customers().into_iter().zip(customers()) {
+        mine.store.meanwhile(Record::Subscription(taken(&theirs, &row())));
+        let again = try_taking(&mine, &row());
+        assert!(matches!(again, Ok(TakenOver::Before(_))), "{again:?}");
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_and_writes_nothing() {
     let world = world();
     let would = block_on(world.take_over(&row(), true)).unwrap_or_else(|error| panic!("{error}"));
@@ -167,8 +202,14 @@ fn prepaid_tokens_come_along() {
 fn what_nobody_sells_or_no_gateway_takes_is_refused() {
     let world = world();
     with_card(&world);
-    let yearly = try_taking(&world, &TakeOver { interval: Interval::Days(5), ..row() });
-    assert!(matches!(yearly, Err(TakeOverError::NotForSale(NotForSale::Price { .. }))), "{yearly:?}");
+    let often = try_taking(&world, &TakeOver { interval: Interval::Days(5), ..row() });
+    assert!(matches!(often, Err(TakeOverError::NotForSale(NotForSale::Interval(_)))), "{often:?}");
+    let yen = Currency::from_code("JPY").unwrap_or_else(|| panic!("JPY"));
+    let abroad = try_taking(&world, &TakeOver { currency: yen, ..row() });
+    assert!(matches!(abroad, Err(TakeOverError::NotForSale(NotForSale::Currency(_)))), "{abroad:?}");
+    world.gateways.refuse(true);
+    let refused = try_taking(&world, &row());
+    assert!(matches!(refused, Err(TakeOverError::Gateway(GatewayError::Unacceptable { .. }))), "{refused:?}");
     let plan = PlanId::try_from("estates-gold".to_owned()).unwrap_or_else(|error| panic!("{error}"));
     let unknown = try_taking(&world, &TakeOver { plan, ..row() });
     assert!(matches!(unknown, Err(TakeOverError::NotForSale(NotForSale::Plan(_)))), "{unknown:?}");

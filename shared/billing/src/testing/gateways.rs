@@ -34,6 +34,7 @@ struct State {
     taken_back: BTreeMap<String, i64>,
     driven: BTreeMap<String, Seen>,
     down: BTreeSet<Gateway>,
+    refusing: bool,
     refusing_refunds: bool,
     script: VecDeque<Script>,
     calls: u32,
@@ -85,6 +86,11 @@ impl FakeGateways {
     pub fn set_up(&self, gateway: Gateway, up: bool) {
         let down = &mut lock(&self.0).down;
         _ = if up { down.remove(&gateway) } else { down.insert(gateway) };
+    }
+
+    /// Whatever they are asked to charge, they say that they would not.
+    pub fn refuse(&self, refusing: bool) {
+        lock(&self.0).refusing = refusing;
     }
 
     pub fn refuse_refunds(&self, refusing: bool) {
@@ -210,8 +216,11 @@ fn silent() -> GatewayError {
 }
 
 impl Gateways for FakeGateways {
-    fn accepts(&self, _: &Payment) -> Result<(), GatewayError> {
-        Ok(())
+    fn accepts(&self, payment: &Payment) -> Result<(), GatewayError> {
+        match lock(&self.0).refusing {
+            true => Err(GatewayError::Unacceptable { field: "currency", problem: payment.amount.to_string() }),
+            false => Ok(()),
+        }
     }
 
     /// Paystack must charge something to prove a card.

@@ -21,6 +21,7 @@ struct State {
     records: BTreeMap<Key, Record>,
     due: BTreeSet<(Lane, Timestamp, Wanted)>,
     commits_left: Option<u32>,
+    meanwhile: Option<Record>,
 }
 
 impl MemoryStore {
@@ -31,6 +32,11 @@ impl MemoryStore {
 
     pub fn recover(&self) {
         lock(&self.0).commits_left = None;
+    }
+
+    /// Before the next commit somebody else writes `record`.
+    pub fn meanwhile(&self, record: Record) {
+        lock(&self.0).meanwhile = Some(record);
     }
 
     /// Every record, in the order of their keys.
@@ -148,6 +154,9 @@ impl Store for MemoryStore {
             Some(0) => return Err(StoreError::Unavailable("told to fail".into())),
             Some(left) => *left -= 1,
             None => {}
+        }
+        if let Some(record) = state.meanwhile.take() {
+            state.insert(record);
         }
         if let Some(refusal) = state.refusal(&writes) {
             return Err(refusal);

@@ -1,5 +1,6 @@
 //! Changing what is bought: shown first, then made as it was shown.
 
+use super::checkout::price;
 use super::{Billing, ChangeError, Changed, Live, NotForSale, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::Plan;
@@ -46,9 +47,14 @@ impl Wish {
         }
         let (interval, currency) = (self.interval.unwrap_or(held.price.interval), held.price.amount.currency);
         let same_price = plan == held.plan && interval == held.price.interval;
-        let price = if same_price { Some(held.price.clone()) } else { plan.price(interval, currency) };
-        let no_such_price = || NotForSale::Price { plan: plan.id.clone(), interval, currency };
-        let price = price.filter(|price| price.recurring).ok_or_else(no_such_price)?;
+        let price = match price(&plan, Some(interval), Some(currency)) {
+            _ if same_price => held.price.clone(),
+            Err(NotForSale::Currency(plan)) => return Err(ChangeError::OtherCurrency(plan)),
+            price => price?,
+        };
+        if !price.recurring {
+            return Err(NotForSale::Interval(plan.id).into());
+        }
         let quantity = match self.quantity {
             Some(quantity) => quantity,
             None if plan.pricing_model.is_by_quantity() == held.plan.pricing_model.is_by_quantity() => held.quantity,

@@ -4,7 +4,7 @@ use super::redeem::redeem;
 use super::{Billing, CouponRefusal, Opening};
 use crate::calendar::Interval;
 use crate::calendar::zone::Zone;
-use crate::catalog::Plan;
+use crate::catalog::{Plan, Price};
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PlanId};
 use crate::money::Currency;
 use crate::payment::{CHECKOUT_STAYS_OPEN, CheckoutMethod, Gateway, Holder, Page, Payer, Payment, TRANSFER_AWAITED};
@@ -39,8 +39,12 @@ pub struct Checkout {
 pub enum NotForSale {
     #[error("`{0}` is not for sale")]
     Plan(PlanId),
-    #[error("{plan} is not sold by {interval} in {currency}")]
-    Price { plan: PlanId, interval: Interval, currency: Currency },
+    #[error("`{0}` is not sold in that currency")]
+    Currency(PlanId),
+    #[error("`{0}` is not sold by that interval in that currency")]
+    Interval(PlanId),
+    #[error("`{0}` has several prices: say by which interval and in which currency")]
+    SeveralPrices(PlanId),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +81,7 @@ impl Checkout {
     /// The payment to open and everything else that is to be recorded before.
     fn order(&self, found: &mut Found, now: Timestamp) -> Result<(Payment, Vec<Write>), CheckoutError> {
         let (plan, interval, currency) = (for_sale(found, &self.plan)?, self.interval, self.currency);
-        let no_such_price = || NotForSale::Price { plan: self.plan.clone(), interval, currency };
-        let price = plan.price(interval, currency).ok_or_else(no_such_price)?;
+        let price = price(&plan, Some(interval), Some(currency))?;
         let current = found.subscription();
         let discount = redeem(found, self.coupon.as_ref(), &plan, &price, current.as_ref(), now)?;
         let order = Order { plan, price, quantity: self.quantity, addons: vec![], discount };
@@ -121,4 +124,17 @@ impl Checkout {
 /// The plan that was `found`, if it is sold now.
 pub(super) fn for_sale(found: &mut Found, plan: &PlanId) -> Result<Plan, NotForSale> {
     found.plan().map(|it| it.plan).filter(|plan| plan.active).ok_or_else(|| NotForSale::Plan(plan.clone()))
+}
+
+/// The one price of `plan` that is meant by what is named of it.
+pub(super) fn price(plan: &Plan, interval: Option<Interval>, currency: Option<Currency>) -> Result<Price, NotForSale> {
+    let in_currency = |price: &&Price| currency.is_none_or(|it| it == price.amount.currency);
+    let by_interval = |price: &&Price| interval.is_none_or(|it| it == price.interval);
+    let mut meant = plan.prices.iter().filter(in_currency).filter(by_interval);
+    match (meant.next(), meant.next()) {
+        (Some(price), None) => Ok(price.clone()),
+        (Some(_), Some(_)) => Err(NotForSale::SeveralPrices(plan.id.clone())),
+        (None, _) if plan.prices.iter().any(|it| in_currency(&it)) => Err(NotForSale::Interval(plan.id.clone())),
+        (None, _) => Err(NotForSale::Currency(plan.id.clone())),
+    }
 }

@@ -21,10 +21,8 @@ pub enum ChangeError {
     NotForSale(#[from] NotForSale),
     #[error("`{0}` is outside `{1}`: changes stay inside a family")]
     OtherFamily(PlanId, FamilyId),
-    #[error("{0} is not sold so: by that interval and in that currency there is no price")]
-    NoPrice(PlanId),
-    #[error("{0} has several prices: say by which interval and in which currency")]
-    SeveralPrices(PlanId),
+    #[error("`{0}` is not sold in the currency of what you have")]
+    OtherCurrency(PlanId),
     #[error("that plan is sold by the seat: say how many")]
     QuantityMissing,
     #[error(transparent)]

@@ -1,11 +1,11 @@
 //! Subscribing without a page: by a trial, or by a charge to a method that the customer has left before.
 
-use super::checkout::for_sale;
+use super::checkout::{for_sale, price};
 use super::redeem::{counted, redeem};
 use super::{Billing, ChangeError, Changed, MOST_RACES, Opening, transition};
 use crate::calendar::Interval;
 use crate::calendar::zone::Zone;
-use crate::catalog::{Plan, Price};
+use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::id::{CouponCode, CustomerId, IdempotencyKey, PaymentId, PlanId};
 use crate::mail::Contact;
@@ -41,16 +41,7 @@ pub struct Subscribe {
 impl Subscribe {
     /// What is ordered, as far as the plan says.
     fn order(&self, plan: Plan) -> Result<Order, ChangeError> {
-        let meant = |price: &&Price| {
-            self.interval.is_none_or(|it| it == price.interval)
-                && self.currency.is_none_or(|it| it == price.amount.currency)
-        };
-        let mut prices = plan.prices.iter().filter(meant);
-        let price = match (prices.next(), prices.next()) {
-            (Some(price), None) => price.clone(),
-            (None, _) => return Err(ChangeError::NoPrice(plan.id)),
-            (Some(_), Some(_)) => return Err(ChangeError::SeveralPrices(plan.id)),
-        };
+        let price = price(&plan, self.interval, self.currency)?;
         let quantity = match self.quantity {
             Some(quantity) => quantity,
             None if plan.pricing_model.is_by_quantity() => return Err(ChangeError::QuantityMissing),

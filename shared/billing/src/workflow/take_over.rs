@@ -1,6 +1,7 @@
 //! Subscriptions that ran elsewhere, taken over with what they were paid for: one after the other, each once, and none
 //! charged by it.
 
+use super::checkout::price;
 use super::{Billing, MOST_RACES, NotForSale, transition};
 use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
@@ -122,9 +123,7 @@ impl TakeOver {
     /// Whether it is on sale or not: who has a plan keeps it.
     fn order(&self, found: &mut Found) -> Result<Order, TakeOverError> {
         let plan = found.plan().map(|it| it.plan).ok_or_else(|| NotForSale::Plan(self.plan.clone()))?;
-        let (interval, currency) = (self.interval, self.currency);
-        let no_such_price = || NotForSale::Price { plan: self.plan.clone(), interval, currency };
-        let price = plan.price(interval, currency).ok_or_else(no_such_price)?;
+        let price = price(&plan, Some(self.interval), Some(self.currency))?;
         let quantity = match self.quantity {
             Some(quantity) => quantity,
             None if plan.pricing_model.is_by_quantity() => return Err(TakeOverError::QuantityMissing),

@@ -94,7 +94,8 @@ impl From<NotForSale> for Problem {
     fn from(error: NotForSale) -> Self {
         match error {
             NotForSale::Plan(_) => Self::invalid("plan", error),
-            NotForSale::Price { .. } => Self::invalid("currency", error),
+            NotForSale::Currency(_) => Self::invalid("currency", error),
+            NotForSale::Interval(_) | NotForSale::SeveralPrices(_) => Self::invalid("interval", error),
         }
     }
 }
@@ -116,17 +117,15 @@ impl From<ChangeError> for Problem {
         let detail = error.to_string();
         match error {
             ChangeError::NoSubscription => Self::no_subscription(),
-            // A change keeps the currency: only the interval can be another.
-            ChangeError::NotForSale(NotForSale::Price { .. }) => Self::invalid("interval", detail),
             ChangeError::NotForSale(not_for_sale) => not_for_sale.into(),
-            ChangeError::OtherFamily(..) => Self::invalid("plan", detail),
+            // A change keeps the currency: only the plan can be another.
+            ChangeError::OtherFamily(..) | ChangeError::OtherCurrency(_) => Self::invalid("plan", detail),
             ChangeError::Addon(AddonRefusal::QuantityNotOne(_) | AddonRefusal::QuantityMissing(_))
             | ChangeError::QuantityMissing => Self::invalid("quantity", detail),
             ChangeError::Addon(AddonRefusal::NotOffered(_)) | ChangeError::NotThatMany(_) => {
                 Self::invalid("addon", detail)
             }
             ChangeError::Coupon(refusal) => Self::invalid("coupon", refusal),
-            ChangeError::NoPrice(_) | ChangeError::SeveralPrices(_) => Self::invalid("interval", detail),
             ChangeError::Blocked(downgrade) => {
                 let problem = Self::conflict("downgrade-blocked", "More is in use than the plan allows", detail);
                 problem.with("exceeds", json!(downgrade.exceeds)).with("steps", json!(downgrade.steps))
@@ -190,7 +189,6 @@ impl From<ImportError> for Problem {
 impl From<TakeOverError> for Problem {
     fn from(error: TakeOverError) -> Self {
         match error {
-            TakeOverError::NotForSale(NotForSale::Price { .. }) => Self::invalid("interval", error),
             TakeOverError::NotForSale(not_for_sale) => not_for_sale.into(),
             TakeOverError::QuantityMissing => Self::invalid("quantity", error),
             TakeOverError::Unfit(Unfit::Refused(refusal)) | TakeOverError::Refused(refusal) => refusal.into(),
