@@ -567,3 +567,22 @@ fn prepaid_bundles_change_at_the_end_of_their_period() {
     world.run();
     assert_eq!((plan(&world).as_str(), crate::stage::tokens(&world)), ("tokens-pro", 6_000));
 }
+
+/// Else what they have twice would be theirs to use again.
+#[test]
+fn what_a_change_credits_and_was_given_back_before_it_was_paid_is_owed() {
+    let world = half_way();
+    world.gateways.next(Script::SilentAfter);
+    let changed = try_change(&world, &upgrade(), "k").unwrap_or_else(|error| panic!("{error}"));
+    assert!(changed.payment.is_some_and(|payment| payment.paid().is_none()));
+    block_on(world.refund(refund_of(&world, 700_000))).unwrap_or_else(|error| panic!("{error}"));
+    live(&world, HOUR * 2);
+    let subscription = world.subscription();
+    assert_eq!(subscription.order.plan.id.as_str(), "estates-enterprise");
+    let left = subscription.funds.iter().map(|fund| (fund.left.minor, fund.short)).collect::<Vec<_>>();
+    assert_eq!((left, balance(&world)), (vec![(750_000, 350_000)], -350_000));
+    // Nor is it there to be used.
+    let shown = preview(&world, &downgrade(Effective::Now));
+    assert!(amounts(&shown).iter().sum::<i64>().abs() < 750_000, "{:?}", amounts(&shown));
+    assert_eq!(subscription.worth.map(|it| it.amount.minor), Some(750_000));
+}

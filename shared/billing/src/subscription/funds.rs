@@ -87,7 +87,7 @@ impl Subscription {
         if credit.minor == 0 && charge.minor == 0 {
             return self.worth_in(self.period_of(term));
         }
-        let rest = self.creditable(term, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor));
+        let rest = self.creditable(term, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor).max(0));
         Worth { amount: charge.with_more(rest), at, by: self.order.plan.proration }
     }
 
@@ -101,12 +101,20 @@ impl Subscription {
         self.move_balance(Money { minor: paid.minor.saturating_sub(price.minor), ..price });
     }
 
-    /// So much of what was paid for the running period is balance again.
+    /// So much of what was paid for the running period is balance again, as it was when that was decided. What of it was
+    /// given back since the customer has already.
     pub(super) fn credit(&mut self, credit: Money, at: Timestamp) {
-        if let Some(term) = self.term() {
-            self.fund(term.index, Money { minor: credit.minor.saturating_neg(), ..credit }, at, false);
-        }
-        self.move_balance(credit);
+        let Some(term) = self.term() else { return };
+        self.fund(term.index, Money { minor: 0, ..credit }, at, false);
+        let number = self.id.number;
+        let running = self.funds.iter_mut().find(|fund| fund.subscription == number && fund.period == term.index);
+        let moved = running.map_or(0, |fund| {
+            let moved = credit.minor.min(fund.left.minor);
+            fund.left = fund.left.with_more(moved.saturating_neg());
+            fund.short = fund.short.saturating_add(credit.minor.saturating_sub(moved));
+            moved
+        });
+        self.move_balance(Money { minor: moved, ..credit });
     }
 
     fn fund(&mut self, period: u32, more: Money, at: Timestamp, paid: bool) {
