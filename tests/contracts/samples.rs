@@ -3,6 +3,7 @@
 pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
+use billing::catalog::Plan;
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::discount::Discount;
 use billing::driven::{Seen, Standing};
@@ -23,6 +24,7 @@ use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 pub(crate) fn now() -> Timestamp {
     instant("2026-01-31T12:00:00Z")
@@ -103,6 +105,8 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         redeemed(of),
         after(&discounted()),
         after(&Event::EndMoved { at, end: later(60) }),
+        after(&announced()),
+        after(&announced()).apply(&Event::PriceChangeTold { from: later(30) }),
         taken_over(of).0,
         after(&changed(of, None)),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
@@ -132,6 +136,12 @@ fn discounted() -> Event {
     Event::Discounted { discount: Box::new(Discount { coupon: None, left: None, ..discount() }) }
 }
 
+/// Another version of the plan that it is of.
+fn announced() -> Event {
+    let plan = Box::new(Plan { version: 2, ..plan("estates-professional") });
+    Event::PriceChangeAnnounced { plan, notice_days: NonZeroU16::MIN }
+}
+
 /// It ran elsewhere, and was tried out before: with everything that is there only then.
 fn taken_over(of: &CustomerId) -> (Subscription, Event) {
     let (order, at) = (order("tokens-basic"), now());
@@ -158,6 +168,9 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::Returned { payment: payment.clone(), amount: active(of).order.price.amount },
         Event::ChangeScheduled { order: Box::new(order("minutes-pro")) },
         discounted(),
+        announced(),
+        Event::PriceChangeTold { from: later(30) },
+        Event::PriceChangeRevoked,
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
@@ -269,19 +282,26 @@ pub(crate) fn mail(of: &CustomerId, seconds: i64) -> Mail {
         gateway: Gateway::Stripe,
         return_url: Some("https://app.example.com/é".to_owned()),
     };
-    let declined = Subscription { contact: Some(contact), version: 7, ..active(of) };
     let failure = failures(of).pop();
     let missed = Event::PaymentMissed { failure, dunning: Dunning::Grace { ends_at: later(86_400 * 3) } };
-    let mail = Mail::due_to(&declined.apply(&missed), &[missed], later(seconds)).expect("a mail");
+    mail_about(of, missed, contact, seconds)
+}
+
+fn mail_about(of: &CustomerId, event: Event, contact: Contact, seconds: i64) -> Mail {
+    let before = Subscription { contact: Some(contact), version: 7, ..active(of) };
+    let mail = Mail::due_to(&before.apply(&event), &[event], later(seconds)).expect("a mail");
     Mail { version: 1, ..mail }
 }
 
-/// Mails in every state, of several customers.
-fn mails() -> [Mail; 4] {
+/// Mails in every state and about everything, of several customers.
+fn mails() -> [Mail; 6] {
     let at = now();
     let with = |name: &str, status| Mail { status, ..mail(&customer(name), 0) };
+    let about = |name: &str, event| mail_about(&customer(name), event, mail(&customer(name), 0).to, 60);
     [
         mail(&customer("acme"), 60),
+        about("hooli", Event::TrialEnding { has_method: true }),
+        about("initrode", announced()),
         with("globex", MailStatus::Sent { at }),
         with("initech", MailStatus::Dropped { at, because: Dropped::Overtaken }),
         with("umbrella", MailStatus::Dropped { at, because: Dropped::Refused("no such \"address\"".to_owned()) }),

@@ -42,7 +42,7 @@ fn follow(world: &World, mail: &MailId, key: &str) -> Result<Payment, FollowErro
 fn needed(mail: &Mail) -> &PaymentNeeded {
     match &mail.about {
         About::PaymentNeeded(about) => about,
-        About::TrialEnding(about) => panic!("{about:?}"),
+        About::TrialEnding(_) | About::PriceChange(_) => panic!("{mail:?}"),
     }
 }
 

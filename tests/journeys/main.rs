@@ -10,6 +10,7 @@ mod imports;
 mod interventions;
 mod living;
 mod mails;
+mod prices;
 mod stage;
 mod stories;
 mod taken_over;

@@ -35,6 +35,7 @@ const HOMES: [&str; 9] = [
 impl State {
     /// Gives each customer something to do between `start` and `end`.
     pub(crate) fn cast(&mut self, start: i64, end: i64) {
+        self.price(start, end);
         let names = ["acme", "globex"];
         for name in &names[..self.rng.one_of(&[1, 1, 2])] {
             let Ok(customer) = CustomerId::try_from((*name).to_owned()) else { continue };
@@ -269,6 +270,7 @@ impl State {
             return Err(MailError::Refused("told to refuse".to_owned()));
         }
         *self.mailed.entry(mail.id.clone()).or_default() += 1;
+        self.heard_of_price(mail);
         if self.rng.chance(self.faults.customers.comes_back)
             && let Some(key) = self.new_key("mail")
         {

@@ -406,7 +406,7 @@ BUGS = [
     # Mails.
     ("a mail counts as sent before anyone took it", [(
         "workflow/mails.rs",
-        "        match mailer.send(&mail).await {\n            Ok(()) => self.keep_mail(mail.sent(now)).await,",
+        "        match mailer.send(&mail).await {\n            Ok(()) => self.keep_sent(mail, subscription, now).await,",
         "        let before = self.store.commit(vec![Write::next(Record::Mail(mail.clone().sent(now)))]).await;\n"
         "        before?;\n"
         "        match mailer.send(&mail).await {\n            Ok(()) => Ok(()),",
@@ -454,7 +454,7 @@ BUGS = [
     )]),
     ("what a change credits is credited twice", [(
         "subscription/funds.rs",
-        "self.fund(term.index, Money { minor: credit.minor.saturating_neg(), ..credit }, at, false);",
+        "fund.left = fund.left.with_more(moved.saturating_neg());",
         "",
     )]),
     ("what is changed while a renewal is under way loses it", [(
@@ -556,6 +556,37 @@ BUGS = [
         "        if self.is_on { Self { left: Some(0), then: Some(Box::new(given)), ..self } } else { given }",
         "        given.in_next_period().unwrap_or(self)",
     )]),
+    # Prices.
+    ("a price changes before its customer was told", [(
+        "subscription/repricing.rs",
+        "change.from.is_some_and(|from| start.is_some_and(|start| from <= start))",
+        "change.from.is_none_or(|from| start.is_some_and(|start| from <= start))",
+    )]),
+    ("a price changes within the notice", [(
+        "subscription/repricing.rs",
+        "Period::nth(now, Interval::Days(days.get()), 0, &self.time_zone).end",
+        "Period::nth(now, Interval::Days(days.get().min(1)), 0, &self.time_zone).end",
+    )]),
+    ("a price that was told never changes", [(
+        "subscription/repricing.rs",
+        ".filter(|change| change.plan.id == order.plan.id);",
+        ".filter(|change| change.plan.id != order.plan.id);",
+    )]),
+    ("a price change that was taken back is made", [(
+        "subscription.rs",
+        "Event::PriceChangeRevoked => self.price_change = None,",
+        "Event::PriceChangeRevoked => {}",
+    )]),
+    ("who is told of a price is not known to be", [(
+        "workflow/mails.rs",
+        "Some((it.told_of_price(version, now)?, it))",
+        "Some((it.told_of_price(version + 1, now)?, it))",
+    )]),
+    ("what was given back is credited by a change", [(
+        "subscription/funds.rs",
+        "let moved = credit.minor.min(fund.left.minor);",
+        "let moved = credit.minor;",
+    )]),
     # Coupons.
     ("a discount has no end", [(
         "discount.rs",
@@ -569,8 +600,8 @@ BUGS = [
     )]),
     ("a discount goes on in a period that a change begins", [(
         "subscription/change.rs",
-        "let order = if anchor == Anchor::Moved { order.in_next_period() } else { order };",
-        "",
+        "Anchor::Moved => self.repriced(order, Some(at)).in_next_period(),",
+        "Anchor::Moved => self.repriced(order, Some(at)),",
     )]),
     ("a discount goes along to plans that it is not for", [(
         "workflow/change.rs",

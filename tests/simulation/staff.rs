@@ -8,9 +8,11 @@ use billing::calendar::{Interval, Period};
 use billing::id::{CustomerId, PlanId};
 use billing::mail::Contact;
 use billing::money::Currency;
+use billing::ports::Record;
 use billing::subscription::Intervention;
 use billing::testing::{idempotency_key, method};
 use billing::workflow::TakeOver;
+use std::num::NonZeroU16;
 
 impl State {
     /// Sometimes asked for twice, under one key or two.
@@ -18,18 +20,41 @@ impl State {
         let time = self.rng.within(start, end);
         let to = self.rng.one_of(&[-DAY, SECOND, 5 * HOUR, 3 * DAY, 12 * DAY, 40 * DAY]);
         let days = self.rng.one_of(&[1, 1, 6, 30]);
+        let notice_days = NonZeroU16::MIN.saturating_add(self.rng.one_of(&[0, 4, 29]));
+        let told = self.rng.chance(300);
         let intervention = self.rng.one_of(&[
             Intervention::Extend { days },
             Intervention::ChangeDates { end: instant(time + to) },
             Intervention::ResetTokens,
             Intervention::Comp { percent: 100, periods: Some(2) },
             Intervention::Comp { percent: 50, periods: None },
+            Intervention::ChangePrice { notice_days, told },
+            Intervention::ChangePrice { notice_days, told },
+            Intervention::KeepPrice,
         ]);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key = if self.rng.chance(500) { format!("staff.{number}") } else { format!("staff.{number}.{n}") };
             let (customer, key) = (customer.clone(), idempotency_key(&key));
             let time = time + self.rng.within(0, 2 * SECOND);
             self.at(time, Happening::Start(Job::Intervene { customer, intervention, key }));
+        }
+    }
+
+    /// Some time the plans cost something else.
+    pub(crate) fn price(&mut self, start: i64, end: i64) {
+        for _ in 0..self.rng.one_of(&[0, 1, 2]) {
+            let time = self.rng.within(start, end);
+            self.at(time, Happening::PricesRise);
+        }
+    }
+
+    pub(crate) fn raise_prices(&mut self) {
+        for record in self.records.values_mut() {
+            let Record::Plan(stored) = record else { continue };
+            (stored.plan.version, stored.revision) = (stored.plan.version + 1, stored.revision + 1);
+            for price in &mut stored.plan.prices {
+                price.amount.minor += price.amount.minor / 10;
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
-use crate::checker::{Breach, Given, Happened};
+use crate::checker::{Breach, Given, Happened, Told};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job, fingerprint};
@@ -85,6 +85,7 @@ pub(crate) struct State {
     pub(crate) discounts: BTreeMap<(SubscriptionId, CouponCode), BTreeSet<u32>>,
     /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
     pub(crate) given: BTreeMap<SubscriptionId, Vec<Given>>,
+    pub(crate) told: BTreeMap<SubscriptionId, Told>,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -135,6 +136,8 @@ pub(crate) enum Happening {
         reference: Reference,
         pays: bool,
     },
+    /// There is a newer version of each plan, at another price.
+    PricesRise,
     /// Nothing goes wrong from here on.
     Calm,
     /// Somebody looks at what nobody could tell for days.
@@ -199,6 +202,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         redeemed: BTreeMap::new(),
         discounts: BTreeMap::new(),
         given: BTreeMap::new(),
+        told: BTreeMap::new(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),
@@ -329,6 +333,7 @@ impl State {
             Happening::Afterwards(reference, what) => self.happen_afterwards(&reference, what),
             Happening::Rearrange(customer) => self.rearrange(&customer),
             Happening::Visit { reference, pays } => self.visit(&reference, pays),
+            Happening::PricesRise => self.raise_prices(),
             Happening::Calm => {
                 self.note(|| "nothing goes wrong any more".to_owned());
                 self.faults.end();

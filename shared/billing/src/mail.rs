@@ -5,7 +5,7 @@
 //! the same place.
 
 use crate::calendar::zone::Zone;
-use crate::dunning::{Dunning, after};
+use crate::dunning::{Dunning, after, days};
 use crate::id::{CustomerId, MailId, SubscriptionId};
 use crate::money::Money;
 use crate::outcome::Remedy;
@@ -50,6 +50,7 @@ pub struct Mail {
 pub enum About {
     PaymentNeeded(PaymentNeeded),
     TrialEnding(TrialEnding),
+    PriceChange(PriceNotice),
 }
 
 /// A trial is about to end, and what follows is to be paid.
@@ -63,6 +64,22 @@ pub struct TrialEnding {
     pub trial_ends_at: Timestamp,
     /// Whether there is a payment method to charge. Where there is none, the customer is to leave one.
     pub has_method: bool,
+}
+
+/// What the customer has will cost something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceNotice {
+    pub subscription: SubscriptionId,
+    /// As customers know it.
+    pub plan: String,
+    pub plan_version: u32,
+    /// A period, as it stands when this is sent.
+    pub until_then: Money,
+    pub amount: Money,
+    /// When the first period begins that costs so much.
+    pub changes_at: Timestamp,
+    /// Whoever could not be told by then is not: the price stays.
+    pub told_by: Timestamp,
 }
 
 /// A renewal was not paid, and nothing is left that we could try: the customer is to pay by hand.
@@ -103,12 +120,16 @@ pub enum Dropped {
 /// How long a mail is kept once nothing is left to do, so that its link leads somewhere.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 60);
 
+/// How long we try to tell of a price.
+const PRICE_TOLD_WITHIN: SignedDuration = days(14);
+
 impl Mail {
     /// The mail that `events` make necessary, which brought the subscription to what it is now.
     pub fn due_to(subscription: &Subscription, events: &[Event], now: Timestamp) -> Option<Self> {
         let to = subscription.contact.clone()?;
         let about = PaymentNeeded::after(subscription, events).map(About::PaymentNeeded);
-        let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding))?;
+        let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding));
+        let about = about.or_else(|| PriceNotice::after(subscription, events, now).map(About::PriceChange))?;
         let id = MailId::of(&subscription.customer, &subscription.id, subscription.version);
         let status = MailStatus::Due { check_at: now, tries: 0 };
         let (customer, time_zone) = (subscription.customer.clone(), subscription.time_zone.clone());
@@ -134,6 +155,10 @@ impl Mail {
                 // Whose end was moved is told of the new one.
                 let ends = it.period().map(|period| period.end) == Some(about.trial_ends_at);
                 it.id == about.subscription && it.is_trialing() && ends && !leaving
+            }
+            About::PriceChange(about) => {
+                let untold = it.untold_price().is_some_and(|change| change.plan.version == about.plan_version);
+                it.id == about.subscription && untold
             }
         };
         now < self.about.holds_until() && subscription.is_some_and(holds)
@@ -187,7 +212,42 @@ impl About {
         match self {
             Self::PaymentNeeded(about) => about.grace_ends_at,
             Self::TrialEnding(about) => about.trial_ends_at,
+            Self::PriceChange(about) => about.told_by,
         }
+    }
+
+    /// As it stands when it is told.
+    #[must_use]
+    pub(crate) fn at(self, subscription: &Subscription, now: Timestamp) -> Self {
+        match self {
+            Self::PriceChange(about) => {
+                let told_by = about.told_by;
+                let fresh = PriceNotice::of(subscription, now).map(|fresh| PriceNotice { told_by, ..fresh });
+                Self::PriceChange(fresh.unwrap_or(about))
+            }
+            Self::PaymentNeeded(_) | Self::TrialEnding(_) => self,
+        }
+    }
+}
+
+impl PriceNotice {
+    fn after(subscription: &Subscription, events: &[Event], now: Timestamp) -> Option<Self> {
+        let announced = events.iter().any(|event| matches!(event, Event::PriceChangeAnnounced { .. }));
+        if announced { Self::of(subscription, now) } else { None }
+    }
+
+    fn of(subscription: &Subscription, now: Timestamp) -> Option<Self> {
+        let change = subscription.untold_price()?;
+        let repriced = subscription.price_to_tell(now)?;
+        Some(Self {
+            subscription: subscription.id.clone(),
+            plan: change.plan.display_name.clone(),
+            plan_version: change.plan.version,
+            until_then: repriced.before,
+            amount: repriced.amount,
+            changes_at: repriced.begins_at,
+            told_by: after(now, PRICE_TOLD_WITHIN),
+        })
     }
 }
 

@@ -97,6 +97,17 @@ impl Order {
         })
     }
 
+    /// The same of another version of its plan, with the add-ons that this has at its prices. None: it has no price for the
+    /// interval in the currency.
+    pub fn of_version(self, plan: &Plan) -> Option<Self> {
+        let price = plan.price(self.price.interval, self.price.amount.currency)?;
+        let held = self.addons.clone();
+        let order = Self { plan: plan.clone(), price, ..self };
+        Some(held.iter().fold(order, |order, held| {
+            order.clone().with_addon(&held.addon.id, NonZeroU32::new(held.quantity)).unwrap_or(order)
+        }))
+    }
+
     /// With `quantity` left of an add-on that it has, at the price it was bought at. None: it has not that many.
     pub fn keeping_of_addon(mut self, id: &AddonId, quantity: u32) -> Option<Self> {
         let held = self.addons.iter_mut().find(|it| it.addon.id == *id && quantity < it.quantity)?;

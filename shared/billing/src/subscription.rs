@@ -22,6 +22,7 @@ mod change;
 mod facts;
 mod funds;
 mod interventions;
+mod repricing;
 mod requests;
 mod taken_over;
 mod term;
@@ -29,6 +30,7 @@ mod words;
 
 use crate::calendar::Period;
 use crate::calendar::zone::Zone;
+use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
@@ -44,6 +46,7 @@ pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
 pub use interventions::Intervention;
+pub use repricing::{PriceChange, Repriced};
 pub use taken_over::{Running, Takeover, Unfit};
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
@@ -82,6 +85,9 @@ pub struct Subscription {
     /// What the next period is to be, if it is to be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Box<Order>>,
+    /// What is to become of the price of the plan that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_change: Option<Box<PriceChange>>,
     /// It is to be paused when the period ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pausing: bool,
@@ -262,12 +268,7 @@ impl Subscription {
                 }
             }
             Event::Renewed { paid, .. } => {
-                let leaving = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
-                if let Some(term) = self.term() {
-                    let term = self.next_term(term);
-                    self.order = self.next_order();
-                    self.scheduled = None;
-                    self.status = Status::Active { term, cancel_at_period_end: leaving };
+                if let Some(term) = self.goes_on() {
                     self.begins(term, *paid);
                 }
             }
@@ -296,6 +297,14 @@ impl Subscription {
             Event::ChangeScheduled { order } => self.scheduled = Some(order.clone()),
             Event::ChangeRevoked | Event::ChangeBlocked => self.scheduled = None,
             Event::Changed { becomes, paid, .. } => return self.changed(becomes, *paid),
+            Event::PriceChangeAnnounced { plan, notice_days } => {
+                let plan = Plan::clone(plan);
+                self.price_change = Some(Box::new(PriceChange { plan, notice_days: *notice_days, from: None }));
+            }
+            Event::PriceChangeTold { from } => {
+                self.price_change = self.price_change.map(|it| Box::new(PriceChange { from: Some(*from), ..*it }));
+            }
+            Event::PriceChangeRevoked => self.price_change = None,
             Event::Disputed { payment } => {
                 self.disputed.insert(payment.clone());
             }
@@ -324,6 +333,17 @@ impl Subscription {
             Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
         }
         self
+    }
+
+    /// The next period begins, of what was to be had then.
+    fn goes_on(&mut self) -> Option<Term> {
+        let term = self.term().map(|term| self.next_term(term))?;
+        let leaving = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
+        self.order = self.next_order();
+        self.scheduled = None;
+        self.status = Status::Active { term, cancel_at_period_end: leaving };
+        self.forgets_price();
+        Some(term)
     }
 
     /// The period that is paid for, if one ever was.

@@ -5,6 +5,7 @@ use crate::http::Problem;
 use billing::subscription::Intervention;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::num::NonZeroU16;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +17,13 @@ pub struct InterventionRequest {
     /// Null: all that come.
     #[serde(default, deserialize_with = "given")]
     periods: Option<Option<u32>>,
+    notice_days: Option<u16>,
+    /// The customer knows, and is told no more.
+    told: Option<bool>,
 }
+
+/// Longer notice than anyone has to give, and shorter than what would be a mistake.
+const LONGEST_NOTICE: u16 = 366;
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +32,8 @@ enum Asked {
     ChangeDates,
     ResetTokens,
     Comp,
+    ChangePrice,
+    KeepPrice,
 }
 
 impl InterventionRequest {
@@ -35,19 +44,29 @@ impl InterventionRequest {
             Asked::ChangeDates => &["end"],
             Asked::ResetTokens => &[],
             Asked::Comp => &["percent", "periods"],
+            Asked::ChangePrice => &["notice_days", "told"],
+            Asked::KeepPrice => &[],
         })?;
-        match (self.action, self.days, self.end, self.percent.zip(self.periods)) {
-            (Asked::Extend, Some(0), _, _) => Err(Problem::invalid("days", "is at least 1")),
-            (Asked::Extend, Some(days), _, _) => Ok(Intervention::Extend { days }),
-            (Asked::ChangeDates, _, Some(end), _) => Ok(Intervention::ChangeDates { end }),
-            (Asked::ResetTokens, _, _, _) => Ok(Intervention::ResetTokens),
-            (Asked::Comp, _, _, Some((percent, periods))) => {
+        let missing = || Problem::invalid("action", "does not say all that it needs");
+        match self.action {
+            Asked::Extend => match self.days.ok_or_else(missing)? {
+                0 => Err(Problem::invalid("days", "is at least 1")),
+                days => Ok(Intervention::Extend { days }),
+            },
+            Asked::ChangeDates => Ok(Intervention::ChangeDates { end: self.end.ok_or_else(missing)? }),
+            Asked::ResetTokens => Ok(Intervention::ResetTokens),
+            Asked::Comp => {
+                let (percent, periods) = self.percent.zip(self.periods).ok_or_else(missing)?;
                 let (percent, periods) = comp(percent, periods, "")?;
                 Ok(Intervention::Comp { percent, periods })
             }
-            (Asked::Extend | Asked::ChangeDates | Asked::Comp, _, _, _) => {
-                Err(Problem::invalid("action", "does not say all that it needs"))
+            Asked::ChangePrice => {
+                let (days, told) = self.notice_days.zip(self.told).ok_or_else(missing)?;
+                let days = NonZeroU16::new(days).filter(|days| days.get() <= LONGEST_NOTICE);
+                let notice_days = days.ok_or_else(|| Problem::invalid("notice_days", "is 1 to 366"))?;
+                Ok(Intervention::ChangePrice { notice_days, told })
             }
+            Asked::KeepPrice => Ok(Intervention::KeepPrice),
         }
     }
 
@@ -58,6 +77,8 @@ impl InterventionRequest {
             ("end", self.end.is_some()),
             ("percent", self.percent.is_some()),
             ("periods", self.periods.is_some()),
+            ("notice_days", self.notice_days.is_some()),
+            ("told", self.told.is_some()),
         ];
         for (field, given) in given {
             match (given, needs.contains(&field)) {
@@ -123,6 +144,16 @@ mod tests {
             (r#"{"action":"comp","percent":101,"periods":3}"#, Err("percent")),
             (r#"{"action":"comp","percent":100,"periods":0}"#, Err("periods")),
             (r#"{"action":"extend","days":1,"periods":null}"#, Err("periods")),
+            (
+                r#"{"action":"change_price","notice_days":30,"told":false}"#,
+                Ok(Intervention::ChangePrice { notice_days: NonZeroU16::MIN.saturating_add(29), told: false }),
+            ),
+            (r#"{"action":"change_price","notice_days":30}"#, Err("told")),
+            (r#"{"action":"change_price","told":true}"#, Err("notice_days")),
+            (r#"{"action":"change_price","notice_days":0,"told":true}"#, Err("notice_days")),
+            (r#"{"action":"change_price","notice_days":367,"told":true}"#, Err("notice_days")),
+            (r#"{"action":"keep_price"}"#, Ok(Intervention::KeepPrice)),
+            (r#"{"action":"keep_price","told":true}"#, Err("told")),
         ];
         for (text, expected) in cases {
             assert_eq!(wanted(text), expected.map_err(|field| Some(field.to_owned())), "{text}");

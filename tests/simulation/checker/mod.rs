@@ -7,10 +7,12 @@
 mod clocks;
 mod discounts;
 mod payments;
+mod prices;
 mod rest;
 mod subscriptions;
 
 pub(crate) use self::discounts::Given;
+pub(crate) use self::prices::Told;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
@@ -88,7 +90,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 31] = [
+pub(crate) const TO_HAPPEN: [&str; 34] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -116,6 +118,9 @@ pub(crate) const TO_HAPPEN: [&str; 31] = [
     "unpaused",
     "taken over",
     "discounted",
+    "price change announced",
+    "price change told",
+    "price change revoked",
     "end moved",
     "tokens reset",
     "canceled",
@@ -146,6 +151,9 @@ fn kind(event: &Event) -> &'static str {
         Event::ChangeDeclined { .. } => "change declined",
         Event::TrialStarted { .. } => "trial started",
         Event::Discounted { .. } => "discounted",
+        Event::PriceChangeAnnounced { .. } => "price change announced",
+        Event::PriceChangeTold { .. } => "price change told",
+        Event::PriceChangeRevoked => "price change revoked",
         Event::TrialEnding { .. } => "trial ending",
         Event::PauseScheduled => "pause scheduled",
         Event::PauseRevoked => "pause revoked",
@@ -181,6 +189,9 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::ChangeBlocked
         | Event::TrialStarted { .. }
         | Event::Discounted { .. }
+        | Event::PriceChangeAnnounced { .. }
+        | Event::PriceChangeTold { .. }
+        | Event::PriceChangeRevoked
         | Event::TrialEnding { .. }
         | Event::PauseScheduled
         | Event::PauseRevoked
@@ -200,8 +211,15 @@ fn granted(event: &Event) -> Option<&PaymentId> {
 impl State {
     /// Checks what a commit did, and notes what later checks compare with.
     pub(crate) fn inspect(&mut self, task: u64, changed: &[(Key, Option<Record>)]) -> Checked {
+        let by_staff = changed.iter().any(|(key, _)| {
+            matches!(self.records.get(key), Some(Record::History { event: Event::PriceChangeAnnounced { .. }, .. }))
+        });
         for (key, old) in changed {
             self.remember(key, old.as_ref());
+            if let Some(Record::History { event, customer, .. }) = self.records.get(key) {
+                let (customer, event) = (customer.clone(), event.clone());
+                self.announced(&customer, &event, by_staff);
+            }
             if let Some(Record::History { event, customer, subscription, .. }) = self.records.get(key) {
                 if let (Event::Discounted { discount }, Some(given)) = (event, self.subscription(customer)) {
                     let given = Given::now(given, discount);
@@ -215,6 +233,7 @@ impl State {
             if let Some(Record::Subscription(new)) = self.records.get(key) {
                 let new = new.clone();
                 self.discounted(&new)?;
+                self.priced(if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, &new)?;
             }
             if matches!(self.records.get(key), Some(Record::Subscription(it)) if is_renewed_elsewhere(it)) {
                 self.happened.insert("renewed elsewhere");
@@ -359,11 +378,19 @@ impl State {
                 let ends = it.period().is_some_and(|period| period.end == about.trial_ends_at);
                 stays && ends && it.id == about.subscription && it.term().is_some_and(|term| term.index == 0)
             }
+            About::PriceChange(about) => {
+                let change = it.price_change.as_ref().filter(|change| change.plan.version == about.plan_version);
+                let runs = matches!(it.status, Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. });
+                runs && it.id == about.subscription && change.is_some_and(|change| change.from.is_none())
+            }
         });
         let over = self.now >= new.about.holds_until().as_millisecond();
         let right = match &new.status {
             MailStatus::Due { .. } => true,
-            MailStatus::Sent { .. } => self.mailed.contains_key(&new.id),
+            MailStatus::Sent { .. } => {
+                // Whoever was told of a price has it from then on.
+                self.mailed.contains_key(&new.id) && !(owes && matches!(new.about, About::PriceChange(_)))
+            }
             MailStatus::Dropped { because: Dropped::Overtaken, .. } => !owes || over || !self.faults.clocks_right,
             MailStatus::Dropped { because: Dropped::Refused(_), .. } => self.faults.mails.refused > 0,
             MailStatus::Dropped { because: Dropped::NotConfigured, .. } => false,

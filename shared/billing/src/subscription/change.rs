@@ -183,7 +183,8 @@ impl TryFrom<String> for PreviewId {
 impl Subscription {
     /// What the next period is to be of; the first, if there was none.
     pub fn next_order(&self) -> Order {
-        self.scheduled.as_deref().unwrap_or(&self.order).clone().in_next_period()
+        let order = self.scheduled.as_deref().unwrap_or(&self.order).clone();
+        self.repriced(order, self.period().map(|period| period.end)).in_next_period()
     }
 
     /// What `change` would do and cost at `at`, if it is asked for at `now`.
@@ -237,12 +238,15 @@ impl Subscription {
             true => Anchor::Kept,
             false => Anchor::Moved,
         };
-        // Where a period begins by it, that is one of those that a discount is for.
-        let order = if anchor == Anchor::Moved { order.in_next_period() } else { order };
-        let (old, new) = differing(self.order.lines()?, order.lines()?, anchor);
-        let prices: Vec<Money> = new.iter().map(|(_, price)| *price).collect();
         // A preview is of a whole second; the period may have begun within it.
         let at = preview.id.at.max(period.start);
+        // Where a period begins by it, that is one of those that a discount is for.
+        let order = match anchor {
+            Anchor::Moved => self.repriced(order, Some(at)).in_next_period(),
+            Anchor::Kept => order,
+        };
+        let (old, new) = differing(self.order.lines()?, order.lines()?, anchor);
+        let prices: Vec<Money> = new.iter().map(|(_, price)| *price).collect();
         let left = policy.left(period, at, &self.time_zone);
         let quote = |held: &[Held]| {
             let change = proration::Change { old: held, new: &prices, once: &[], anchor };
@@ -371,6 +375,7 @@ impl Subscription {
             *running = term;
         }
         self.order = order;
+        self.forgets_price();
         (self.open, self.changing, self.scheduled) = (None, None, None);
         self
     }

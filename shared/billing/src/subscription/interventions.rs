@@ -4,10 +4,12 @@
 use super::funds::Worth;
 use super::{Event, Refusal, Status, Subscription};
 use crate::calendar::{Interval, Period};
+use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::dunning::{after, days};
 use crate::money::Money;
 use jiff::{SignedDuration, Timestamp};
+use std::num::NonZeroU16;
 
 /// What somebody of the SaaS asks for, on behalf of a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +22,28 @@ pub enum Intervention {
     ResetTokens,
     /// So many hundredths are taken off the periods to come: off so many of them, or all.
     Comp { percent: u8, periods: Option<u32> },
+    /// The periods to come are of the plan's newest version, from so many days after the customer was told. They have been
+    /// `told` by now, or are told by mail.
+    ChangePrice { notice_days: NonZeroU16, told: bool },
+    /// What was announced is not done.
+    KeepPrice,
 }
 
 /// Further from now than this no period ends: it is a mistake in the year.
 pub(super) const LONGEST: SignedDuration = days(3_653);
 
 impl Subscription {
-    /// What follows from `intervention` when the customer has so many `tokens`, or why nothing may.
+    /// What follows from `intervention` when the customer has so many `tokens` and the plan is now what `newest` says, or
+    /// why nothing may.
     ///
     /// No events means that it is so already.
-    pub fn intervene(&self, intervention: &Intervention, tokens: u64, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    pub fn intervene(
+        &self,
+        intervention: &Intervention,
+        tokens: u64,
+        newest: Option<&Plan>,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
         let running = self.running()?;
         match intervention {
             Intervention::Extend { days } => {
@@ -41,6 +55,14 @@ impl Subscription {
             Intervention::Comp { percent, periods } => {
                 let plans = [self.order.plan.id.clone()].into();
                 self.comped(running, Discount { plans, ..Discount::comp(*percent, *periods) }, now)
+            }
+            Intervention::ChangePrice { notice_days, told } => {
+                self.is_at_rest(running, now)?;
+                self.announcing(newest, *notice_days, *told, now)
+            }
+            Intervention::KeepPrice => {
+                self.is_at_rest(running, now)?;
+                Ok(self.price_change.iter().map(|_| Event::PriceChangeRevoked).collect())
             }
             Intervention::ResetTokens => match self.order.plan.tokens_included {
                 None => Err(Refusal::NoTokens),
@@ -171,7 +193,7 @@ mod tests {
         ];
         for (name, subscription, now, refusal) in states {
             for intervention in [Intervention::Extend { days: 7 }, ended("2025-03-31T00:00:00Z")] {
-                let got = subscription.intervene(&intervention, 0, now);
+                let got = subscription.intervene(&intervention, 0, None, now);
                 assert_eq!(got.err(), refusal, "{name}: {intervention:?}");
             }
         }
@@ -188,16 +210,16 @@ mod tests {
             ("2035-03-01T00:00:00Z", Err(Refusal::EndIsFar)),
         ];
         for (end, expected) in cases {
-            assert_eq!(active().intervene(&ended(end), 0, half_way()).map(|it| it.len()), expected, "{end}");
+            assert_eq!(active().intervene(&ended(end), 0, None, half_way()).map(|it| it.len()), expected, "{end}");
         }
         let days = Intervention::Extend { days: u16::MAX };
-        assert_eq!(active().intervene(&days, 0, half_way()), Err(Refusal::TooManyDays));
+        assert_eq!(active().intervene(&days, 0, None, half_way()), Err(Refusal::TooManyDays));
     }
 
     #[test]
     fn days_are_added_on_the_customers_calendar() {
         let there = Subscription { time_zone: zone("America/New_York"), ..active() };
-        let events = there.intervene(&Intervention::Extend { days: 14 }, 0, half_way());
+        let events = there.intervene(&Intervention::Extend { days: 14 }, 0, None, half_way());
         // The clocks are put forward on 9 March: the hour comes sooner.
         let end = instant("2025-03-14T09:00:00Z");
         assert_eq!(events, Ok(vec![Event::EndMoved { at: half_way(), end }]));
@@ -242,7 +264,7 @@ mod tests {
     #[test]
     fn tokens_are_filled_up_where_some_come_with_the_plan() {
         let with_tokens = Subscription { order: order("tokens-basic"), ..active() };
-        let reset = |it: &Subscription, tokens| it.intervene(&Intervention::ResetTokens, tokens, half_way());
+        let reset = |it: &Subscription, tokens| it.intervene(&Intervention::ResetTokens, tokens, None, half_way());
         assert_eq!(reset(&with_tokens, 12), Ok(vec![Event::TokensReset { from: 12, to: 1_000 }]));
         assert_eq!(reset(&with_tokens, 2_000), Ok(vec![Event::TokensReset { from: 2_000, to: 1_000 }]));
         assert_eq!(reset(&with_tokens, 1_000), Ok(vec![]));
@@ -254,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_given_is_off_the_periods_to_come_and_not_off_what_is_being_paid() {
         let comp = Intervention::Comp { percent: 100, periods: Some(2) };
-        let given = |it: &Subscription, now| it.intervene(&comp, 0, now);
+        let given = |it: &Subscription, now| it.intervene(&comp, 0, None, now);
         let events = given(&active(), half_way()).unwrap_or_else(|refusal| panic!("{refusal}"));
         let comped = after_all(active(), &events);
         let due = |it: &Subscription| it.amount_due().map(|it| it.minor);

@@ -38,6 +38,7 @@ impl Subscription {
             balances: current.map_or(vec![], |current| current.balances.clone()),
             changes: 0,
             scheduled: None,
+            price_change: None,
             pausing: false,
             trial: None,
             reminded: false,

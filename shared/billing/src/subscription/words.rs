@@ -1,6 +1,7 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
 use super::{Becomes, CancelReason, Order, Status, Term};
+use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
@@ -10,6 +11,7 @@ use crate::outcome::Decline;
 use crate::trial::Trial;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU16;
 
 /// What someone asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +142,16 @@ pub enum Event {
     Discounted {
         discount: Box<Discount>,
     },
+    /// The billing staff move it to another version of its plan.
+    PriceChangeAnnounced {
+        plan: Box<Plan>,
+        notice_days: NonZeroU16,
+    },
+    /// The customer knows: no period that begins before is charged so.
+    PriceChangeTold {
+        from: Timestamp,
+    },
+    PriceChangeRevoked,
     /// Nothing is paid for it.
     TrialStarted {
         order: Box<Order>,
@@ -245,6 +257,10 @@ pub enum Refusal {
     NoTokens,
     #[error("it does not renew: no period is to come")]
     NotRenewed,
+    #[error("the plan is not sold any more by that interval and in that currency")]
+    NotSold,
+    #[error("nobody knows where to write to the customer")]
+    NoContact,
     #[error("another system charges for the subscription: it is changed and canceled there")]
     DrivenElsewhere,
 }

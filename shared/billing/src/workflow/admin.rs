@@ -15,15 +15,21 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
+        let mut keys = vec![Key::Tokens(customer.clone())];
+        if let Intervention::ChangePrice { .. } = intervention {
+            let held = self.store.get(vec![Key::Subscription(customer.clone())]).await?.subscription();
+            keys.extend(held.map(|held| Key::Plan(held.order.plan.id)));
+        }
         let decide = |it: &Subscription, found: &mut Found, now| {
+            let newest = found.plan().map(|it| it.plan);
             let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
-            let events = it.intervene(intervention, tokens.balance, now)?;
+            let events = it.intervene(intervention, tokens.balance, newest.as_ref(), now)?;
             let reset = events
                 .iter()
                 .find_map(|event| if let Event::TokensReset { to, .. } = event { Some(*to) } else { None });
             let writes = reset.map(|balance| Write::next(Record::Tokens(Tokens { balance, ..tokens })));
             Ok((events, writes.into_iter().collect()))
         };
-        self.grant(opening, &[Key::Tokens(customer.clone())], decide).await
+        self.grant(opening, &keys, decide).await
     }
 }

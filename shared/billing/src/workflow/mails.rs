@@ -1,11 +1,12 @@
 //! Sending what customers must be told, and taking them to a page when they follow the link in it.
 
-use super::{Billing, CheckoutError, Recovery, Setup};
+use super::{Billing, CheckoutError, MOST_RACES, Recovery, Setup, transition};
 use crate::id::{IdempotencyKey, MailId};
 use crate::mail::{About, Dropped, Mail};
 use crate::payment::{CheckoutMethod, Payment};
 use crate::ports::{Clock, Gateways, Key, MailError, Mailer, Record, Store, StoreError, Write};
-use crate::subscription::Refusal;
+use crate::subscription::{Refusal, Subscription};
+use jiff::Timestamp;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
@@ -57,8 +58,12 @@ impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
             self.keep_mail(mail.dropped(Dropped::Overtaken, now)).await?;
             return if too_late { Err(SendError::TooLate(id.clone())) } else { Ok(()) };
         }
+        let mail = match &subscription {
+            Some(subscription) => Mail { about: mail.about.at(subscription, now), ..mail },
+            None => mail,
+        };
         match mailer.send(&mail).await {
-            Ok(()) => self.keep_mail(mail.sent(now)).await,
+            Ok(()) => self.keep_sent(mail, subscription, now).await,
             Err(MailError::NoAnswer(_)) => self.keep_mail(mail.delayed(now)).await,
             Err(MailError::NotConfigured) => self.keep_mail(mail.dropped(Dropped::NotConfigured, now)).await,
             Err(MailError::OurFault(why)) => {
@@ -70,6 +75,30 @@ impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
                 Err(SendError::Refused(id.clone(), why))
             }
         }
+    }
+
+    /// It was sent; and what follows for whoever knows now what a price is to be.
+    async fn keep_sent(&self, mail: Mail, mut seen: Option<Subscription>, now: Timestamp) -> Result<(), SendError> {
+        let About::PriceChange(about) = &mail.about else { return self.keep_mail(mail.sent(now)).await };
+        let version = about.plan_version;
+        for _ in 0..MOST_RACES {
+            let told = seen.filter(|it| it.id == about.subscription);
+            let told = told.and_then(|it| Some((it.told_of_price(version, now)?, it)));
+            let mut writes = told.map_or(vec![], |(event, it)| transition(it, vec![event], now).1);
+            writes.push(Write::next(Record::Mail(mail.clone().sent(now))));
+            match self.store.commit(writes).await {
+                // Another worker on the same mail was faster, or something else was done to the subscription.
+                Err(StoreError::Conflict | StoreError::Duplicate) => {}
+                done => return Ok(done?),
+            }
+            let keys = vec![Key::Mail(mail.id.clone()), Key::Subscription(mail.customer.clone())];
+            let mut found = self.store.get(keys).await?;
+            if found.mail().is_none_or(|it| it.version != mail.version) {
+                return Ok(());
+            }
+            seen = found.subscription();
+        }
+        Err(StoreError::Conflict.into())
     }
 
     async fn keep_mail(&self, mail: Mail) -> Result<(), SendError> {
@@ -101,6 +130,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 let currency = about.amount.currency;
                 Ok(self.set_up(Setup { customer, email, gateway, currency, return_url, key, fingerprint }).await?)
             }
+            // It asks for nothing.
+            About::PriceChange(_) => Err(Refusal::NothingOwed.into()),
         }
     }
 }

@@ -157,6 +157,8 @@ impl From<Refusal> for Page {
             | Refusal::Trialing
             | Refusal::NoTokens
             | Refusal::NotRenewed
+            | Refusal::NotSold
+            | Refusal::NoContact
             | Refusal::EndIsPast
             | Refusal::EndIsFar
             | Refusal::TooManyDays

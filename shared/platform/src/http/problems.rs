@@ -81,6 +81,8 @@ impl From<Refusal> for Problem {
             Refusal::PreviewStale => Self::conflict("preview-stale", "The preview no longer holds", refusal),
             Refusal::NoTokens => state("no-tokens"),
             Refusal::NotRenewed => state("not-renewed"),
+            Refusal::NotSold => state("not-sold"),
+            Refusal::NoContact => state("no-contact"),
             Refusal::EndIsPast | Refusal::EndIsFar => Self::invalid("end", refusal),
             Refusal::TooManyDays => Self::invalid("days", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),

@@ -4,7 +4,7 @@
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
 use billing::calendar::zone::Zone;
-use billing::mail::{About, PaymentNeeded, TrialEnding};
+use billing::mail::{About, PaymentNeeded, PriceNotice, TrialEnding};
 use billing::outcome::Remedy;
 use jiff::Timestamp;
 
@@ -30,6 +30,23 @@ pub(super) fn letter(about: &About, zone: &Zone, link: &str) -> Letter {
     match about {
         About::PaymentNeeded(about) => payment_needed(about, zone, link),
         About::TrialEnding(about) => trial_ending(about, zone, link),
+        About::PriceChange(about) => price_change(about, zone),
+    }
+}
+
+fn price_change(about: &PriceNotice, zone: &Zone) -> Letter {
+    let (plan, before, amount) = (&about.plan, about.until_then, about.amount);
+    let from = told(about.changes_at, zone);
+    Letter {
+        subject: format!("The price of {plan} changes"),
+        paragraphs: vec![
+            Paragraph::Text(format!("Hello, the price of your subscription to {plan} changes.")),
+            Paragraph::Text(format!(
+                "What you have costs {before} a period until then, and {amount} a period from the one that begins on {from}."
+            )),
+            Paragraph::Text("There is nothing you need to do.".to_owned()),
+            Paragraph::Text("If you cancel before, you pay nothing at the new price.".to_owned()),
+        ],
     }
 }
 
@@ -168,6 +185,26 @@ pub(super) mod tests {
             assert!(html.contains(&format!("<p>{first}</p>")), "{html}");
             assert!(html.contains(&format!("<a href=\"{LINK}\">{LINK}</a>")), "{html}");
         }
+    }
+
+    #[test]
+    fn a_letter_says_what_a_plan_will_cost_and_from_when() {
+        let naira = Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN"));
+        let about = About::PriceChange(PriceNotice {
+            subscription: SubscriptionId::nth(&customer(), 1),
+            plan: "Professional".to_owned(),
+            plan_version: 2,
+            until_then: Money::new(700_000, naira),
+            amount: Money::new(900_000, naira),
+            changes_at: instant("2026-03-08T09:05:00Z"),
+            told_by: instant("2026-02-01T00:00:00Z"),
+        });
+        let letter = letter(&about, &zone("Africa/Lagos"), LINK);
+        assert_eq!(letter.subject, "The price of Professional changes");
+        let expected = "What you have costs NGN 7000.00 a period until then, and NGN 9000.00 a period from the one that \
+                        begins on 8 March 2026, 10:05 Africa/Lagos.";
+        assert!(letter.text().contains(expected), "{}", letter.text());
+        assert!(!letter.text().contains(LINK), "it asks for nothing");
     }
 
     #[test]

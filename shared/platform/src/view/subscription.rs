@@ -10,7 +10,7 @@ use billing::entitlement::standings;
 use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::ports::Tokens;
-use billing::subscription::{Action, Changing, Order, Status, Subscription};
+use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription};
 use billing::wallet::Method;
 use billing::workflow::Live;
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ pub fn subscription(it: &Subscription) -> Value {
         "end_date": period.map(|period| date(it, period.end)),
         "time_zone": it.time_zone,
         "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&it.time_zone) })),
-        "features": features, "scheduled_change": scheduled(it), "pending_change": it.changing.as_deref().map(pending),
+        "features": features, "price_change": price_change(it), "scheduled_change": scheduled(it), "pending_change": it.changing.as_deref().map(pending),
         "balance": it.balances, "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
         "driven": it.driven.as_ref().map(driven),
@@ -75,6 +75,18 @@ fn next_amount(it: &Subscription) -> Option<Money> {
         Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
     };
     if renews && !it.is_driven() { it.amount_due().ok() } else { None }
+}
+
+/// Another price of the same. Until the customer was told there is no day from which it holds.
+fn price_change(it: &Subscription) -> Value {
+    let view = |change: &PriceChange| {
+        let to_come = it.price_to_come();
+        json!({
+            "plan_version": change.plan.version, "notice_days": change.notice_days, "told": change.from.is_some(),
+            "at": to_come.map(|it| it.begins_at), "amount": to_come.map(|it| it.amount),
+        })
+    };
+    it.price_change.as_deref().map_or(Value::Null, view)
 }
 
 /// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.

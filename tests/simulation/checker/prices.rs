@@ -1,0 +1,83 @@
+//! What must hold of prices: who has a version of a plan keeps it until they were told otherwise, long enough before; and
+//! then it is as they were told (P-1).
+
+use super::{Checked, check};
+use crate::faults::{DAY, HOUR};
+use crate::world::State;
+use billing::id::{CustomerId, PlanId};
+use billing::mail::{About, Mail};
+use billing::subscription::{Event, Subscription};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// What the customer of a subscription was told of the versions of its plan.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The shortest notice of each that was asked for, in days.
+    notice: BTreeMap<(PlanId, u32), i64>,
+    /// When they heard of each first.
+    heard: BTreeMap<(PlanId, u32), i64>,
+    /// What the periods are to be of that begin from then on.
+    promised: Option<(u32, Timestamp)>,
+}
+
+impl State {
+    /// A mail was taken.
+    pub(crate) fn heard_of_price(&mut self, mail: &Mail) {
+        let About::PriceChange(about) = &mail.about else { return };
+        let plan = self.subscription(&mail.customer).map(|it| it.order.plan.id.clone());
+        let told = self.told.entry(about.subscription.clone()).or_default();
+        if let Some(plan) = plan {
+            told.heard.entry((plan, about.plan_version)).or_insert(self.now);
+        }
+    }
+
+    /// `by_staff`: they have told the customer themselves.
+    pub(super) fn announced(&mut self, customer: &CustomerId, event: &Event, by_staff: bool) {
+        let Some(it) = self.subscription(customer) else { return };
+        let (plan, id) = (it.order.plan.id.clone(), it.id.clone());
+        let version = it.price_change.as_ref().map(|change| change.plan.version);
+        let now = self.now;
+        match (event, version) {
+            (Event::PriceChangeAnnounced { notice_days, .. }, Some(version)) => {
+                let told = self.told.entry(id).or_default();
+                let days = i64::from(notice_days.get());
+                let shortest = told.notice.entry((plan, version)).or_insert(days);
+                (*shortest, told.promised) = (days.min(*shortest), None);
+            }
+            (Event::PriceChangeTold { from }, Some(version)) => {
+                let told = self.told.entry(id).or_default();
+                told.promised = Some((version, *from));
+                if by_staff {
+                    told.heard.entry((plan, version)).or_insert(now);
+                }
+            }
+            (Event::PriceChangeRevoked, None) => self.told.entry(id).or_default().promised = None,
+            (_, _) => {}
+        }
+    }
+
+    pub(super) fn priced(&mut self, old: Option<&Subscription>, new: &Subscription) -> Checked {
+        let Some(old) = old.filter(|old| old.id == new.id && old.term().is_some()) else { return Ok(()) };
+        let (Some(term), Some(period), plan) = (new.term(), new.period(), &new.order.plan) else { return Ok(()) };
+        let told = self.told.entry(new.id.clone()).or_default();
+        if plan.id != old.order.plan.id {
+            told.promised = None;
+            return Ok(());
+        }
+        if plan.version != old.order.plan.version {
+            let of = (plan.id.clone(), plan.version);
+            // The clocks may be put forward meanwhile, and those of two workers may be two days off each.
+            let off = if self.faults.clocks_right { HOUR } else { 4 * DAY };
+            let known = told.heard.get(&of).zip(told.notice.get(&of)).map(|(heard, days)| heard + days * DAY - off);
+            let noticed = known.is_some_and(|known| known <= period.start.as_millisecond());
+            let promised = |(version, from): (u32, Timestamp)| version == plan.version && from <= period.start;
+            let right = noticed && told.promised.is_some_and(promised);
+            check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, period.start))?;
+        }
+        let begins = old.term().is_some_and(|old| old.index != term.index);
+        let due = told.promised.filter(|(_, from)| begins && *from <= period.start);
+        let kept = due.is_none_or(|(version, _)| version == plan.version);
+        check(kept, "P-1", || format!("{} is of version {} from {} on: {told:?}", new.id, plan.version, period.start))
+    }
+}
