@@ -54,6 +54,10 @@ bulk-assign: ## Give plans to the customers of a CSV file: FILE=customers.csv, o
 	@[ -n "$(FILE)" ] || { echo "Which one? make bulk-assign FILE=customers.csv [API=https://…]" >&2; exit 2; }
 	@$(PYTHON) local/bulk.py assign $(if $(API),--api "$(API)",--local .local) "$(FILE)"
 
+bulk-administer: ## Do for the customers of a CSV file what staff do for one: FILE=customers.csv, on the local stack or API=https://…
+	@[ -n "$(FILE)" ] || { echo "Which one? make bulk-administer FILE=customers.csv [API=https://…]" >&2; exit 2; }
+	@$(PYTHON) local/bulk.py administer $(if $(API),--api "$(API)",--local .local) "$(FILE)"
+
 import: ## Take over the subscriptions of a CSV file, charging nothing: FILE=customers.csv; DRY_RUN=1 says what would be
 	@[ -n "$(FILE)" ] || { echo "Which one? make import FILE=customers.csv [DRY_RUN=1] [API=https://…]" >&2; exit 2; }
 	@$(PYTHON) local/bulk.py import $(if $(API),--api "$(API)",--local .local) $(if $(DRY_RUN),--dry-run) "$(FILE)"
@@ -161,7 +165,7 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token walk bulk-assign import deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
+.PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
     templates end-to-end exhaustive check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release \
     deploy release-tools help
 .NOTPARALLEL:

@@ -1,8 +1,8 @@
-"""Does for every row of a CSV file what billing staff do for one customer: make bulk-assign, make import [DRY_RUN=1]
+"""Does for every row of a CSV file what billing staff do for one customer: make bulk-assign, make bulk-administer, make import
 
 The whole file is checked first, and nothing is sent if anything is wrong with it. What was sent is noted beside the file
 (customers.csv.progress): killed half-way and started again, it sends what is missing, and what has no outcome yet. A row that is
-sent twice is done once: an import is known by what it says, an assignment by its key, which the file's digest is part of. Refused
+sent twice is done once: an import is known by what it says, all else by its key, which the file's digest is part of. Refused
 rows are written to customers.csv.refused.csv, each with its reason; mended, that is the next file. A dry run's are in
 customers.csv.dry-run.csv, which each dry run writes anew.
 
@@ -118,7 +118,7 @@ def tell(rows: int, progress: Progress, before: int, seconds: float) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Assign plans to, or import the subscriptions of, the customers of a CSV file")
+    parser = argparse.ArgumentParser(description="Do for the customers of a CSV file what billing staff do for one")
     parser.add_argument("what", choices=TASKS)
     parser.add_argument("file", type=Path)
     where = parser.add_mutually_exclusive_group(required=True)
@@ -130,8 +130,8 @@ def main() -> int:
     arguments = parser.parse_args()
     task = TASKS[arguments.what]
     try:
-        if arguments.dry_run and arguments.what == "assign":
-            raise Wrong("An assignment has no dry run: whether a charge succeeds, only the charge tells.")
+        if arguments.dry_run and not task.has_dry_run:
+            raise Wrong("There is no dry run of this: what comes of a row is seen when it is done.")
         url, token = reached(arguments.api, arguments.local)
         sheet = read(arguments.file, task)
         progress = Progress(sheet, arguments.what, url)

@@ -62,6 +62,12 @@ def periods(value: str) -> int | None:
     return None if value == "all" else whole(1)(value)
 
 
+def yes_or_no(value: str) -> bool:
+    if value not in ("true", "false"):
+        raise ValueError("is not true or false")
+    return value == "true"
+
+
 Column = Callable[[str], Any]
 
 slug = like(r"[a-z0-9][a-z0-9-]*", "the id of a plan, such as crm-basic")
@@ -81,6 +87,7 @@ class Task:
     rows: int  # at most, in one request
     needs: Mapping[str, Column]
     takes: Mapping[str, Column]
+    has_dry_run: bool = False
     days: int | None = None  # for which a row that is sent again is known for sure; without it, for ever
 
 
@@ -92,6 +99,20 @@ TASKS = {
         {"customer": text, "plan": slug},
         {"interval": interval, "currency": currency, **BOTH, "comp_percent": whole(1), "comp_periods": periods},
         days=3,  # a key holds for four
+    ),
+    "administer": Task(
+        "/admin/interventions",
+        100,
+        {"customer": text, "action": like(r"[a-z_]+", "an action, such as extend")},
+        {
+            "days": whole(1),
+            "end": instant,
+            "percent": whole(1),
+            "periods": periods,
+            "notice_days": whole(1),
+            "told": yes_or_no,
+        },
+        days=3,
     ),
     "import": Task(
         "/admin/imports",
@@ -115,6 +136,7 @@ TASKS = {
             "card_last4": like(r"[0-9]{4}", "four digits"),
             "card_expires": like(r"[0-9]{4}-[0-9]{2}", "a month, such as 2027-04"),
         },
+        has_dry_run=True,
     ),
 }
 

@@ -81,8 +81,6 @@ class Roles:
                 return ""
             case {"StringEquals": {"ses:FromAddress": str(address)}}:
                 return f" from {address}"
-            case {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["MAIL#*"]}}:
-                return " mails"
         assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
         return " clock"
 

@@ -42,6 +42,7 @@ PROTECTED = {
     "POST /admin/customers/{customer}/subscription/changes",
     "POST /admin/customers/{customer}/subscription",
     "POST /admin/assignments",
+    "POST /admin/interventions",
     "POST /admin/imports",
     "PUT /usage/{meter}",
     "POST /test-clock/advance",
@@ -91,6 +92,7 @@ ALLOWED = {
     "AdministerSubscription": READS_AND_WRITES | on_table("Query"),
     "AssignSubscription": SETTLES,
     "BulkAssign": SETTLES,
+    "BulkAdminister": READS_AND_WRITES,
     "BulkImport": READS_AND_WRITES,
     "ImportSubscription": READS_AND_WRITES | secret("stripe"),
     "ListPaymentMethods": on_table("GetItem"),
@@ -110,10 +112,9 @@ ALLOWED = {
     "Sweeper": CLOCK | WAKES,
     "RenewalWorker": SETTLES,
     "PaymentRetryWorker": SETTLES,
-    "MailWorker": on_table("GetItem")
+    "MailWorker": READS_AND_WRITES
     | LINK_KEY
     | {
-        ("dynamodb:PutItem", "table mails"),
         ("ses:SendEmail", "any configuration set from billing@perennial.example"),
         ("ses:SendEmail", "billing@perennial.example from billing@perennial.example"),
         ("ses:SendEmail", "perennial.example from billing@perennial.example"),

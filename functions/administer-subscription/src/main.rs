@@ -1,4 +1,4 @@
-//! `POST /admin/customers/{customer}/subscription/changes`: billing staff move the end of a period, or fill up tokens.
+//! `POST /admin/customers/{customer}/subscription/changes`: billing staff do for a customer what the customer may not.
 
 use billing::id::CustomerId;
 use lambda_http::{Error, Request, run, service_fn};
@@ -19,7 +19,7 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let customer: CustomerId = path(&request, "customer")?;
     let asked: InterventionRequest = body(&request)?;
     let fingerprint = fingerprint(&("administer-subscription", &asked))?;
-    app.billing.intervene(&customer, &asked.wanted()?, &key, &fingerprint).await?;
+    app.billing.intervene(&customer, &asked.of_path()?, &key, &fingerprint).await?;
     // With the tokens: what was done may show in nothing else.
     let live = app.billing.lookup(&customer).await?.ok_or_else(Problem::no_subscription)?;
     Ok(Reply::ok(view::live(&live)))

@@ -1,7 +1,9 @@
-//! What billing staff ask for on behalf of a customer: the body of `POST /admin/customers/{customer}/subscription/changes`,
-//! and the intervention that it is. Whether that may be had is the domain's to say.
+//! What billing staff ask for on behalf of a customer: the body of `POST /admin/customers/{customer}/subscription/changes`, or
+//! a row of `POST /admin/interventions`, which names the customer itself; and the intervention that it is. Whether that may
+//! be had is the domain's to say.
 
 use crate::http::Problem;
+use billing::id::CustomerId;
 use billing::subscription::Intervention;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,6 +12,8 @@ use std::num::NonZeroU16;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterventionRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<CustomerId>,
     action: Asked,
     days: Option<u16>,
     end: Option<Timestamp>,
@@ -37,8 +41,22 @@ enum Asked {
 }
 
 impl InterventionRequest {
-    /// What is wanted, if the request says all that its action takes, and nothing else.
-    pub fn wanted(self) -> Result<Intervention, Problem> {
+    /// What is wanted for whom the row names.
+    pub fn of_row(mut self) -> Result<(CustomerId, Intervention), Problem> {
+        let customer = self.customer.take().ok_or_else(|| Problem::invalid("customer", "is needed in each row"))?;
+        Ok((customer, self.wanted()?))
+    }
+
+    /// What is wanted for whom the path names.
+    pub fn of_path(self) -> Result<Intervention, Problem> {
+        match self.customer {
+            None => self.wanted(),
+            Some(_) => Err(Problem::invalid("customer", "is in the path, and not taken here")),
+        }
+    }
+
+    /// It, if the request says all that its action takes, and nothing else.
+    fn wanted(self) -> Result<Intervention, Problem> {
         self.says(match self.action {
             Asked::Extend => &["days"],
             Asked::ChangeDates => &["end"],
@@ -110,11 +128,20 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::testing::instant;
+    use billing::testing::{customer, instant};
 
     fn wanted(text: &str) -> Result<Intervention, Option<String>> {
         let request: InterventionRequest = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        request.wanted().map_err(|problem| problem.field)
+        request.of_path().map_err(|problem| problem.field)
+    }
+
+    #[test]
+    fn a_row_names_its_customer_and_a_path_needs_no_row_to_do_so() {
+        let read = |text| serde_json::from_str::<InterventionRequest>(text).unwrap_or_else(|error| panic!("{error}"));
+        let (with, without) = (r#"{"customer":"acme","action":"keep_price"}"#, r#"{"action":"keep_price"}"#);
+        assert_eq!(read(with).of_row().map_err(|it| it.field), Ok((customer(), Intervention::KeepPrice)));
+        assert_eq!(read(without).of_row().map_err(|it| it.field), Err(Some("customer".to_owned())));
+        assert_eq!(read(with).of_path().map_err(|it| it.field), Err(Some("customer".to_owned())));
     }
 
     #[test]

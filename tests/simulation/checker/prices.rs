@@ -52,7 +52,7 @@ impl State {
                     told.heard.entry((plan, version)).or_insert(now);
                 }
             }
-            (Event::PriceChangeRevoked, None) => self.told.entry(id).or_default().promised = None,
+            (Event::PriceChangeRevoked, _) => self.told.entry(id).or_default().promised = None,
             (_, _) => {}
         }
     }
