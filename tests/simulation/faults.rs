@@ -4,6 +4,7 @@
 //! every seed, the redundant paths would hide each other's bugs: a lost webhook
 //! is found by asking, and what asking misses the webhook tells.
 
+use crate::deployment::Deployment;
 use crate::rng::Rng;
 use billing::payment::Gateway;
 
@@ -35,6 +36,8 @@ pub(crate) struct Faults {
     pub(crate) clocks_right: bool,
     /// Something else is started in the same instant as a charge reaches a gateway.
     pub(crate) races: u32,
+    /// A new release comes out.
+    pub(crate) deployment: Option<Deployment>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -201,10 +204,11 @@ impl Faults {
             jumps: if jumping { (0..rng.within(1, 3)).map(|_| jump(rng)).collect() } else { vec![] },
             clocks_right,
             races: level(rng, &[100, 500]),
+            deployment: Deployment::drawn(&mut rng.aside(), start, end),
         }
     }
 
-    /// Nothing goes wrong any more; people's cards are still what they are.
+    /// Nothing goes wrong any more; people's cards are still what they are, and the new release is out.
     pub(crate) fn end(&mut self) {
         let customers = CustomerFaults {
             declined_soft: self.customers.declined_soft,
@@ -212,7 +216,8 @@ impl Faults {
             ..CustomerFaults::default()
         };
         let (in_use, clocks_right) = (std::mem::take(&mut self.in_use), self.clocks_right);
-        *self = Self { customers, in_use, clocks_right, ..Self::default() };
+        let deployment = self.deployment.take();
+        *self = Self { customers, in_use, clocks_right, deployment, ..Self::default() };
     }
 
     pub(crate) fn of(&self, gateway: Gateway) -> &GatewayFaults {

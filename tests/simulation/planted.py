@@ -490,6 +490,28 @@ BUGS = [
         "let ends_at = trial.ends_at(&self.time_zone);",
         "let ends_at = trial.ends_at(&Zone::UTC);",
     )]),
+    # A new release comes out.
+    ("what came with a new schema has no default", [(
+        "subscription.rs",
+        "    #[serde(default, skip_serializing_if = \"Zone::is_utc\")]\n    pub time_zone: Zone,",
+        "    pub time_zone: Zone,",
+    )]),
+    ("what is missing in a record of before means something", [(
+        "subscription.rs",
+        "    #[serde(default, skip_serializing_if = \"Zone::is_utc\")]\n    pub time_zone: Zone,",
+        "    #[serde(default = \"crate::calendar::zone::planted\")]\n    pub time_zone: Zone,",
+    ), (
+        "calendar/zone.rs",
+        "impl Zone {",
+        "pub(crate) fn planted() -> Zone { Zone::try_from(\"Africa/Lagos\".to_owned()).unwrap_or_default() }\n"
+        "impl Zone {",
+    )]),
+    ("what cannot be read counts as nothing", [(
+        "workflow/settle.rs",
+        "let mut found = self.store.get(keys).await?;\n        let Some(payment) = found.payment() else { return Ok(None) };",
+        "let mut found = self.store.get(keys).await.unwrap_or_default();\n"
+        "        let Some(payment) = found.payment() else { return Ok(None) };",
+    )]),
     # Trials and pauses.
     ("a trial is had twice", [(
         "subscription/requests.rs",

@@ -52,6 +52,7 @@ impl Port {
     ) -> Result<T, GatewayError> {
         let stalled = lock(&self.shared).gateway_stalls(errand.gateway());
         self.turn(if stalled { 50 * SECOND } else { 3 * SECOND }).await;
+        lock(&self.shared).acts(self.task, || format!("asks to {}", errand.told()));
         let answer = lock(&self.shared).request(&errand, act);
         // What the gateway said is as old as its way back is long.
         self.turn(if stalled { 20 * SECOND } else { SECOND }).await;

@@ -17,6 +17,7 @@ impl Store for Port {
         self.turn(30).await;
         let mut state = lock(&self.shared);
         state.reads()?;
+        state.knows(self.task, &keys)?;
         Ok(Found::new(keys.iter().filter_map(|key| state.records.get(key).cloned()).collect()))
     }
 
@@ -92,6 +93,7 @@ impl State {
             self.note(|| format!("task {task} commits in vain: {refusal}"));
             return Err(refusal);
         }
+        self.acts(task, || "commits".to_owned());
         if let Some(notes) = self.tasks.get_mut(&task) {
             notes.commits += 1;
             notes.misled |= lost;
@@ -110,6 +112,7 @@ impl State {
     }
 
     fn insert(&mut self, task: u64, record: Record) -> (Key, Option<Record>) {
+        let record = self.written(task, record);
         if self.trace.is_some() {
             let told = told(&record);
             self.note(|| format!("task {task} commits {told}"));

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) end: i64,
     pub(crate) step: u64,
     pub(crate) records: BTreeMap<Key, Record>,
+    /// Those that are of the new release's schema, where one comes out.
+    pub(crate) newer: BTreeSet<Key>,
     /// Where each customer lives.
     pub(crate) homes: BTreeMap<CustomerId, Zone>,
     /// The due index, a set for each lane.
@@ -107,6 +109,10 @@ pub(crate) struct Notes {
     pub(crate) began_at_step: u64,
     pub(crate) began_at: i64,
     pub(crate) worker: usize,
+    /// It is of the release before.
+    pub(crate) is_old: bool,
+    /// It met a record of a schema that it does not know.
+    pub(crate) is_at_a_loss: bool,
     /// What the gateways answered it, and about what: a reference, a refund's name, a token.
     pub(crate) heard: Vec<(String, Heard)>,
     pub(crate) commits: u32,
@@ -192,6 +198,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         now: START,
         end,
         step: 0,
+        newer: BTreeSet::new(),
         homes: BTreeMap::new(),
         due: Default::default(),
         no_longer_due: Default::default(),
@@ -240,7 +247,8 @@ fn run(shared: Shared) -> Story {
         let Some(happening) = ready else { break };
         match happening {
             Happening::Start(job) => {
-                let (id, task) = begin(&shared, &mut state, job);
+                let Some((job, is_old)) = state.assigned(job) else { continue };
+                let (id, task) = begin(&shared, &mut state, job, is_old);
                 state.after(0, 0, Happening::Poll(id));
                 tasks.insert(id, task);
             }
@@ -272,14 +280,16 @@ fn run(shared: Shared) -> Story {
     Story { steps: state.step, breach: state.breach.take(), trace, happened }
 }
 
-fn begin(shared: &Shared, state: &mut State, job: Job) -> (u64, Task) {
+fn begin(shared: &Shared, state: &mut State, job: Job, is_old: bool) -> (u64, Task) {
     state.scheduled += 1;
     let id = state.scheduled;
     let worker = state.rng.below(4);
     let crashes_at = state.rng.chance(state.faults.crash);
     let crashes_at = crashes_at.then(|| u32::try_from(state.rng.within(1, 10)).unwrap_or(1));
-    state.note(|| format!("task {id} begins on worker {worker}: {job:?}"));
-    state.tasks.insert(id, Notes { began_at_step: state.step, began_at: state.now, worker, ..Notes::default() });
+    let release = if is_old { " of the release before" } else { "" };
+    state.note(|| format!("task {id} begins on worker {worker}{release}: {job:?}"));
+    let notes = Notes { began_at_step: state.step, began_at: state.now, worker, is_old, ..Notes::default() };
+    state.tasks.insert(id, notes);
     let port = Port::new(Arc::clone(shared), id);
     let task = Task { future: job.clone().future(port), job, began_at: state.now, polls: 0, crashes_at };
     (id, task)
@@ -372,6 +382,7 @@ impl State {
             (Job::Wake { wanted, received }, done) => {
                 let handled = matches!(done, Some(Done::Woken(Ok(())) | Done::Mailed(Ok(()))));
                 if handled {
+                    self.counts_as_done(id, &wanted);
                     self.asked_about(id, &wanted);
                 }
                 if !handled && received < 5 {

@@ -90,7 +90,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 34] = [
+pub(crate) const TO_HAPPEN: [&str; 36] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -125,6 +125,8 @@ pub(crate) const TO_HAPPEN: [&str; 34] = [
     "tokens reset",
     "canceled",
     "expired",
+    "read across releases",
+    "left to the new release",
 ];
 
 fn kind(event: &Event) -> &'static str {
