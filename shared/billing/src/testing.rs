@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use gateways::{Charge, ChargeStatus, FakeGateways, Script};
+pub use gateways::{Charge, ChargeStatus, FakeGateways, Fate, Script};
 pub use store::MemoryStore;
 
 pub type World = Billing<MemoryStore, FakeGateways, FixedClock>;

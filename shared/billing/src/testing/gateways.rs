@@ -37,6 +37,7 @@ struct State {
     refusing: bool,
     refusing_refunds: bool,
     script: VecDeque<Script>,
+    fate: Option<(u64, Fate)>,
     calls: u32,
     fail_from: Option<u32>,
 }
@@ -71,7 +72,15 @@ pub enum Script {
     TakesInstead(i64),
 }
 
+/// What a charge is to meet, by the payment and a seed: the same in whatever order charges are made.
+pub type Fate = fn(u64, &Payment) -> Option<Script>;
+
 impl FakeGateways {
+    /// Whatever is not scripted goes by `fate`.
+    pub fn decide_by(&self, fate: Fate, seed: u64) {
+        lock(&self.0).fate = Some((seed, fate));
+    }
+
     pub fn next(&self, script: Script) {
         lock(&self.0).script.push_back(script);
     }
@@ -254,7 +263,8 @@ impl Gateways for FakeGateways {
         let mut state = lock(&self.0);
         state.reach(payment.gateway)?;
         if !state.charges.contains_key(&payment.reference) {
-            let script = state.script.pop_front();
+            let fated = state.fate.and_then(|(seed, fate)| fate(seed, payment));
+            let script = state.script.pop_front().or(fated);
             let (status, amount) = match script {
                 Some(Script::SilentBefore) => return Err(silent()),
                 Some(Script::Decline(remedy)) => (ChargeStatus::Declined(remedy), payment.amount),
