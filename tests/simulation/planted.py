@@ -795,10 +795,10 @@ class Copy:
             return None
         broken = re.search(r"seed \d+ breaks (\S+) at step", done.stdout)
         seeds = re.search(r"simulation: (\d+) seeds", done.stdout)
+        if broken and seeds:
+            return broken[1], seeds[1]
         walked = re.search(r"^seed (\d+): ", done.stdout, re.MULTILINE)
-        if walked:
-            return ("years", str(int(walked[1]) + 1))
-        return (broken[1], seeds[1]) if broken and seeds else ("a panic", "-")
+        return ("years", str(int(walked[1]) + 1)) if walked else ("a panic", "-")
 
     def explore(self, binary):
         """None if the contract holds in every state, else the invariant that was broken and how many states that took."""
