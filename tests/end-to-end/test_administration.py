@@ -98,7 +98,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(customer: Customer, 
         ({"action": "change_dates", "end": "tomorrow"}, 400, "end"),
         ({"action": "reset_tokens"}, 409, None),
         ({"action": "forgive"}, 400, "action"),
-        ({"action": "extend", "days": 1, "customer": "other"}, 400, "customer"),
+        ({"action": "extend", "days": 1, "customer": "other"}, 422, "customer"),
     ]
     for body, status, field in cases:
         refusal(administer(customer, **body), status, field)
