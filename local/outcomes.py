@@ -42,7 +42,7 @@ class Progress:
     """What became of each row, noted as it is known: a line a request, written before the next."""
 
     def __init__(self, sheet: Sheet, what: str, api: str) -> None:
-        self.sheet, self.days = sheet, TASKS[what].days
+        self.sheet, self.task = sheet, TASKS[what]
         self.path = sheet.path.with_name(f"{sheet.path.name}.progress")
         self.outcomes: dict[int, Outcome] = {}  # of a line: in a word; if refused, where and why
         self.reports: set[str] = set()  # the digests of those that were written
@@ -82,11 +82,10 @@ class Progress:
         self.outcomes = {line: it for line, it in self.outcomes.items() if it[0] not in AGAIN}
         done = all(row.line in self.outcomes for row in self.sheet.rows)
         # It counts from the first request: whose outcome is awaited since then is known by the key that was sent then.
-        if not done and self.days is not None and time.time() - self.began > self.days * 86_400:
-            raise Wrong(
-                f"{self.path.name}: was begun more than {self.days} days ago, and what was sent then may be taken for new. "
-                "Move it away and run again: who has a subscription by now is refused, and keeps it"
-            )
+        days = self.task.days
+        if not done and days is not None and time.time() - self.began > days * 86_400:
+            begun = f"{self.path.name}: was begun more than {days} days ago, and what was sent then may be taken for new."
+            raise Wrong(f"{begun} {self.task.after}")
 
     def write(self, what: Any) -> None:
         if self.file is not None:

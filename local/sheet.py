@@ -89,6 +89,7 @@ class Task:
     takes: Mapping[str, Column]
     has_dry_run: bool = False
     days: int | None = None  # for which a row that is sent again is known for sure; without it, for ever
+    after: str = ""  # what is to be done when they are over
 
 
 TASKS = {
@@ -99,6 +100,7 @@ TASKS = {
         {"customer": text, "plan": slug},
         {"interval": interval, "currency": currency, **BOTH, "comp_percent": whole(1), "comp_periods": periods},
         days=3,  # a key holds for four
+        after="Move it away and run again: who has a subscription by now is refused, and keeps it",
     ),
     "administer": Task(
         "/admin/interventions",
@@ -113,6 +115,7 @@ TASKS = {
             "told": yes_or_no,
         },
         days=3,
+        after="It names the lines that are done: make a new file of the others, and see what the first of them have got",
     ),
     "import": Task(
         "/admin/imports",

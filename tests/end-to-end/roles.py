@@ -81,6 +81,8 @@ class Roles:
                 return ""
             case {"StringEquals": {"ses:FromAddress": str(address)}}:
                 return f" from {address}"
+            case {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["MAIL#*", "CUST#*"]}}:
+                return " mails and customers"
         assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
         return " clock"
 

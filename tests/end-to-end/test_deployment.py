@@ -112,9 +112,10 @@ ALLOWED = {
     "Sweeper": CLOCK | WAKES,
     "RenewalWorker": SETTLES,
     "PaymentRetryWorker": SETTLES,
-    "MailWorker": READS_AND_WRITES
+    "MailWorker": on_table("GetItem", "BatchGetItem")
     | LINK_KEY
     | {
+        ("dynamodb:PutItem", "table mails and customers"),
         ("ses:SendEmail", "any configuration set from billing@perennial.example"),
         ("ses:SendEmail", "billing@perennial.example from billing@perennial.example"),
         ("ses:SendEmail", "perennial.example from billing@perennial.example"),

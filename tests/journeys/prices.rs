@@ -8,6 +8,7 @@ use crate::stage::{
     to_period_end, wake,
 };
 use billing::calendar::Interval;
+use billing::catalog::Price;
 use billing::mail::{About, Dropped, Mail, MailStatus, PriceNotice};
 use billing::outcome::Remedy;
 use billing::ports::{Key, MailError, Record, Store};
@@ -99,6 +100,33 @@ fn who_cannot_be_told_goes_on_as_before() {
     announced(&world, &notice(1, true));
     live(&world, DAY * 30);
     assert_eq!((charged(&world), told(&inbox)), (vec![700_000, 700_000, 700_000, 900_000], vec![]));
+}
+
+#[test]
+fn what_was_told_holds_whenever_staff_make_a_period_end() {
+    let (world, inbox) = (dearer(), MemoryMailer::default());
+    announced(&world, &notice(5, false));
+    world.run_mailing(&inbox);
+    let [about] = &told(&inbox)[..] else { panic!("one mail") };
+    assert_eq!(about.changes_at, instant("2025-02-28T10:00:00Z"));
+    // The five days are over by then, and what was told is the 28th.
+    announced(&world, &Intervention::ChangeDates { end: instant("2025-02-10T10:00:00Z") });
+    live(&world, DAY * 11);
+    assert_eq!(charged(&world), [700_000, 700_000]);
+    live(&world, DAY * 28);
+    assert_eq!(charged(&world), [700_000, 700_000, 900_000]);
+}
+
+/// Else they were told of what they may not take after all.
+#[test]
+fn who_asks_for_another_plan_before_they_are_told_is_not() {
+    let (world, inbox) = (dearer(), MemoryMailer::default());
+    announced(&world, &notice(1, false));
+    try_change(&world, &by_the_year(Effective::PeriodEnd), "k").unwrap_or_else(|error| panic!("{error}"));
+    world.run_mailing(&inbox);
+    command(&world, Command::Resume);
+    live(&world, DAY * 60);
+    assert_eq!((told(&inbox), charged(&world)), (vec![], vec![700_000; 3]));
 }
 
 #[test]
@@ -240,6 +268,19 @@ fn a_trial_is_followed_by_what_was_told_in_it() {
     assert_eq!((charged(&world), is(&world.subscription())), (vec![700_001], Is::Active));
 }
 
+/// Who pays nothing for a while is to know what it costs then.
+#[test]
+fn what_is_told_is_the_price_whatever_is_taken_off() {
+    let (world, inbox) = (dearer(), MemoryMailer::default());
+    announced(&world, &Intervention::Comp { percent: 100, periods: Some(2) });
+    announced(&world, &notice(1, false));
+    world.run_mailing(&inbox);
+    let [about] = &told(&inbox)[..] else { panic!("one mail") };
+    assert_eq!((about.until_then.minor, about.amount.minor, about.is_discounted), (700_000, 900_000, true));
+    live(&world, DAY * 90);
+    assert_eq!(charged(&world), [700_000, 900_000]);
+}
+
 #[test]
 fn a_price_is_changed_of_what_runs_is_sold_and_can_be_told() {
     let refused = |world: &World| match try_to(world, &notice(30, false)) {
@@ -256,18 +297,23 @@ fn a_price_is_changed_of_what_runs_is_sold_and_can_be_told() {
     try_change(&world, &down, "k").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(refused(&world), Refusal::ChangeScheduled);
 
-    let world = subscribed();
-    let mut estates = catalogue("estates");
-    for offer in estates.plans.iter_mut().filter(|offer| offer.id.as_str() == PLAN) {
-        offer.prices.retain(|price| price.interval != Interval::Month);
+    // By the month no more, or for one month only, which would end what runs.
+    for edit in [|price: &mut Price| price.interval = Interval::Days(9), |price: &mut Price| price.recurring = false] {
+        let world = subscribed();
+        let mut estates = catalogue("estates");
+        for offer in estates.plans.iter_mut().filter(|offer| offer.id.as_str() == PLAN) {
+            offer.prices.iter_mut().filter(|price| price.interval == Interval::Month).for_each(edit);
+        }
+        block_on(world.load(estates)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(refused(&world), Refusal::NotSold);
     }
-    block_on(world.load(estates)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(refused(&world), Refusal::NotSold);
 
     let world = dearer();
     declined_at_period_end(&world, Remedy::RetryLater);
     assert_eq!(refused(&world), Refusal::PaymentOwed);
     let world = dearer();
+    command(&world, Command::CancelAtPeriodEnd);
+    assert_eq!(refused(&world), Refusal::Leaving);
     command(&world, Command::CancelNow);
     assert_eq!(refused(&world), Refusal::Ended);
     assert_eq!(money(&world).1, 0);

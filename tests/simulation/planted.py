@@ -600,6 +600,13 @@ BUGS = [
         "Period::nth(now, Interval::Days(days.get()), 0, &self.time_zone).end",
         "Period::nth(now, Interval::Days(days.get().min(1)), 0, &self.time_zone).end",
     )]),
+    ("the day that was told of a price does not hold", [(
+        "subscription/repricing.rs",
+        "        self.untold_price().filter(|change| change.plan.version == version)?;\n"
+        "        Some(Event::PriceChangeTold { from: self.price_to_tell(now)?.begins_at })",
+        "        let change = self.untold_price().filter(|change| change.plan.version == version)?;\n"
+        "        Some(Event::PriceChangeTold { from: self.noticed(change.notice_days, now) })",
+    )]),
     ("a price that was told never changes", [(
         "subscription/repricing.rs",
         ".filter(|change| change.plan.id == order.plan.id);",

@@ -2,7 +2,8 @@
 //! be sent are recorded in one transaction; it is sent until it was taken.
 //!
 //! A crash between the two may send it twice: it says the same, and leads to
-//! the same place.
+//! the same place. Only the day from which a price holds may be a later one in
+//! the second, and it is the later one that counts.
 
 use crate::calendar::zone::Zone;
 use crate::dunning::{Dunning, after, days};
@@ -73,9 +74,11 @@ pub struct PriceNotice {
     /// As customers know it.
     pub plan: String,
     pub plan_version: u32,
-    /// A period, as it stands when this is sent.
+    /// A period, as it stands when this is sent, whatever is taken off.
     pub until_then: Money,
     pub amount: Money,
+    /// Something is taken off the first one.
+    pub is_discounted: bool,
     /// When the first period begins that costs so much.
     pub changes_at: Timestamp,
     /// Whoever could not be told by then is not: the price stays.
@@ -158,7 +161,7 @@ impl Mail {
             }
             About::PriceChange(about) => {
                 let untold = it.untold_price().is_some_and(|change| change.plan.version == about.plan_version);
-                it.id == about.subscription && untold
+                it.id == about.subscription && untold && it.price_to_tell(now).is_some()
             }
         };
         now < self.about.holds_until() && subscription.is_some_and(holds)
@@ -223,7 +226,7 @@ impl About {
             Self::PriceChange(about) => {
                 let told_by = about.told_by;
                 let fresh = PriceNotice::of(subscription, now).map(|fresh| PriceNotice { told_by, ..fresh });
-                Self::PriceChange(fresh.unwrap_or(about))
+                fresh.map_or(Self::PriceChange(about), Self::PriceChange)
             }
             Self::PaymentNeeded(_) | Self::TrialEnding(_) => self,
         }
@@ -245,6 +248,7 @@ impl PriceNotice {
             plan_version: change.plan.version,
             until_then: repriced.before,
             amount: repriced.amount,
+            is_discounted: repriced.is_discounted,
             changes_at: repriced.begins_at,
             told_by: after(now, PRICE_TOLD_WITHIN),
         })

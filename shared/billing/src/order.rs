@@ -91,21 +91,23 @@ impl Order {
     /// With the add-ons of `other` that its plan offers, at its own prices. What it offers not is left behind.
     #[must_use]
     pub fn with_addons_of(self, other: &Self) -> Self {
-        let bare = Self { addons: vec![], ..self };
-        other.addons.iter().fold(bare, |order, held| {
+        Self { addons: vec![], ..self }.with_addons(&other.addons)
+    }
+
+    /// With as many of each as is `held`, at the plan's own prices. What it offers not stays as it is.
+    fn with_addons(self, held: &[BoughtAddon]) -> Self {
+        held.iter().fold(self, |order, held| {
             order.clone().with_addon(&held.addon.id, NonZeroU32::new(held.quantity)).unwrap_or(order)
         })
     }
 
     /// The same of another version of its plan, with the add-ons that this has at its prices. None: it has no price for the
-    /// interval in the currency.
+    /// interval in the currency, or one that renews otherwise.
     pub fn of_version(self, plan: &Plan) -> Option<Self> {
         let price = plan.price(self.price.interval, self.price.amount.currency)?;
         let held = self.addons.clone();
-        let order = Self { plan: plan.clone(), price, ..self };
-        Some(held.iter().fold(order, |order, held| {
-            order.clone().with_addon(&held.addon.id, NonZeroU32::new(held.quantity)).unwrap_or(order)
-        }))
+        let alike = price.recurring == self.price.recurring;
+        alike.then(|| Self { plan: plan.clone(), price, ..self }.with_addons(&held))
     }
 
     /// With `quantity` left of an add-on that it has, at the price it was bought at. None: it has not that many.

@@ -21,8 +21,10 @@ pub struct InterventionRequest {
     /// Null: all that come.
     #[serde(default, deserialize_with = "given")]
     periods: Option<Option<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     notice_days: Option<u16>,
     /// The customer knows, and is told no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<bool>,
 }
 
@@ -142,6 +144,15 @@ mod tests {
         assert_eq!(read(with).of_row().map_err(|it| it.field), Ok((customer(), Intervention::KeepPrice)));
         assert_eq!(read(without).of_row().map_err(|it| it.field), Err(Some("customer".to_owned())));
         assert_eq!(read(with).of_path().map_err(|it| it.field), Err(Some("customer".to_owned())));
+    }
+
+    /// Else a key that was used before would be refused after an upgrade, as one of another request.
+    #[test]
+    fn a_request_of_before_is_written_as_it_always_was() {
+        let request: Result<InterventionRequest, _> = serde_json::from_str(r#"{"action":"extend","days":14}"#);
+        let written =
+            request.and_then(|request| serde_json::to_string(&request)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(written, r#"{"action":"extend","days":14,"end":null,"percent":null,"periods":null}"#);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::{Checked, check};
 use crate::faults::{DAY, HOUR};
 use crate::world::State;
+use billing::calendar::Interval;
 use billing::id::{CustomerId, PlanId};
 use billing::mail::{About, Mail};
 use billing::subscription::{Event, Subscription};
@@ -17,6 +18,8 @@ pub(crate) struct Told {
     notice: BTreeMap<(PlanId, u32), i64>,
     /// When they heard of each first.
     heard: BTreeMap<(PlanId, u32), i64>,
+    /// From when on a mail said, and what a period costs then: by the interval that they had.
+    said: BTreeMap<(PlanId, u32), (Timestamp, Interval, i64)>,
     /// What the periods are to be of that begin from then on.
     promised: Option<(u32, Timestamp)>,
 }
@@ -25,11 +28,11 @@ impl State {
     /// A mail was taken.
     pub(crate) fn heard_of_price(&mut self, mail: &Mail) {
         let About::PriceChange(about) = &mail.about else { return };
-        let plan = self.subscription(&mail.customer).map(|it| it.order.plan.id.clone());
+        let Some(it) = self.subscription(&mail.customer) else { return };
+        let (of, interval) = ((it.order.plan.id.clone(), about.plan_version), it.order.price.interval);
         let told = self.told.entry(about.subscription.clone()).or_default();
-        if let Some(plan) = plan {
-            told.heard.entry((plan, about.plan_version)).or_insert(self.now);
-        }
+        told.heard.entry(of.clone()).or_insert(self.now);
+        told.said.entry(of).or_insert((about.changes_at, interval, about.amount.minor));
     }
 
     /// `by_staff`: they have told the customer themselves.
@@ -74,6 +77,11 @@ impl State {
             let promised = |(version, from): (u32, Timestamp)| version == plan.version && from <= period.start;
             let right = noticed && told.promised.is_some_and(promised);
             check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, period.start))?;
+            if let Some((at, interval, minor)) = told.said.get(&of) {
+                let cost = new.order.price.amount.minor;
+                let as_said = *at <= period.start && (*interval != new.order.price.interval || *minor == cost);
+                check(as_said, "P-1", || format!("{} costs {cost} from {}: {told:?}", new.id, period.start))?;
+            }
         }
         let begins = old.term().is_some_and(|old| old.index != term.index);
         let due = told.promised.filter(|(_, from)| begins && *from <= period.start);

@@ -17,7 +17,7 @@ pub struct PriceChange {
     pub plan: Plan,
     /// On the customer's calendar, from when they are told.
     pub notice_days: NonZeroU16,
-    /// No period that begins before then is of it. None: the customer has not been told yet.
+    /// When the first period begins that is of it, as the customer was told. None: they have not been yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
 }
@@ -27,9 +27,11 @@ pub struct PriceChange {
 pub struct Repriced {
     /// When the first period begins that is charged so.
     pub begins_at: Timestamp,
-    /// What that period would have cost.
+    /// What such a period would have cost, and what it costs, whatever is taken off.
     pub before: Money,
     pub amount: Money,
+    /// Something is taken off that first one.
+    pub is_discounted: bool,
 }
 
 /// More periods than there are in the longest notice, a day each.
@@ -44,24 +46,27 @@ impl Subscription {
         told: bool,
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        let same_plan = |order: &Order| newest.is_some_and(|plan| plan.id == order.plan.id);
-        let newest = newest.filter(|_| same_plan(&self.order)).ok_or(Refusal::NotSold)?;
+        let newest = newest.filter(|plan| plan.id == self.order.plan.id).ok_or(Refusal::NotSold)?;
         if !self.order.price.recurring && !self.is_trialing() {
             return Err(Refusal::NotRenewed);
         }
-        // Of whoever leaves the plan when the period ends, nothing is to be changed.
-        if self.scheduled.as_deref().is_some_and(|order| !same_plan(order)) {
+        if matches!(self.status, Status::Active { cancel_at_period_end: true, .. }) {
+            return Err(Refusal::Leaving);
+        }
+        // What they were told would be of what they have asked for, and that may be taken back.
+        if self.scheduled.is_some() {
             return Err(Refusal::ChangeScheduled);
         }
         let known = |change: &PriceChange| change.plan == *newest && change.from.is_some();
         if self.order.plan == *newest || self.price_change.as_deref().is_some_and(known) {
             return Ok(vec![]);
         }
-        let next = self.scheduled.as_deref().unwrap_or(&self.order);
-        next.clone().of_version(newest).ok_or(Refusal::NotSold)?.amount()?;
+        let moved = self.order.clone().of_version(newest).ok_or(Refusal::NotSold)?;
+        moved.amount().map_err(|_| Refusal::NotSold)?;
         let announced = Event::PriceChangeAnnounced { plan: Box::new(newest.clone()), notice_days };
+        let to_tell = self.clone().apply(&announced).price_to_tell(now).ok_or(Refusal::NotRenewed)?;
         match (told, &self.contact) {
-            (true, _) => Ok(vec![announced, Event::PriceChangeTold { from: self.noticed(notice_days, now) }]),
+            (true, _) => Ok(vec![announced, Event::PriceChangeTold { from: to_tell.begins_at }]),
             (false, Some(_)) => Ok(vec![announced]),
             (false, None) => Err(Refusal::NoContact),
         }
@@ -69,16 +74,17 @@ impl Subscription {
 
     /// What follows when the customer was told of the move to that `version`, if there is still something to tell.
     pub(crate) fn told_of_price(&self, version: u32, now: Timestamp) -> Option<Event> {
-        let change = self.untold_price().filter(|change| change.plan.version == version)?;
-        Some(Event::PriceChangeTold { from: self.noticed(change.notice_days, now) })
+        self.untold_price().filter(|change| change.plan.version == version)?;
+        Some(Event::PriceChangeTold { from: self.price_to_tell(now)?.begins_at })
     }
 
+    /// What the customer is still to be told, if it is of what they have, and they keep that.
     pub(crate) fn untold_price(&self) -> Option<&PriceChange> {
         match &self.status {
-            Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => {
-                self.price_change.as_deref().filter(|change| change.from.is_none())
+            Status::Active { cancel_at_period_end: false, .. } | Status::PastDue { .. } | Status::Paused { .. } => {
+                self.price_change.as_deref().filter(|change| change.from.is_none() && self.scheduled.is_none())
             }
-            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,
+            Status::Active { .. } | Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,
         }
     }
 
@@ -112,11 +118,16 @@ impl Subscription {
         let told = PriceChange { from: Some(from), ..change.clone() };
         let mut then = Self { price_change: Some(Box::new(told)), ..self.clone() };
         for _ in 0..MOST_PERIODS {
+            if !then.order.price.recurring && !then.is_trialing() {
+                return None;
+            }
             let begins_at = then.period()?.end;
             if begins_at >= from {
-                let amount = then.next_order().amount().ok()?;
-                let before = Self { price_change: None, ..then }.next_order().amount().ok()?;
-                return Some(Repriced { begins_at, before, amount });
+                let whole = |order: Order| Order { discount: None, ..order }.amount().ok();
+                let order = then.next_order();
+                let is_discounted = order.discounted().is_some();
+                let before = whole(Self { price_change: None, ..then }.next_order())?;
+                return Some(Repriced { begins_at, before, amount: whole(order)?, is_discounted });
             }
             then.goes_on();
         }

@@ -147,7 +147,7 @@ pub enum Event {
         plan: Box<Plan>,
         notice_days: NonZeroU16,
     },
-    /// The customer knows: no period that begins before is charged so.
+    /// The customer knows that it is so from the period on that begins then, and no period that begins before.
     PriceChangeTold {
         from: Timestamp,
     },

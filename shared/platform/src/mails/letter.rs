@@ -37,17 +37,23 @@ pub(super) fn letter(about: &About, zone: &Zone, link: &str) -> Letter {
 fn price_change(about: &PriceNotice, zone: &Zone) -> Letter {
     let (plan, before, amount) = (&about.plan, about.until_then, about.amount);
     let from = told(about.changes_at, zone);
-    Letter {
-        subject: format!("The price of {plan} changes"),
-        paragraphs: vec![
-            Paragraph::Text(format!("Hello, the price of your subscription to {plan} changes.")),
-            Paragraph::Text(format!(
+    let (what, costs) = match before == amount {
+        true => (
+            plan.clone(),
+            format!("From the period that begins on {from} you have its newest version, which costs {amount} too."),
+        ),
+        false => (
+            format!("The price of {plan}"),
+            format!(
                 "What you have costs {before} a period until then, and {amount} a period from the one that begins on {from}."
-            )),
-            Paragraph::Text("There is nothing you need to do.".to_owned()),
-            Paragraph::Text("If you cancel before, you pay nothing at the new price.".to_owned()),
-        ],
-    }
+            ),
+        ),
+    };
+    let discount = about.is_discounted.then_some("What is left of your discount comes off that.");
+    let rest = ["There is nothing you need to do.", "If you cancel before, nothing more is charged."];
+    let said = [format!("Hello, your subscription to {plan} changes."), costs].into_iter();
+    let paragraphs = said.chain(discount.into_iter().chain(rest).map(str::to_owned)).map(Paragraph::Text).collect();
+    Letter { subject: format!("{what} changes"), paragraphs }
 }
 
 fn trial_ending(about: &TrialEnding, zone: &Zone, link: &str) -> Letter {
@@ -196,6 +202,7 @@ pub(super) mod tests {
             plan_version: 2,
             until_then: Money::new(700_000, naira),
             amount: Money::new(900_000, naira),
+            is_discounted: false,
             changes_at: instant("2026-03-08T09:05:00Z"),
             told_by: instant("2026-02-01T00:00:00Z"),
         });
@@ -205,6 +212,13 @@ pub(super) mod tests {
                         begins on 8 March 2026, 10:05 Africa/Lagos.";
         assert!(letter.text().contains(expected), "{}", letter.text());
         assert!(!letter.text().contains(LINK), "it asks for nothing");
+        let About::PriceChange(about) = about else { panic!("a price") };
+        let same = About::PriceChange(PriceNotice { until_then: about.amount, is_discounted: true, ..about });
+        let letter = super::letter(&same, &Zone::UTC, LINK);
+        assert_eq!(letter.subject, "Professional changes");
+        for expected in ["its newest version, which costs NGN 9000.00 too.", "your discount comes off that."] {
+            assert!(letter.text().contains(expected), "{}", letter.text());
+        }
     }
 
     #[test]

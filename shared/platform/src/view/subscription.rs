@@ -86,7 +86,12 @@ fn price_change(it: &Subscription) -> Value {
             "at": to_come.map(|it| it.begins_at), "amount": to_come.map(|it| it.amount),
         })
     };
-    it.price_change.as_deref().map_or(Value::Null, view)
+    match &it.status {
+        Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => {
+            it.price_change.as_deref().map_or(Value::Null, view)
+        }
+        Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => Value::Null,
+    }
 }
 
 /// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.
