@@ -415,7 +415,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "unknown plan": ({**SUBSCRIBE, "plan": "studio-none"}, 422, "plan"),
     "several prices": ({"action": "subscribe", "plan": "studio-basic", "quantity": 2}, 422, "interval"),
     "no price by the week": ({**SUBSCRIBE, "interval": "week"}, 422, "interval"),
-    "no price in that currency": ({**SUBSCRIBE, "currency": "NGN"}, 422, "interval"),
+    "no price in that currency": ({**SUBSCRIBE, "currency": "NGN"}, 422, "currency"),
     "how many seats": ({"action": "subscribe", "plan": "studio-basic", "interval": "month"}, 422, "quantity"),
     "no seats": ({**SUBSCRIBE, "quantity": 0}, 422, "quantity"),
     "two of a flat plan": ({**SUBSCRIBE, "plan": "crm-basic", "quantity": 2}, 422, "quantity"),
