@@ -87,7 +87,11 @@ impl State {
             fingerprint: format!("{customer} {period:?} {paid} {card}"),
         };
         let later = self.rng.within(0, 30 * DAY);
-        for time in [time, time + self.rng.one_of(&[SECOND, later])] {
+        let again = self.rng.one_of(&[SECOND, later]);
+        // Once more before the period is over: they may have left by then, and have ordered something else.
+        let mut aside = self.rng.aside();
+        let once_more = aside.chance(700).then(|| aside.within(0, (ends - time).max(0)));
+        for time in [Some(0), Some(again), once_more].into_iter().flatten().map(|later| time + later) {
             let wanted = Box::new(wanted.clone());
             self.at(time, Happening::Start(Job::TakeOver { wanted, tries: 0 }));
         }
