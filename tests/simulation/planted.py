@@ -622,11 +622,6 @@ BUGS = [
         "Some((it.told_of_price(version, now)?, it))",
         "Some((it.told_of_price(version + 1, now)?, it))",
     )]),
-    ("what was given back is credited by a change", [(
-        "subscription/funds.rs",
-        "let moved = credit.minor.min(fund.left.minor);",
-        "let moved = credit.minor;",
-    )]),
     # Coupons.
     ("a discount has no end", [(
         "discount.rs",
