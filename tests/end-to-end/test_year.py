@@ -59,7 +59,7 @@ def test_a_year_is_lived_in_under_a_minute(client: Client, customer: Customer, g
         found = customer.subscription()
         assert (found["status"], found["plan"]["id"]) == ("past_due", "studio-team")
         assert found["dunning"]["next_retry_at"][5:10] == retry
-    comes(5, 18, 2)
+    comes(5, 18, 3)  # each retry is counted from when the last one was declined
     found = customer.subscription()
     assert (found["status"], found["plan"]["id"], found["end_date"][5:]) == ("active", "studio-basic", "06-15")
     paid, *failed = customer.payments()[:3]
