@@ -382,8 +382,13 @@ impl State {
             }
             About::PriceChange(about) => {
                 let change = it.price_change.as_ref().filter(|change| change.plan.version == about.plan_version);
-                let runs = matches!(it.status, Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. });
-                runs && it.id == about.subscription && change.is_some_and(|change| change.from.is_none())
+                let stays = match &it.status {
+                    Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end,
+                    Status::PastDue { .. } | Status::Paused { .. } => true,
+                    Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => false,
+                };
+                let untold = it.scheduled.is_none() && change.is_some_and(|change| change.from.is_none());
+                stays && untold && it.id == about.subscription
             }
         });
         let over = self.now >= new.about.holds_until().as_millisecond();
