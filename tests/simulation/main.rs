@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! cargo test -p simulation                       the first thousands of seeds
-//! SEEDS=0..1000000 cargo test -p simulation      other seeds
-//! SEEDS=17 cargo test -p simulation              one seed, with its last steps if it fails
-//! ABOUT=pay_ SEEDS=17 cargo test -p simulation   with every step that names a payment instead
+//! make simulate SEEDS=7000000..7020000           other seeds
+//! make simulate SEEDS=17                         one seed, with its last steps if it fails
+//! ABOUT=pay_ make simulate SEEDS=17              with every step that names a payment instead
 //! ```
 //!
 //! `planted.py` beside this file measures what the simulation finds. A defect that
@@ -48,12 +48,21 @@ const THREADS: u64 = 2;
 /// In so many stories everything happens that can.
 const MANY: u64 = 2_000;
 
+/// After so many, a long run says how far it is.
+const SEEDS_A_LINE: u64 = 50_000;
+
 /// How many of the last steps of a failing seed are shown.
 const STEPS_SHOWN: usize = 120;
 
 fn main() -> ExitCode {
     let seeds = match std::env::var("SEEDS") {
-        Ok(text) => parse(&text).unwrap_or_else(|| panic!("SEEDS={text}: expected `17` or `0..1000`")),
+        Ok(text) => match parse(&text) {
+            Some(seeds) => seeds,
+            None => {
+                eprintln!("SEEDS={text}: expected a seed, such as 17, or the first and the one after the last: 0..1000");
+                return ExitCode::from(2);
+            }
+        },
         Err(_) => SEEDS,
     };
     let started = Instant::now();
@@ -82,13 +91,12 @@ fn main() -> ExitCode {
 }
 
 fn parse(text: &str) -> Option<Range<u64>> {
-    match text.split_once("..") {
-        Some((from, to)) => Some(from.trim().parse().ok()?..to.trim().parse().ok()?),
-        None => {
-            let seed = text.trim().parse().ok()?;
-            Some(seed..seed + 1)
-        }
-    }
+    let seed = |text: &str| text.trim().parse::<u64>().ok();
+    let seeds = match text.split_once("..") {
+        Some((from, to)) => seed(from)?..seed(to)?,
+        None => seed(text)?..seed(text)?.checked_add(1)?,
+    };
+    Some(seeds).filter(|seeds| !seeds.is_empty())
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +110,10 @@ impl Tally {
     fn holds(&self, seed: u64, catalogue: &[Record]) -> bool {
         let Story { steps, breach, happened, .. } = world::tell(seed, catalogue, false);
         self.happened.lock().unwrap_or_else(PoisonError::into_inner).extend(happened);
-        self.seeds.fetch_add(1, Ordering::Relaxed);
+        let told = self.seeds.fetch_add(1, Ordering::Relaxed) + 1;
+        if told.is_multiple_of(SEEDS_A_LINE) {
+            println!("simulation: {told} seeds so far");
+        }
         self.steps.fetch_add(steps, Ordering::Relaxed);
         breach.is_none()
     }
