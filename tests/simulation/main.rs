@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Ok(text) => match parse(&text) {
             Some(seeds) => seeds,
             None => {
-                eprintln!("SEEDS={text}: expected a seed, such as 17, or the first and the one after the last: 0..1000");
+                eprintln!("SEEDS={text}: expected one seed (17), or a range (0..1000, without its end)");
                 return ExitCode::from(2);
             }
         },

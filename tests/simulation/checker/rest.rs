@@ -149,7 +149,9 @@ impl State {
         // What nobody can tell waits for a person, who was told so. All gateways but PayPal can tell, in time.
         let unresolved = subscription.open.as_ref().is_some_and(|open| {
             let key = Key::Payment(subscription.customer.clone(), open.clone());
-            matches!(self.records.get(&key), Some(Record::Payment(it)) if it.gateway == Gateway::PayPal && it.due_at().is_some() && matches!(it.status, PaymentStatus::Unresolved { .. }))
+            let Some(Record::Payment(it)) = self.records.get(&key) else { return false };
+            let nobody_can_tell = matches!(it.status, PaymentStatus::Unresolved { .. });
+            nobody_can_tell && it.gateway == Gateway::PayPal && it.due_at().is_some()
         });
         // Periods that passed meanwhile are paid one after the other.
         let moved_at = self.moved_at.get(&subscription.id).copied().unwrap_or_default();

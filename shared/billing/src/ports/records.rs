@@ -349,9 +349,11 @@ impl Found {
 
     take! {
         subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
-        payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens), claim: Claim(Claim),
+        payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens),
+        claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
-        plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage), test_clock: TestClock(TestClock),
+        plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage),
+        test_clock: TestClock(TestClock),
     }
 }
 

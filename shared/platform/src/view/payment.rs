@@ -25,7 +25,8 @@ pub fn payment(payment: &Payment) -> Value {
     };
     let (bought, paid) = (payment.bought.as_ref(), payment.paid());
     json!({
-        "id": payment.id, "kind": kind(payment), "status": status, "amount": payment.amount, "gateway": payment.gateway, "method": method,
+        "id": payment.id, "kind": kind(payment), "status": status, "amount": payment.amount, "gateway": payment.gateway,
+        "method": method,
         "plan": bought.map(|it| &it.plan), "interval": bought.map(|it| it.interval),
         "quantity": bought.map(|it| it.quantity),
         "reference": payment.reference, "checkout_url": url, "client_secret": secret, "bank_account": account,
