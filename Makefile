@@ -90,8 +90,21 @@ templates: tools
 end-to-end: tools
 	$(VENV)/python -m pytest -o pythonpath=local -o cache_dir=.local/pytest $(PYTEST) tests/end-to-end
 
+simulate: ## The simulation on other seeds: SEEDS=7000000..7020000, or one of them alone (make test: 0..20000)
+	@[ -n "$(SEEDS)" ] || { echo "Which ones? make simulate SEEDS=7000000..7020000" >&2; exit 2; }
+	SEEDS="$(SEEDS)" cargo test --locked -p simulation --test simulation
+
 exhaustive: ## Every interleaving of all who are about one renewal, with MISHAPS=2 in a run (make test: 1)
 	MISHAPS=$(or $(MISHAPS),2) cargo test --locked -p simulation --test exhaustive
+
+# First those who tell in a second; of what they miss, the simulation and those beside it. What is known from a run before is
+# not tried again: it may be killed and goes on, and some hours on two cores are enough for the whole.
+MUTANTS = cargo mutants --package billing --jobs 2 --timeout 300 --output target --iterate \
+    $(if $(SHARD),--shard "$(SHARD)") $(if $(FILE),--file "$(FILE)")
+mutants: ## Change the domain in every way, and see whether a test notices: SHARD=3/40, FILE=… for a part (installs cargo-mutants)
+	@command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
+	$(MUTANTS) --profile mutants --test-package billing,billing-cases,journeys -- --all-targets || [ $$? = 2 ]
+	SEEDS=$(or $(SEEDS),0..2000) $(MUTANTS) --test-package simulation -- --all-targets
 
 check-vectors: ## Run a file of signature test vectors: FILE=… of the form of tests/contracts/vectors.json (default: that one)
 	@cargo run --locked --quiet --package tests --bin check-vectors -- "$(FILE)"
@@ -165,7 +178,7 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local catalogue gateway-drift gateway-sync build lint test format-check clippy unit \
-    templates end-to-end exhaustive check-vectors billing-cases bench-renewals fuzz test-simulator deny format tools clean release \
-    deploy release-tools help
+.PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local catalogue gateway-drift gateway-sync \
+    build lint test format-check clippy unit templates end-to-end simulate exhaustive mutants check-vectors billing-cases \
+    bench-renewals fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:
