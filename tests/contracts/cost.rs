@@ -7,7 +7,7 @@ use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::{Billing, Checkout, RefundRequest, Setup};
+use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Setup};
 use platform::dynamodb::Table;
 use tests::crowd::Crowd;
 use tests::embedded::Embedded;
@@ -165,6 +165,31 @@ async fn usage_is_set_with_a_read_and_a_write() {
     // What another name stands for is known only when it was read.
     shop.billing.set_usage(&customer(), &meter("plots"), 25).await.expect("set");
     assert_eq!(shop.spent("set usage by an alias"), cost(2, 1));
+}
+
+#[tokio::test]
+async fn tokens_are_consumed_with_a_read_and_a_write() {
+    let mut order = request("tokens-pro", "key-1");
+    let price = billing::testing::plan("tokens-pro").prices.remove(0);
+    (order.currency, order.interval) = (price.amount.currency, price.interval);
+    let shop = Shop::open().await;
+    let payment = shop.billing.checkout(order).await.expect("a checkout");
+    shop.billing.gateways.visit(&payment, true);
+    shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
+    shop.spent("subscribe");
+    let wanted = Consume {
+        customer: customer(),
+        tokens: std::num::NonZeroU32::MIN,
+        description: None,
+        key: IdempotencyKey::try_from("key-2".to_owned()).expect("a key"),
+        fingerprint: "1".to_owned(),
+    };
+    assert_eq!(shop.billing.consume(&wanted).await.expect("taken").balance, 4_999);
+    assert_eq!(shop.spent("consume tokens"), cost(1, 1));
+    assert_eq!(shop.billing.consume(&wanted).await.expect("the same").balance, 4_999);
+    assert_eq!(shop.spent("consume them again"), cost(2, 0));
+    assert_eq!(shop.billing.consumptions(&customer(), None, 20).await.expect("an answer").len(), 1);
+    assert_eq!(shop.spent("what was consumed"), cost(1, 0));
 }
 
 #[tokio::test]

@@ -9,22 +9,23 @@ use billing::discount::Discount;
 use billing::driven::{Seen, Standing};
 use billing::dunning::ladder::DunningPolicy;
 use billing::dunning::{Dunning, Failure};
-use billing::id::{CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
 use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{
-    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Tokens, Walk,
+    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk,
 };
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
+use billing::token::{Consumption, Grant, Purpose, Tokens};
 use billing::trial::{Kind, Trial};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 pub(crate) fn now() -> Timestamp {
     instant("2026-01-31T12:00:00Z")
@@ -240,7 +241,17 @@ pub(crate) fn account(of: &CustomerId, seconds: i64) -> VirtualAccount {
 }
 
 pub(crate) fn tokens(of: &CustomerId, balance: u64) -> Tokens {
-    Tokens { customer: of.clone(), balance, version: 1 }
+    let grants = vec![Grant { tokens: 7, rollovers: Some(1) }, Grant { tokens: u64::MAX, rollovers: None }];
+    Tokens { customer: of.clone(), balance, grants, version: 1 }
+}
+
+/// The `number`th second's; not all say what for.
+pub(crate) fn consumption(of: &CustomerId, number: i64) -> Consumption {
+    let at = later(number);
+    let id = format!("use_{:013}{}", at.as_millisecond(), "a2".repeat(12));
+    let id = ConsumptionId::try_from(id).expect("an id");
+    let description = (number % 2 == 0).then(|| Purpose::try_from("a reply, é".to_owned()).expect("a purpose"));
+    Consumption { customer: of.clone(), id, tokens: NonZeroU32::MAX, description, at, balance: u64::MAX }
 }
 
 pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
@@ -253,6 +264,7 @@ pub(crate) fn claim(of: &CustomerId, key: &str) -> Claim {
         key: IdempotencyKey::try_from(key.to_owned()).expect(key),
         fingerprint: "estates 1".to_owned(),
         payment: payment_id(of, 1, 0, 1),
+        consumption: None,
         expires_at: later(96 * 3_600),
     }
 }
@@ -338,8 +350,11 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         Record::Wallet(leaving(of, &[7_200, 3_600])),
         Record::Account(account(of, 3_600)),
         Record::Tokens(tokens(of, u64::MAX)),
+        Record::Consumption(consumption(of, 0)),
+        Record::Consumption(consumption(of, 1)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),
+        Record::Claim(Claim { consumption: Some(consumption(of, 1).id), ..claim(of, "key#2") }),
         Record::Claim(claim(of, "key#1")),
         Record::Claim(claim(of, &"~".repeat(255))),
     ];

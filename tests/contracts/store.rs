@@ -25,14 +25,16 @@ mod sequences;
 
 use crate::samples::payments::{payment, payment_id};
 use crate::samples::{
-    account, active, claim, customer, delivery, everything, later, leaving, of_all, of_customer, plan_id, stored_plan,
-    tokens, usage, wallet,
+    account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer, plan_id,
+    stored_plan, tokens, usage, wallet,
 };
-use billing::id::CustomerId;
+use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
 use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::token::Tokens;
 use futures::future::join_all;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 promises![
     every_record_is_read_back_as_it_was_written,
@@ -52,6 +54,10 @@ promises![
     live_is_what_is_true_of_a_customer_now,
     payments_are_listed_newest_first,
     payments_are_listed_page_by_page,
+    what_is_consumed_is_there_to_be_taken,
+    of_many_who_consume_as_many_succeed_as_there_are_tokens,
+    nothing_is_consumed_by_a_commit_that_is_refused,
+    consumptions_are_listed_newest_first_page_by_page,
     customers_do_not_see_each_other,
     another_customers_payment_is_not_found_under_ones_own_name,
     the_catalogue_is_the_families_and_the_current_plans,
@@ -88,7 +94,7 @@ async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
 fn next(record: &Record) -> Option<Record> {
     match Write::next(record.clone()) {
         Write::Replace { record, .. } => Some(record),
-        Write::Create(_) => None,
+        Write::Create(_) | Write::Consume { .. } => None,
     }
 }
 
@@ -319,6 +325,86 @@ async fn payments_are_listed_page_by_page(store: &impl Store) {
         let page = store.payments(&acme, Some(&before), 100).await.expect("an answer");
         assert_eq!(page, all[all.len() - older..], "{before}");
     }
+}
+
+fn consume(of: &CustomerId, tokens: u32) -> Write {
+    Write::Consume { customer: of.clone(), tokens: NonZeroU32::new(tokens).expect("some") }
+}
+
+async fn balance(store: &impl Store, of: &CustomerId) -> Option<(u64, u64)> {
+    match one(store, Key::Tokens(of.clone())).await {
+        Some(Record::Tokens(held)) => Some((held.balance, held.version)),
+        _ => None,
+    }
+}
+
+async fn what_is_consumed_is_there_to_be_taken(store: &impl Store) {
+    let acme = customer("acme");
+    let none = store.commit(vec![consume(&acme, 1)]).await;
+    assert!(matches!(none, Err(StoreError::Conflict)), "{none:?}");
+    assert_eq!(balance(store, &acme).await, None);
+    create(store, [Record::Tokens(tokens(&acme, 25))]).await;
+    let more = store.commit(vec![consume(&acme, 26)]).await;
+    assert!(matches!(more, Err(StoreError::Conflict)), "{more:?}");
+    store.commit(vec![consume(&acme, 24)]).await.expect("taken");
+    store.commit(vec![consume(&acme, 1)]).await.expect("taken");
+    assert_eq!(balance(store, &acme).await, Some((0, 3)));
+    assert!(matches!(store.commit(vec![consume(&acme, 1)]).await, Err(StoreError::Conflict)));
+    // Nothing else of the record is touched, and whoever read it before is told that it has changed.
+    let left = one(store, Key::Tokens(acme.clone())).await;
+    assert_eq!(left, Some(Record::Tokens(Tokens { version: 3, ..tokens(&acme, 0) })));
+    let granted = Record::Tokens(Tokens { version: 2, ..tokens(&acme, 1_025) });
+    assert!(matches!(store.commit(vec![Write::Replace { record: granted, seen: 1 }]).await, Err(StoreError::Conflict)));
+}
+
+async fn of_many_who_consume_as_many_succeed_as_there_are_tokens(store: &impl Store) {
+    let acme = customer("acme");
+    create(store, [Record::Tokens(tokens(&acme, 50))]).await;
+    let consuming = (0..100).map(|n| {
+        let commit = vec![consume(&acme, 1), Write::Create(Record::Consumption(consumption(&acme, n)))];
+        store.commit(commit)
+    });
+    let taken = join_all(consuming).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!((taken, balance(store, &acme).await), (50, Some((0, 51))));
+    assert_eq!(store.consumptions(&acme, None, 100).await.expect("an answer").len(), 50);
+}
+
+async fn nothing_is_consumed_by_a_commit_that_is_refused(store: &impl Store) {
+    let acme = customer("acme");
+    create(store, [Record::Tokens(tokens(&acme, 50)), Record::Claim(claim(&acme, "k"))]).await;
+    let again = || Write::Create(Record::Claim(claim(&acme, "k")));
+    let twice = store.commit(vec![consume(&acme, 1), again()]).await;
+    assert!(matches!(twice, Err(StoreError::Duplicate)), "{twice:?}");
+    // Too little is a conflict, and outranks the duplicate.
+    let too_many = store.commit(vec![again(), consume(&acme, 51)]).await;
+    assert!(matches!(too_many, Err(StoreError::Conflict)), "{too_many:?}");
+    // One transaction touches a record once.
+    let both = store.commit(vec![consume(&acme, 1), consume(&acme, 1)]).await;
+    assert!(matches!(both, Err(StoreError::Unavailable(_))), "{both:?}");
+    assert_eq!(balance(store, &acme).await, Some((50, 1)));
+}
+
+async fn consumptions_are_listed_newest_first_page_by_page(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("globex"));
+    let all: Vec<_> = (0..11).rev().map(|number| consumption(&acme, number)).collect();
+    create(store, all.iter().cloned().map(Record::Consumption)).await;
+    create(store, everything(&globex)).await;
+    assert_eq!(store.consumptions(&acme, None, 100).await.expect("an answer"), all);
+    for limit in 1..=4 {
+        let (mut listed, mut before) = (vec![], None);
+        while listed.len() < all.len() {
+            let page = store.consumptions(&acme, before.as_ref(), limit).await.expect("an answer");
+            assert!(!page.is_empty());
+            before = page.last().map(|it| it.id.clone());
+            listed.extend(page);
+        }
+        assert_eq!(listed, all);
+        assert!(store.consumptions(&acme, before.as_ref(), limit).await.expect("an answer").is_empty());
+    }
+    // The end of a page need not exist, nor be one's own.
+    let between = ConsumptionId::try_from(consumption(&acme, 4).id.as_str().replace("a2a2", "a2a3")).expect("an id");
+    let older = store.consumptions(&acme, Some(&between), 100).await.expect("an answer");
+    assert_eq!(older, all[6..]);
 }
 
 async fn customers_do_not_see_each_other(store: &impl Store) {

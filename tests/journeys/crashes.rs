@@ -6,21 +6,22 @@ use crate::changes::{downgrade, half_way, upgrade};
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
     mails, methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
-    to_period_end, tokens, told, wake,
+    subscribed_to, to_period_end, tokens, told, wake,
 };
+use crate::tokens::{consumed, of_tokens, tokens_plan};
 use billing::account::{Incoming, VirtualAccount};
-use billing::calendar::Interval;
 use billing::delivery::{DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
-use billing::id::{CustomerId, PaymentId, Reference};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, Reference};
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
 use billing::subscription::{Command, Effective};
 use billing::testing::{Script, World, customer, idempotency_key, method, request, seen, world};
+use billing::token::Consumption;
 use billing::wallet::Method;
-use billing::workflow::{Billing, Checkout, Import};
+use billing::workflow::{Billing, Import};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, pending};
 use jiff::{SignedDuration, Timestamp};
@@ -154,6 +155,15 @@ impl Store for Fragile<'_> {
         self.world.store.payments(customer, before, limit).await
     }
 
+    async fn consumptions(
+        &self,
+        customer: &CustomerId,
+        before: Option<&ConsumptionId>,
+        limit: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        self.world.store.consumptions(customer, before, limit).await
+    }
+
     async fn catalogue(&self) -> Result<Found, StoreError> {
         self.world.store.catalogue().await
     }
@@ -249,13 +259,8 @@ fn holds(case: &Case) {
     }
 }
 
-fn tokens_order(key: &str) -> Checkout {
-    let usd = Currency::from_code("USD").unwrap_or_else(|| panic!("USD"));
-    Checkout { interval: Interval::Days(30), currency: usd, ..request("tokens-basic", key) }
-}
-
 fn ordered(world: &World) -> Payment {
-    block_on(world.checkout(tokens_order("k"))).unwrap_or_else(|error| panic!("{error}"))
+    block_on(world.checkout(tokens_plan("k"))).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The customer is at the page and has paid; nobody has told us.
@@ -282,7 +287,7 @@ fn a_checkout_cut_anywhere_is_paid_once() {
     };
     holds(&Case {
         begin: world,
-        run: |_, billing| async { drop(billing.checkout(tokens_order("k")).await) }.boxed(),
+        run: |_, billing| async { drop(billing.checkout(tokens_plan("k")).await) }.boxed(),
         again,
     });
 }
@@ -412,6 +417,15 @@ fn a_charge_that_is_sent_again_may_be_cut_anywhere() {
         },
         run: |world, billing| async { drop(billing.wake(check(&attempt(world, 1, 1))).await) }.boxed(),
         again: |_| {},
+    });
+}
+
+#[test]
+fn tokens_whose_consumption_is_cut_anywhere_are_taken_once() {
+    holds(&Case {
+        begin: || subscribed_to(tokens_plan("k")),
+        run: |_, billing| async { drop(billing.consume(&of_tokens(7, "use")).await) }.boxed(),
+        again: |world| assert_eq!(consumed(world, 7, "use").balance, 993),
     });
 }
 

@@ -14,6 +14,7 @@ mod prices;
 mod stage;
 mod stories;
 mod taken_over;
+mod tokens;
 mod transfers;
 mod walks;
 mod zones;

@@ -4,25 +4,18 @@ use crate::stage::{
     DAY, HOUR, Is, MINUTE, PLAN, Paid, ask, attempt, command, declined_at_period_end, index, is, live, money, notice,
     on, opened, opened_as, paid, pass, renewal, subscribed, subscribed_to, to_period_end, tokens, told, verify, wake,
 };
-use billing::calendar::Interval;
 use billing::delivery::DeliveryStatus;
 use billing::id::Reference;
-use billing::money::Currency;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Key, Record, StoreError};
 use billing::subscription::{Command, Event, Refusal};
 use billing::testing::{Script, World, request, world};
-use billing::workflow::{Checkout, CheckoutError, VerifyError};
+use billing::workflow::{CheckoutError, VerifyError};
 use futures::executor::block_on;
 
 fn delivered(world: &World, payment: &Payment, event: &str) -> Option<DeliveryStatus> {
     world.key(Key::Delivery(notice(payment, event).id)).delivery().map(|delivery| delivery.status)
-}
-
-fn tokens_plan(key: &str) -> Checkout {
-    let usd = Currency::from_code("USD").unwrap_or_else(|| panic!("USD"));
-    Checkout { interval: Interval::Days(30), currency: usd, ..request("tokens-basic", key) }
 }
 
 // Subscribing.
@@ -445,24 +438,4 @@ fn canceling_before_a_charge_arrived_means_it_is_never_sent_again() {
     assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
     live(&world, DAY * 3);
     assert_eq!((paid(&attempt(&world, 1, 1)), money(&world)), (Paid::Expired, (1, 0)));
-}
-
-// Tokens.
-
-#[test]
-fn tokens_come_with_the_payment_that_is_settled_and_again_with_the_next() {
-    let world = subscribed_to(tokens_plan("k"));
-    assert_eq!(tokens(&world), 1_000);
-    told(&world, &attempt(&world, 0, 1), "evt_again");
-    assert_eq!(tokens(&world), 1_000);
-    to_period_end(&world);
-    world.run();
-    assert_eq!((tokens(&world), money(&world)), (2_000, (2, 0)));
-}
-
-#[test]
-fn a_declined_period_brings_no_tokens() {
-    let world = subscribed_to(tokens_plan("k"));
-    declined_at_period_end(&world, Remedy::RetryLater);
-    assert_eq!(tokens(&world), 1_000);
 }

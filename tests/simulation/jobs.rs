@@ -6,11 +6,12 @@ use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
 use billing::subscription::{Command, Intervention, Subscription};
+use billing::token::Consumption;
 use billing::wallet::Wallet;
 use billing::workflow::{
-    Billing, ChangeError, Changed, Checkout, CheckoutError, FollowError, MethodError, Recovery, RefundError,
-    RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError, TakenOver,
-    VerifyError, WakeError, Wish,
+    Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError, Recovery,
+    RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError,
+    TakenOver, VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +31,7 @@ pub(crate) enum Job {
     Prefer { customer: CustomerId, method: MethodId },
     Remove { customer: CustomerId, method: MethodId },
     Refund { request: Box<RefundRequest>, tries: u32 },
+    Consume { wanted: Box<Consume>, tries: u32 },
 }
 
 /// What a customer wants a page for.
@@ -70,6 +72,7 @@ pub(crate) enum Done {
     Refunded(Result<Box<Payment>, RefundError>),
     Changed(Result<Box<Changed>, ChangeError>),
     TakenOver(Result<Box<TakenOver>, TakeOverError>),
+    Consumed(Result<Box<Consumption>, ConsumeError>),
 }
 
 impl Done {
@@ -87,6 +90,7 @@ impl Done {
                 format!("{:?}", it.as_ref().map(|it| it.payment.as_ref().map(|it| (&it.id, &it.status))))
             }
             Self::TakenOver(it) => format!("{it:?}"),
+            Self::Consumed(it) => format!("{it:?}"),
             Self::Refunded(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
         }
     }
@@ -145,6 +149,9 @@ impl Job {
             }
             Self::Refund { request, .. } => {
                 Box::pin(async move { Done::Refunded(billing.refund(*request).await.map(Box::new)) })
+            }
+            Self::Consume { wanted, .. } => {
+                Box::pin(async move { Done::Consumed(billing.consume(&wanted).await.map(Box::new)) })
             }
         }
     }

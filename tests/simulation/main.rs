@@ -20,6 +20,7 @@
 mod aftermath;
 mod books;
 mod checker;
+mod consumers;
 mod deployment;
 mod errand;
 mod faults;

@@ -95,6 +95,9 @@ impl State {
         ]);
         let (gateway, time_zone) = (self.some_gateway(), self.named_home(customer));
         let coupon = self.some_coupon();
+        if currency == "USD" {
+            self.consume(customer, time);
+        }
         let request = |key: String, plan: &str, quantity| -> Option<Checkout> {
             Some(Checkout {
                 customer: customer.clone(),

@@ -569,10 +569,31 @@ BUGS = [
         "        if self.open.is_some() || now >= running.end {",
         "        if self.open.is_some() && now < running.end {",
     )]),
+    ("tokens are taken twice under one key", [(
+        "workflow/consume.rs",
+        "        let claim = Claim { consumption: Some(consumption.id.clone()), ..claim };",
+        "        let key = crate::testing::idempotency_key(consumption.id.as_str());\n"
+        "        let claim = Claim { key, consumption: Some(consumption.id.clone()), ..claim };",
+    )]),
+    ("what was consumed is back when more is granted", [(
+        "token.rs",
+        "        let mut consumed = granted.saturating_sub(self.balance);",
+        "        let mut consumed = 0;",
+    )]),
+    ("what ends last is used first", [(
+        "token.rs",
+        "        left.sort_by_key(|it| (it.rollovers.is_none(), it.rollovers));",
+        "        left.sort_by_key(|it| std::cmp::Reverse((it.rollovers.is_none(), it.rollovers)));",
+    )]),
+    ("tokens are carried over once too often", [(
+        "token.rs",
+        "            Some(0) => None,\n            rollovers => Some(Grant { rollovers: rollovers.map(|left| left - 1), ..it }),",
+        "            rollovers => Some(Grant { rollovers: rollovers.map(|left| left.saturating_sub(1)), ..it }),",
+    )]),
     ("the tokens that staff fill up come on top", [(
         "workflow/admin.rs",
-        "Write::next(Record::Tokens(Tokens { balance, ..tokens }))",
-        "Write::next(Record::Tokens(Tokens { balance: balance + tokens.balance, ..tokens }))",
+        "Write::next(Record::Tokens(tokens.set(balance, &it.order.plan)))",
+        "Write::next(Record::Tokens(tokens.and(balance, &it.order.plan)))",
     )]),
     ("what was paid elsewhere counts as paid to us", [(
         "subscription/taken_over.rs",

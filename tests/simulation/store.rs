@@ -4,10 +4,11 @@
 use crate::faults::is_out;
 use crate::ports::Port;
 use crate::world::{State, lock};
-use billing::id::{CustomerId, PaymentId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::subscription::Event;
+use billing::token::{Consumption, Tokens};
 use billing::wallet::Method;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -28,6 +29,15 @@ impl Store for Port {
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {
         Err(StoreError::Unavailable("no workflow that is simulated lists payments".into()))
+    }
+
+    async fn consumptions(
+        &self,
+        _: &CustomerId,
+        _: Option<&ConsumptionId>,
+        _: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated lists what was consumed".into()))
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {
@@ -98,17 +108,28 @@ impl State {
             notes.commits += 1;
             notes.misled |= lost;
         }
-        let keys: BTreeSet<Key> =
-            writes.iter().map(|(Write::Create(it) | Write::Replace { record: it, .. })| it.key()).collect();
+        let keys: BTreeSet<Key> = writes.iter().map(Write::key).collect();
         if keys.len() < writes.len() || writes.len() > 100 {
             self.breach("R1", format!("task {task} commits what no transaction takes: {keys:?}"));
         }
-        let records = writes.into_iter().map(|(Write::Create(record) | Write::Replace { record, .. })| record);
-        let changes: Vec<(Key, Option<Record>)> = records.map(|record| self.insert(task, record)).collect();
+        let records: Vec<Record> = writes.into_iter().filter_map(|write| self.made(write)).collect();
+        let changes: Vec<(Key, Option<Record>)> = records.into_iter().map(|record| self.insert(task, record)).collect();
         if let Err((invariant, what)) = self.inspect(task, &changes) {
             self.breach(invariant, what);
         }
         if lost { Err(down()) } else { Ok(()) }
+    }
+
+    /// What `write` makes of its record.
+    fn made(&self, write: Write) -> Option<Record> {
+        match write {
+            Write::Create(record) | Write::Replace { record, .. } => Some(record),
+            Write::Consume { customer, tokens } => {
+                let Some(Record::Tokens(held)) = self.records.get(&Key::Tokens(customer)) else { return None };
+                let balance = held.balance.checked_sub(tokens.get().into())?;
+                Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
+            }
+        }
     }
 
     fn insert(&mut self, task: u64, record: Record) -> (Key, Option<Record>) {
@@ -142,10 +163,11 @@ impl State {
         let conflict = |write: &Write| match write {
             Write::Create(_) => false,
             Write::Replace { record, seen } => stored(record).and_then(Record::version) != Some(*seen),
+            Write::Consume { .. } => self.made(write.clone()).is_none(),
         };
         let duplicate = |write: &Write| match write {
             Write::Create(record) => stored(record).is_some(),
-            Write::Replace { .. } => false,
+            Write::Replace { .. } | Write::Consume { .. } => false,
         };
         match (writes.iter().any(conflict), writes.iter().any(duplicate)) {
             (true, _) => Some(StoreError::Conflict),

@@ -8,6 +8,7 @@
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
 use crate::checker::{Breach, Given, Happened, Told};
+use crate::consumers::{Boxes, ToldConsumed};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
 use crate::jobs::{Done, Job, fingerprint};
@@ -19,7 +20,7 @@ use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, Paym
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
-use billing::workflow::{ChangeError, Changed, RefundError, RequestError, TakeOverError, Wish};
+use billing::workflow::{ChangeError, Changed, ConsumeError, RefundError, RequestError, TakeOverError, Wish};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -88,6 +89,9 @@ pub(crate) struct State {
     /// What staff gave last: in which period, how many hundredths, and off how many periods after that.
     pub(crate) given: BTreeMap<SubscriptionId, Vec<Given>>,
     pub(crate) told: BTreeMap<SubscriptionId, Told>,
+    /// Each customer's tokens, by what ends when; and what was told of each use.
+    pub(crate) boxes: BTreeMap<CustomerId, Boxes>,
+    pub(crate) told_consumed: ToldConsumed,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -210,6 +214,8 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         discounts: BTreeMap::new(),
         given: BTreeMap::new(),
         told: BTreeMap::new(),
+        boxes: BTreeMap::new(),
+        told_consumed: BTreeMap::new(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),
@@ -419,6 +425,15 @@ impl State {
                 let unheard = matches!(done, None | Some(Done::Changed(Err(ChangeError::Store(_)))));
                 if unheard && tries < 3 {
                     self.after(SECOND, HOUR, Happening::Start(Job::Subscribe { wanted, key, tries: tries + 1 }));
+                }
+            }
+            (Job::Consume { wanted, tries }, done) => {
+                if let Some(Done::Consumed(Ok(told))) = &done {
+                    self.consumed(&wanted, told);
+                }
+                let unheard = matches!(done, None | Some(Done::Consumed(Err(ConsumeError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Consume { wanted, tries: tries + 1 }));
                 }
             }
             (Job::Request { customer, command, key }, done) => {

@@ -2,7 +2,7 @@
 
 use billing::id::PaymentId;
 use lambda_http::{Error, Request, run, service_fn};
-use platform::http::{Problem, Reply, query, respond};
+use platform::http::{Problem, Reply, page_size, query, respond};
 use platform::identity::Scope;
 use platform::{App, view};
 use serde_json::{Value, json};
@@ -16,9 +16,7 @@ async fn main() -> Result<(), Error> {
 /// `?limit=` 1 to 100 (20 if it is not said), `?before=` the id that the page before said is `next`.
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
-    let limit: Option<String> = query(&request, "limit")?;
-    let limit = limit.map_or(Some(20_u8), |text| text.parse().ok().filter(|limit| (1..=100).contains(limit)));
-    let limit = limit.ok_or_else(|| Problem::invalid("limit", "must be 1 to 100"))?;
+    let limit = page_size(&request)?;
     let before: Option<PaymentId> = query(&request, "before")?;
     if before.as_ref().is_some_and(|id| !id.belongs_to(&caller.customer)) {
         return Err(Problem::unreadable("is not the end of one of your pages").at("before"));

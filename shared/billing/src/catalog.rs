@@ -95,6 +95,10 @@ pub struct Offer {
     pub limits: BTreeMap<MeterId, Limit>,
     /// Granted when a period is paid; `tokens` plans only.
     pub tokens_included: Option<u64>,
+    /// How often what is left of them is carried over into the next period; 0: they end with their own. Where nothing
+    /// is said, they are kept until they are used.
+    #[serde(default)]
+    pub tokens_rollover: Option<u16>,
     /// How a change away from it within a period is charged: by the second where nothing is said.
     #[serde(default)]
     pub proration: Proration,
@@ -129,6 +133,8 @@ pub struct Plan {
     pub features: BTreeMap<FeatureId, bool>,
     pub limits: BTreeMap<MeterId, Limit>,
     pub tokens_included: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_rollover: Option<u16>,
     #[serde(default)]
     pub proration: Proration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,6 +212,7 @@ impl Plan {
             features,
             limits: offer.limits,
             tokens_included: offer.tokens_included,
+            tokens_rollover: offer.tokens_rollover,
             proration: offer.proration,
             trial_days: offer.trial_days,
             dunning: offer.dunning,
@@ -241,6 +248,9 @@ const MOST_COUPONS: usize = 20;
 const MOST_ADDONS: usize = 20;
 
 const LONGEST_TRIAL: u16 = 730;
+
+/// A balance keeps what is left of each period apart.
+const MOST_ROLLOVERS: u16 = 25;
 
 impl Catalogue {
     /// Everything that is wrong, in the order of the document. Empty: it may be stored.
@@ -371,6 +381,15 @@ impl Catalogue {
                 found.add("tokens_included", "only a `tokens` plan includes tokens".to_owned());
             }
             (Tokens, Some(_)) | (Flat | PerSeat | Graduated | Volume | Package, None) => {}
+        }
+        match (plan.pricing_model, plan.tokens_rollover) {
+            (Tokens, Some(MOST_ROLLOVERS..)) => {
+                found.add("tokens_rollover", format!("is less than {MOST_ROLLOVERS}; without an end nothing is said"));
+            }
+            (Flat | PerSeat | Graduated | Volume | Package, Some(_)) => {
+                found.add("tokens_rollover", "only a `tokens` plan has tokens to carry over".to_owned());
+            }
+            (Tokens | Flat | PerSeat | Graduated | Volume | Package, _) => {}
         }
         if plan.trial_days.is_some_and(|days| !(1..=LONGEST_TRIAL).contains(&days)) {
             found.add("trial_days", format!("a trial has 1 to {LONGEST_TRIAL} days; without one nothing is said"));

@@ -3,6 +3,7 @@
 //! a thing twice is doing it once.
 
 use data_encoding::BASE32_NOPAD;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -156,6 +157,24 @@ text!(
     |text| text.len() == 29 && text.starts_with("mail_") && text[5..].bytes().all(|b| b.is_ascii_alphanumeric())
 );
 
+text!(
+    /// Tokens that were consumed at once: `use_1738317600000k3f9x2m7ab…`. The ids of one customer sort by time.
+    ConsumptionId,
+    "the id of what was consumed (`use_…`)",
+    |text| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        text.len() == 41 && text.starts_with("use_") && text[4..].bytes().all(plain)
+    }
+);
+
+impl ConsumptionId {
+    /// Of what `customer` consumed under `key` at `now`.
+    pub(crate) fn of(customer: &CustomerId, key: &IdempotencyKey, now: Timestamp) -> Self {
+        let digest = Sha256::digest(format!("consumption|{customer}|{key}"));
+        Self(format!("use_{:013}{}", now.as_millisecond(), &base32(&digest)[..24]))
+    }
+}
+
 impl MailId {
     /// Of the mail that is due to what brought a subscription to `version`.
     pub(crate) fn of(customer: &CustomerId, subscription: &SubscriptionId, version: u64) -> Self {
@@ -168,7 +187,17 @@ impl IdempotencyKey {
     /// The same key as staff of the SaaS use it, apart from the customer's own.
     #[must_use]
     pub fn of_staff(&self) -> Self {
-        Self(format!("staff:{}", base32(&Sha256::digest(&self.0))))
+        self.apart("staff")
+    }
+
+    /// The same key as a service of the SaaS uses it, apart from the others'.
+    #[must_use]
+    pub fn of_service(&self) -> Self {
+        self.apart("service")
+    }
+
+    fn apart(&self, whose: &str) -> Self {
+        Self(format!("{whose}:{}", base32(&Sha256::digest(&self.0))))
     }
 }
 

@@ -7,11 +7,12 @@ mod test_clock;
 use crate::account::{Incoming, VirtualAccount};
 use crate::delivery::DeliveryId;
 use crate::driven::Seen;
-use crate::id::{CustomerId, MailId, PaymentId};
+use crate::id::{ConsumptionId, CustomerId, MailId, PaymentId};
 use crate::mail::Mail;
 use crate::money::{Currency, Money};
 use crate::outcome::{Outcome, RefundOutcome, Sighting};
 use crate::payment::{Gateway, Opened, Payment, Refund};
+use crate::token::Consumption;
 use crate::wallet::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use records::{
-    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, Tokens, Write,
+    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, Write,
 };
 pub(crate) use test_clock::whole;
 pub use test_clock::{TestClock, Walk};
@@ -50,6 +51,14 @@ pub trait Store: Send + Sync {
         before: Option<&PaymentId>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Payment>, StoreError>> + Send;
+
+    /// What a customer consumed, newest first, at most `limit`, from before `before`.
+    fn consumptions(
+        &self,
+        customer: &CustomerId,
+        before: Option<&ConsumptionId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Consumption>, StoreError>> + Send;
 
     /// The families and the current version of every plan, inactive ones too.
     fn catalogue(&self) -> impl Future<Output = Result<Found, StoreError>> + Send;

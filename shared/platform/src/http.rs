@@ -126,6 +126,13 @@ pub fn query<T: DeserializeOwned>(request: &Request, name: &'static str) -> Resu
     }
 }
 
+/// How many of a list are asked for: `?limit=` 1 to 100, and 20 if nothing is said.
+pub fn page_size(request: &Request) -> Result<u8, Problem> {
+    let limit: Option<String> = query(request, "limit")?;
+    let limit = limit.map_or(Some(20), |text| text.parse().ok().filter(|limit| (1..=100).contains(limit)));
+    limit.ok_or_else(|| Problem::invalid("limit", "must be 1 to 100"))
+}
+
 /// Reads the body as JSON that says exactly what `T` knows.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let bytes: &[u8] = request.body();
@@ -331,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_staff_and_a_customer_both_choose_is_two_keys() {
+    fn a_key_that_staff_a_service_and_a_customer_all_choose_is_three_keys() {
         let long = [b'a'; 255];
         for text in [b"k".as_slice(), b"l", &long] {
             let (of_staff, again) = (staff_key(&keyed(&[text])), staff_key(&keyed(&[text])));
@@ -340,5 +347,7 @@ mod tests {
             assert_ne!(idempotency_key(&keyed(&[text])).ok().as_ref(), Some(&of_staff));
         }
         assert_ne!(staff_key(&keyed(&[b"k"])).ok(), staff_key(&keyed(&[b"l"])).ok());
+        let key = idempotency_key(&keyed(&[b"k"])).unwrap_or_else(|problem| panic!("{problem:?}"));
+        assert!(key.of_service() != key.of_staff() && key.of_service() != key);
     }
 }

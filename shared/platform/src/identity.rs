@@ -32,6 +32,8 @@ pub struct Caller {
 pub enum Scope {
     Read,
     Write,
+    /// For a service of the SaaS, which reports what any customer uses.
+    Usage,
     Admin,
 }
 
@@ -40,6 +42,7 @@ impl Scope {
         match self {
             Self::Read => "billing:read",
             Self::Write => "billing:write",
+            Self::Usage => "billing:usage",
             Self::Admin => "billing:admin",
         }
     }

@@ -48,6 +48,7 @@ pub mod sqs;
 pub mod view;
 
 use crate::http::Problem;
+use billing::id::{CustomerId, IdempotencyKey};
 use billing::payment::Gateway;
 use billing::workflow::Billing;
 use clock::StackClock;
@@ -96,6 +97,22 @@ impl App {
     /// The caller of `request`, if their token allows `scope`.
     pub fn caller(&self, request: &Request, scope: Scope) -> Result<Caller, Problem> {
         identity::caller(&self.config.tokens, request, scope, world_time())
+    }
+
+    /// Whose usage `request` reports, and under which key: the caller's own, or that of the customer whom it names, which
+    /// only a service may. Their keys never meet.
+    pub fn reported(
+        &self,
+        request: &Request,
+        named: Option<CustomerId>,
+    ) -> Result<(CustomerId, IdempotencyKey), Problem> {
+        match named {
+            None => Ok((self.caller(request, Scope::Write)?.customer, http::idempotency_key(request)?)),
+            Some(customer) => {
+                self.caller(request, Scope::Usage)?;
+                Ok((customer, http::idempotency_key(request)?.of_service()))
+            }
+        }
     }
 }
 

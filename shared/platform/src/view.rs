@@ -12,6 +12,7 @@ use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
 use billing::payment::Gateway;
 use billing::ports::MeterUsage;
+use billing::token::Consumption;
 use billing::workflow::Comparison;
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
@@ -27,6 +28,7 @@ pub fn plan(plan: &Plan) -> Value {
         "name": plan.name, "display_name": plan.display_name, "description": plan.description,
         "tier": plan.tier, "pricing_model": plan.pricing_model, "prices": plan.prices,
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
+        "tokens_rollover": plan.tokens_rollover,
         "recommended": plan.recommended, "popular": plan.popular,
         "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
@@ -81,6 +83,10 @@ pub fn usage(usage: &MeterUsage, against: Option<Standing>) -> Value {
         // No plan, no limit: which is not the same as an unlimited one.
         None => json!({ "meter": usage.meter, "used": usage.value }),
     }
+}
+
+pub fn consumption(it: &Consumption) -> Value {
+    json!({ "id": it.id, "tokens": it.tokens, "description": it.description, "at": it.at, "balance": it.balance })
 }
 
 fn standing(it: &Standing) -> Value {

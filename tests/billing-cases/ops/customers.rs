@@ -131,6 +131,7 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         features: BTreeMap::new(),
         limits,
         tokens_included: None,
+        tokens_rollover: None,
         proration: Proration::default(),
         trial_days: None,
         dunning: DunningPolicy::default(),

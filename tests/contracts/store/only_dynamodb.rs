@@ -181,7 +181,11 @@ async fn only_claims_and_finished_deliveries_and_mails_are_ever_forgotten() {
     let kinds: BTreeSet<_> = items.iter().filter(forgotten).map(kind).collect();
     let pair = |pk: &str, sk: &str| (pk.to_owned(), sk.to_owned());
     assert_eq!(kinds, BTreeSet::from([pair("CUST", "CLAIM"), pair("HOOK", "HOOK"), pair("MAIL", "MAIL")]));
-    assert_eq!(items.iter().filter(forgotten).count(), 6, "two claims, the delivery and the three mails that are done");
+    assert_eq!(
+        items.iter().filter(forgotten).count(),
+        7,
+        "three claims, the delivery and the three mails that are done"
+    );
 
     let stored = embedded.items().into_iter().find(|item| kind(item) == pair("CUST", "CLAIM")).expect("a claim");
     let at = claim(&acme, "k").expires_at.as_second().to_string();

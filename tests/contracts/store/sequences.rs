@@ -18,11 +18,12 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use tests::embedded::Embedded;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Vec<(Subject, Content, Guard)>),
+    Commit(Vec<(Subject, Content, Way)>),
     Get(BTreeSet<Subject>),
     Live(usize),
     Payments { of: usize, before: Option<usize>, limit: u32 },
@@ -36,8 +37,15 @@ type Subject = usize;
 /// One of a few things it may say.
 type Content = u8;
 
-/// Create it, or replace it as it was at a version.
-type Guard = Option<u64>;
+/// How it is written.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Create,
+    /// As it was at a version.
+    Replace(u64),
+    /// It is a balance, whosever the subject is, and so many tokens are taken from it.
+    Consume(NonZeroU32),
+}
 
 /// What a step was answered.
 #[derive(Debug, PartialEq)]
@@ -57,10 +65,12 @@ const OF_CUSTOMER: usize = 7 + AGES.len();
 const SUBJECTS: usize = CUSTOMERS.len() * OF_CUSTOMER + 8;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let guard = prop_oneof![Just(None), (0_u64..3).prop_map(Some)];
+    let few = (1_u32..90).prop_filter_map("not none", NonZeroU32::new);
+    let way =
+        prop_oneof![5 => Just(Way::Create), 4 => (0_u64..3).prop_map(Way::Replace), 1 => few.prop_map(Way::Consume)];
     // A few records are met often: else nothing ever exists already.
     let subject = prop_oneof![4 => 0..4_usize, 2 => 4..OF_CUSTOMER, 1 => OF_CUSTOMER..SUBJECTS];
-    let write = (subject.clone(), any::<Content>(), guard);
+    let write = (subject.clone(), any::<Content>(), way);
     let step = prop_oneof![
         6 => vec(write, 0..4).prop_map(Step::Commit),
         2 => proptest::collection::btree_set(subject, 0..6).prop_map(Step::Get),
@@ -86,7 +96,7 @@ fn record(subject: Subject, content: Content, version: u64) -> Record {
             0 => Subscription { version, ..active(&of) },
             _ => Subscription { version, ..past_due(&of, later(seconds)) },
         }),
-        1 => Record::Tokens(billing::ports::Tokens { version, ..tokens(&of, number) }),
+        1 => Record::Tokens(billing::token::Tokens { version, ..tokens(&of, number) }),
         2 => Record::Usage(billing::ports::MeterUsage { version, ..usage(&of, "estates", number) }),
         3 => Record::Claim(claim(&of, "k")),
         4 if content.is_multiple_of(2) => Record::Wallet(Wallet { version, ..leaving(&of, &[9, seconds]) }),
@@ -130,14 +140,15 @@ fn shared_record(subject: Subject, content: Content, version: u64) -> Record {
     }
 }
 
-fn write((subject, content, guard): (Subject, Content, Guard)) -> Write {
-    match guard {
-        None => Write::Create(record(subject, content, 1)),
-        Some(seen) => match record(subject, content, seen + 1) {
+fn write((subject, content, way): (Subject, Content, Way)) -> Write {
+    match way {
+        Way::Create => Write::Create(record(subject, content, 1)),
+        Way::Replace(seen) => match record(subject, content, seen + 1) {
             // What is never replaced is only created.
             fixed if fixed.version().is_none() => Write::Create(fixed),
             record => Write::Replace { record, seen },
         },
+        Way::Consume(tokens) => Write::Consume { customer: customer(CUSTOMERS[subject % CUSTOMERS.len()]), tokens },
     }
 }
 

@@ -13,18 +13,20 @@ mod subscriptions;
 
 pub(crate) use self::discounts::Given;
 pub(crate) use self::prices::Told;
+use crate::consumers::Came;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
-use billing::id::{CustomerId, PaymentId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, SubscriptionId};
 use billing::mail::{About, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
-use billing::ports::{Claim, Key, Record, Tokens, Wanted};
+use billing::ports::{Claim, Key, Record, Wanted};
 use billing::subscription::{Event, Status, Subscription};
+use billing::token::Tokens;
 use billing::wallet::{Method, Wallet};
 use std::collections::BTreeSet;
 
@@ -36,7 +38,7 @@ pub(crate) struct Breach {
     pub(crate) step: u64,
 }
 
-type Checked = Result<(), (&'static str, String)>;
+pub(crate) type Checked = Result<(), (&'static str, String)>;
 
 fn check(holds: bool, invariant: &'static str, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err((invariant, what())) }
@@ -90,7 +92,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 36] = [
+pub(crate) const TO_HAPPEN: [&str; 38] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -123,6 +125,8 @@ pub(crate) const TO_HAPPEN: [&str; 36] = [
     "price change revoked",
     "end moved",
     "tokens reset",
+    "tokens consumed",
+    "tokens ended",
     "canceled",
     "expired",
     "read across releases",
@@ -237,6 +241,10 @@ impl State {
                 self.discounted(&new)?;
                 self.priced(if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, &new)?;
             }
+            if let Some(Record::Tokens(new)) = self.records.get(key) {
+                let (new, came, claimed) = self.came(new, old.as_ref(), changed);
+                self.rebalanced(&new, came, claimed.as_ref())?;
+            }
             if matches!(self.records.get(key), Some(Record::Subscription(it)) if is_renewed_elsewhere(it)) {
                 self.happened.insert("renewed elsewhere");
             }
@@ -258,7 +266,6 @@ impl State {
                     check(first, "I-13", || format!("{} begins as {:?}", new.id, new.status))?;
                 }
                 (Some(Record::Subscription(old)), Record::Subscription(new)) => self.moved(&changes, old, new)?,
-                (old, Record::Tokens(new)) => tokens(&changes, *old, new, self)?,
                 (old, Record::Wallet(new)) => self.rearranged(&changes, *old, new)?,
                 (_, Record::History { event, .. }) => self.happened(&changes, event)?,
                 (Some(Record::Mail(old)), Record::Mail(new)) => self.mail_handled(old, new)?,
@@ -270,6 +277,33 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// By what else a commit did the balance came to be `new`, and what was claimed with it.
+    fn came(
+        &self,
+        new: &Tokens,
+        old: Option<&Record>,
+        changed: &[(Key, Option<Record>)],
+    ) -> (Tokens, Came, Option<ConsumptionId>) {
+        let before = if let Some(Record::Tokens(it)) = old { it.balance } else { 0 };
+        let written: Vec<&Record> = changed.iter().filter_map(|(key, _)| self.records.get(key)).collect();
+        let claimed =
+            written.iter().find_map(|it| if let Record::Claim(it) = it { it.consumption.clone() } else { None });
+        let mut came = Came::OtherwiseOrNot;
+        for record in written {
+            match record {
+                Record::Consumption(it) if it.customer == new.customer => {
+                    came = Came::Consumed { tokens: it.tokens, id: it.id.clone() };
+                }
+                Record::History { event: Event::TokensReset { from, .. }, .. } if *from == before => {
+                    came = Came::Reset;
+                }
+                Record::History { event, .. } if granted(event).is_some() => came = Came::Granted,
+                _ => {}
+            }
+        }
+        (new.clone(), came, claimed)
     }
 
     fn remember(&mut self, key: &Key, old: Option<&Record>) {
@@ -348,7 +382,7 @@ impl State {
         })
     }
 
-    fn subscription(&self, customer: &CustomerId) -> Option<&Subscription> {
+    pub(crate) fn subscription(&self, customer: &CustomerId) -> Option<&Subscription> {
         match self.records.get(&Key::Subscription(customer.clone())) {
             Some(Record::Subscription(it)) => Some(it),
             _ => None,
@@ -545,19 +579,4 @@ impl State {
 
 fn is_unresolved(record: &Record) -> bool {
     matches!(record, Record::Payment(it) if matches!(it.status, PaymentStatus::Unresolved { .. }))
-}
-
-/// Tokens come with a paid period, or are set to what comes with one by whoever may, and no other way (I-16).
-fn tokens(changes: &Changes, old: Option<&Record>, new: &Tokens, state: &State) -> Checked {
-    let before = match old {
-        Some(Record::Tokens(it)) => it.balance,
-        _ => 0,
-    };
-    let included = state.subscription(&new.customer).and_then(|it| it.order.plan.tokens_included).unwrap_or(0);
-    let reset = Event::TokensReset { from: before, to: included };
-    let right = match changes.events().any(|event| *event == reset) {
-        true => new.balance == included,
-        false => changes.granted().is_some() && new.balance == before + included,
-    };
-    check(right, "I-16", || format!("{} had {before} tokens and has {}", new.customer, new.balance))
 }

@@ -52,6 +52,8 @@ impl State {
                 let told = self.told.entry(id).or_default();
                 told.promised = Some((version, *from));
                 if by_staff {
+                    // Whatever a mail said before that we do not know to be taken, they have told the customer since.
+                    told.said.remove(&(plan.clone(), version));
                     told.heard.entry((plan, version)).or_insert(now);
                 }
             }

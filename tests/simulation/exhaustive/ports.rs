@@ -8,7 +8,7 @@
 use crate::world::{Answer, Call};
 use billing::account::{Incoming, VirtualAccount};
 use billing::driven::Seen;
-use billing::id::{CustomerId, PaymentId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Sighting};
@@ -16,6 +16,7 @@ use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{
     Clock, Found, GatewayError, Gateways, Key, Lane, MailError, Mailer, Store, StoreError, Wanted, Write,
 };
+use billing::token::Consumption;
 use billing::wallet::Method;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -90,6 +91,15 @@ impl Store for Port {
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {
         panic!("nobody who is explored lists payments")
+    }
+
+    async fn consumptions(
+        &self,
+        _: &CustomerId,
+        _: Option<&ConsumptionId>,
+        _: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        panic!("nobody who is explored lists what was consumed")
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

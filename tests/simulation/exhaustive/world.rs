@@ -137,7 +137,7 @@ impl World {
     pub(crate) fn has_settled(&self, call: &Call) -> bool {
         match call {
             Call::Commit(writes) => writes.iter().any(|write| match write {
-                Write::Create(_) => false,
+                Write::Create(_) | Write::Consume { .. } => false,
                 Write::Replace { record, seen } => {
                     self.get(record.key()).records().first().and_then(Record::version) > Some(*seen)
                 }
@@ -234,6 +234,7 @@ impl Call {
                         Record::History { event, .. } => format!("{event:?}"),
                         other => format!("{:?}", other.key()),
                     },
+                    Write::Consume { tokens, .. } => format!("consumes {tokens} tokens"),
                 };
                 format!("commits {}", writes.iter().map(told).collect::<Vec<_>>().join("; "))
             }

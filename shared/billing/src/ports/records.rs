@@ -7,15 +7,18 @@ use crate::delivery::{Delivery, DeliveryId};
 use crate::discount::Coupon;
 use crate::driven::Seen;
 use crate::id::{
-    CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference, SubscriptionId,
+    ConsumptionId, CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference,
+    SubscriptionId,
 };
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
 use crate::subscription::{Event, Status, Subscription};
+use crate::token::{Consumption, Tokens};
 use crate::wallet::Wallet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
@@ -23,6 +26,9 @@ pub enum Write {
     Create(Record),
     /// Refused as [`StoreError::Conflict`](super::StoreError::Conflict) unless the stored version is `seen`.
     Replace { record: Record, seen: u64 },
+    /// Takes `tokens` from the customer's balance, whatever else is done to it at the same moment. Refused as
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it has fewer.
+    Consume { customer: CustomerId, tokens: NonZeroU32 },
 }
 
 impl Write {
@@ -39,6 +45,7 @@ impl Write {
     pub fn key(&self) -> Key {
         match self {
             Self::Create(record) | Self::Replace { record, .. } => record.key(),
+            Self::Consume { customer, .. } => Key::Tokens(customer.clone()),
         }
     }
 }
@@ -55,6 +62,7 @@ pub enum Key {
     Wallet(CustomerId),
     Account(CustomerId),
     Tokens(CustomerId),
+    Consumption(CustomerId, ConsumptionId),
     Usage(CustomerId, MeterId),
     Claim(CustomerId, IdempotencyKey),
     Reference(Gateway, Reference),
@@ -78,6 +86,7 @@ pub enum Record {
     Wallet(Wallet),
     Account(VirtualAccount),
     Tokens(Tokens),
+    Consumption(Consumption),
     Usage(MeterUsage),
     Claim(Claim),
     Reference(Referred),
@@ -89,27 +98,6 @@ pub enum Record {
     Meter(MeterName),
     Coupon(StoredCoupon),
     TestClock(TestClock),
-}
-
-/// A prepaid balance. Apart from the subscription, so that using it never
-/// contends with renewing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
-    pub customer: CustomerId,
-    pub balance: u64,
-    pub version: u64,
-}
-
-impl Tokens {
-    pub(crate) fn none(customer: CustomerId) -> Self {
-        Self { customer, balance: 0, version: 0 }
-    }
-
-    /// With those that come with a paid period of `plan`, if any do.
-    pub(crate) fn granted(&self, plan: &Plan) -> Option<Self> {
-        let balance = self.balance.saturating_add(plan.tokens_included?);
-        Some(Self { balance, ..self.clone() })
-    }
 }
 
 /// The level of a gauge as last reported.
@@ -130,6 +118,9 @@ pub struct Claim {
     /// Of the request, so that another request under the same key is noticed.
     pub fingerprint: String,
     pub payment: PaymentId,
+    /// What was consumed, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumption: Option<ConsumptionId>,
     pub expires_at: Timestamp,
 }
 
@@ -193,6 +184,7 @@ impl Record {
             Self::Wallet(it) => Key::Wallet(it.customer.clone()),
             Self::Account(it) => Key::Account(it.customer.clone()),
             Self::Tokens(it) => Key::Tokens(it.customer.clone()),
+            Self::Consumption(it) => Key::Consumption(it.customer.clone(), it.id.clone()),
             Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
             Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
@@ -225,6 +217,7 @@ impl Record {
             Self::TestClock(it) => Some(it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
+            | Self::Consumption(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -248,6 +241,7 @@ impl Record {
             Self::TestClock(it) => Some(&mut it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
+            | Self::Consumption(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -285,6 +279,7 @@ impl Record {
             Self::PastSubscription(_)
             | Self::History { .. }
             | Self::Tokens(_)
+            | Self::Consumption(_)
             | Self::Usage(_)
             | Self::Claim(_)
             | Self::Reference(_)
@@ -310,6 +305,7 @@ impl Record {
             | Self::Wallet(_)
             | Self::Account(_)
             | Self::Tokens(_)
+            | Self::Consumption(_)
             | Self::Usage(_)
             | Self::Reference(_)
             | Self::Family(_)
@@ -350,7 +346,7 @@ impl Found {
     take! {
         subscription: Subscription(Subscription), past_subscription: PastSubscription(Subscription),
         payment: Payment(Payment), wallet: Wallet(Wallet), account: Account(VirtualAccount), tokens: Tokens(Tokens),
-        claim: Claim(Claim),
+        consumption: Consumption(Consumption), claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage),
         test_clock: TestClock(TestClock),

@@ -1,12 +1,14 @@
 //! A store in memory, whose writes can be made to fail.
 
 use super::lock;
-use crate::id::{CustomerId, PaymentId};
+use crate::id::{ConsumptionId, CustomerId, PaymentId};
 use crate::mail::Mail;
 use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use crate::token::{Consumption, Tokens};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 /// Its clones are one store.
@@ -67,16 +69,24 @@ impl State {
         self.due.extend(due);
     }
 
+    /// The customer's balance with so many tokens less. None: there are fewer.
+    fn less(&self, customer: &CustomerId, tokens: NonZeroU32) -> Option<Tokens> {
+        let Some(Record::Tokens(held)) = self.records.get(&Key::Tokens(customer.clone())) else { return None };
+        let balance = held.balance.checked_sub(tokens.get().into())?;
+        Some(Tokens { balance, version: held.version + 1, ..held.clone() })
+    }
+
     /// Why `writes` cannot all be applied, if they cannot.
     fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
         let stored = |record: &Record| self.records.get(&record.key());
         let conflict = |write: &Write| match write {
             Write::Create(_) => false,
             Write::Replace { record, seen } => stored(record).and_then(Record::version) != Some(*seen),
+            Write::Consume { customer, tokens } => self.less(customer, *tokens).is_none(),
         };
         let duplicate = |write: &Write| match write {
             Write::Create(record) => stored(record).is_some(),
-            Write::Replace { .. } => false,
+            Write::Replace { .. } | Write::Consume { .. } => false,
         };
         match (writes.iter().any(conflict), writes.iter().any(duplicate)) {
             (true, _) => Some(StoreError::Conflict),
@@ -102,6 +112,7 @@ impl Store for MemoryStore {
             Record::PastSubscription(_)
             | Record::History { .. }
             | Record::Payment(_)
+            | Record::Consumption(_)
             | Record::Claim(_)
             | Record::Reference(_)
             | Record::Delivery(_)
@@ -128,6 +139,21 @@ impl Store for MemoryStore {
             (it.customer == *customer).then_some(it)
         });
         let older = payments.filter(|payment| before.is_none_or(|before| payment.id < *before));
+        Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn consumptions(
+        &self,
+        customer: &CustomerId,
+        before: Option<&ConsumptionId>,
+        limit: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        let state = lock(&self.0);
+        let all = state.records.values().rev().filter_map(|record| {
+            let Record::Consumption(it) = record else { return None };
+            (it.customer == *customer).then_some(it)
+        });
+        let older = all.filter(|it| before.is_none_or(|before| it.id < *before));
         Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
@@ -161,8 +187,12 @@ impl Store for MemoryStore {
         if let Some(refusal) = state.refusal(&writes) {
             return Err(refusal);
         }
-        for Write::Create(record) | Write::Replace { record, .. } in writes {
-            state.insert(record);
+        for write in writes {
+            let record = match write {
+                Write::Create(record) | Write::Replace { record, .. } => Some(record),
+                Write::Consume { customer, tokens } => state.less(&customer, tokens).map(Record::Tokens),
+            };
+            record.into_iter().for_each(|record| state.insert(record));
         }
         Ok(())
     }

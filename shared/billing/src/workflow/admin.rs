@@ -2,8 +2,9 @@
 
 use super::{Billing, Opening, RequestError};
 use crate::id::{CustomerId, IdempotencyKey};
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Tokens, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
 use crate::subscription::{Event, Intervention, Subscription};
+use crate::token::Tokens;
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Grants `intervention`, once for each key, or says why not.
@@ -27,7 +28,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let reset = events
                 .iter()
                 .find_map(|event| if let Event::TokensReset { to, .. } = event { Some(*to) } else { None });
-            let writes = reset.map(|balance| Write::next(Record::Tokens(Tokens { balance, ..tokens })));
+            let writes = reset.map(|balance| Write::next(Record::Tokens(tokens.set(balance, &it.order.plan))));
             Ok((events, writes.into_iter().collect()))
         };
         self.grant(opening, &keys, decide).await

@@ -7,8 +7,9 @@ use crate::delivery::DeliveryId;
 use crate::dunning::ready_at;
 use crate::entitlement::downgrade;
 use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
-use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Tokens, Wanted, Write};
+use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Wanted, Write};
 use crate::subscription::{Action, CancelReason, Due, Event, Fact, Refusal, Subscription};
+use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 

@@ -5,8 +5,9 @@ use crate::account::VirtualAccount;
 use crate::entitlement::Usage;
 use crate::id::{CustomerId, PaymentId};
 use crate::payment::Payment;
-use crate::ports::{Clock, Gateways, Key, Store, StoreError, Tokens};
+use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 use crate::subscription::Subscription;
+use crate::token::Tokens;
 use crate::wallet::Wallet;
 use jiff::Timestamp;
 

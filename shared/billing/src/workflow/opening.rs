@@ -115,6 +115,7 @@ impl Opening<'_> {
 
     pub(super) fn claim(&self, payment: PaymentId, now: Timestamp) -> Claim {
         Claim {
+            consumption: None,
             customer: self.customer.clone(),
             key: self.key.clone(),
             fingerprint: self.fingerprint.to_owned(),

@@ -12,8 +12,9 @@ use crate::id::{CustomerId, MethodId, PaymentId};
 use crate::money::Money;
 use crate::outcome::Outcome;
 use crate::payment::{Paid, Payment};
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Tokens, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
 use crate::subscription::{Event, Fact, Subscription};
+use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 

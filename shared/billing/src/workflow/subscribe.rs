@@ -12,8 +12,9 @@ use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
 use crate::payment::Payment;
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Tokens, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Event, Refusal, Subscription};
+use crate::token::Tokens;
 use crate::wallet::Method;
 use jiff::Timestamp;
 

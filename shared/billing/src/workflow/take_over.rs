@@ -5,12 +5,14 @@ use super::checkout::price;
 use super::{Billing, MOST_RACES, NotForSale, transition};
 use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
+use crate::catalog::Plan;
 use crate::id::{CustomerId, PlanId};
 use crate::mail::Contact;
 use crate::money::{Currency, Money};
 use crate::order::Order;
-use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Tokens, Write};
+use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Refusal, Running, Subscription, Unfit};
+use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
@@ -107,7 +109,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             let past = current.filter(|current| current.id != subscription.id).map(Record::PastSubscription);
             writes.extend(past.map(Write::Create));
-            writes.extend(wanted.besides(&mut found));
+            writes.extend(wanted.besides(&subscription.order.plan, &mut found));
             match self.store.commit(writes).await {
                 Ok(()) => return Ok(TakenOver::Now(subscription)),
                 // The customer did something meanwhile, or somebody else this: read again and see.
@@ -133,11 +135,11 @@ impl TakeOver {
     }
 
     /// The method and the tokens that come with it.
-    fn besides(&self, found: &mut Found) -> Vec<Write> {
+    fn besides(&self, plan: &Plan, found: &mut Found) -> Vec<Write> {
         let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(self.customer.clone()));
         let wallet = self.method.as_ref().and_then(|method| wallet.meeting(method));
         let held = found.tokens().unwrap_or_else(|| Tokens::none(self.customer.clone()));
-        let tokens = self.tokens.map(|more| Tokens { balance: held.balance.saturating_add(more), ..held });
+        let tokens = self.tokens.map(|more| held.and(more, plan));
         let records = [wallet.map(Record::Wallet), tokens.map(Record::Tokens)];
         records.into_iter().flatten().map(Write::next).collect()
     }

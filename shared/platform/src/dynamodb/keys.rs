@@ -10,6 +10,7 @@
 //! | past subscription | `CUST#{customer}`          | `SUB#{number}`                        |                 |
 //! | history           | `CUST#{customer}`          | `EVENT#{number}#{version}#{index}`    |                 |
 //! | payment           | `CUST#{customer}`          | `PAY#{number}#{period}#{attempt}`     | its lane, shard |
+//! | consumption       | `CUST#{customer}`          | `USE#{consumption}`                   |                 |
 //! | claim             | `CUST#{customer}`          | `CLAIM#{key}`                         |                 |
 //! | reference         | `REF#{gateway}#{reference}`| `REF`                                 |                 |
 //! | delivery          | `HOOK#{gateway}#{event}`   | `HOOK`                                | its lane, shard |
@@ -24,6 +25,7 @@
 //! |-----------------------------------------|-----------------------------------------------------------|
 //! | what is true of a customer now?         | query `CUST#{customer}`, `sk begins_with LIVE#`           |
 //! | which payments did they make?           | query `CUST#{customer}`, `sk begins_with PAY#`, backwards |
+//! | what did they consume?                  | query `CUST#{customer}`, `sk begins_with USE#`, backwards |
 //! | how did a subscription get there?       | query `CUST#{customer}`, `sk begins_with EVENT#{number}`  |
 //! | whose payment does a gateway speak of?  | get `REF#…`                                               |
 //! | have we seen this webhook?              | get `HOOK#…`; its creation is refused if it exists        |
@@ -36,7 +38,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
-use billing::id::{CustomerId, MailId, PaymentId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, MailId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
 use jiff::Timestamp;
@@ -48,6 +50,7 @@ pub type Item = HashMap<String, AttributeValue>;
 /// What `sk` begins with for the records of each kind that are queried together.
 pub const LIVE: &str = "LIVE#";
 pub const PAYMENTS: &str = "PAY#";
+pub const CONSUMPTIONS: &str = "USE#";
 pub const CATALOGUE: &str = "CATALOGUE";
 
 const SUBSCRIPTION: &str = "LIVE#SUB";
@@ -66,6 +69,10 @@ pub fn payment(id: &PaymentId) -> String {
     format!("{PAYMENTS}{:08}#{:08}#{:08}", id.subscription.number, id.period, id.attempt)
 }
 
+pub fn consumption(id: &ConsumptionId) -> String {
+    format!("{CONSUMPTIONS}{id}")
+}
+
 pub fn of(key: &Key) -> Item {
     let (pk, sk) = match key {
         Key::Subscription(of) => (customer(of), SUBSCRIPTION.to_owned()),
@@ -78,6 +85,7 @@ pub fn of(key: &Key) -> Item {
             (customer(of), format!("EVENT#{:08}#{version:012}#{index:03}", id.number))
         }
         Key::Payment(of, id) => (customer(of), payment(id)),
+        Key::Consumption(of, id) => (customer(of), consumption(id)),
         // Hashed: a key is any text of up to 255 characters, chosen by the caller.
         Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),
         Key::Reference(gateway, reference) => (format!("REF#{}#{reference}", gateway.as_str()), "REF".to_owned()),

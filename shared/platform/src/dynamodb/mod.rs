@@ -6,15 +6,17 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
-use billing::id::{CustomerId, PaymentId};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
+use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::token::Consumption;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use keys::Item;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+use std::time::Duration;
 
 /// The schema that this code writes. It reads this one and those before it.
 ///
@@ -25,6 +27,9 @@ const SCHEMA: u32 = 3;
 
 /// How often a request is repeated of which DynamoDB says that it did nothing.
 const MOST_TRIES: u32 = 6;
+
+/// The longest that is waited before the first of these; before each other, twice as long as before that.
+const FIRST_PAUSE_MS: u64 = 50;
 
 /// The most keys that one `BatchGetItem` takes.
 const MOST_KEYS: usize = 100;
@@ -50,7 +55,8 @@ impl Table {
         let mut items = vec![];
         for keys in keys.chunks(MOST_KEYS) {
             let mut left = keys.to_vec();
-            for _ in 0..MOST_TRIES {
+            for tries in 0..MOST_TRIES {
+                go_apart(tries).await;
                 let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
                 let wanted = wanted.map_err(unavailable)?;
                 let request = self.client.batch_get_item().request_items(&self.name, wanted);
@@ -100,17 +106,46 @@ impl Table {
             .expression_attribute_values(":sk", AttributeValue::S(sk.to_owned()))
     }
 
-    fn put(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
-        let (record, put) = match write {
-            Write::Create(record) => (record, Put::builder().condition_expression("attribute_not_exists(pk)")),
-            Write::Replace { record, seen } => (
-                record,
-                Put::builder()
-                    .condition_expression("version = :seen")
-                    .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
-            ),
+    /// The last `limit` items of a partition whose keys begin with `kind`, backwards; from before `before`.
+    async fn newest(
+        &self,
+        pk: String,
+        kind: &str,
+        before: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
+        let query = match before {
+            None => self.beginning_with(pk, kind),
+            // BETWEEN includes both ends: the end is a key that sorts just below `before`.
+            Some(before) => self
+                .in_partition(pk)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":first", AttributeValue::S(kind.to_owned()))
+                .expression_attribute_values(":last", AttributeValue::S(below(&before))),
         };
-        let put = put.table_name(&self.name).set_item(Some(item(&record)?)).build().map_err(unavailable)?;
+        self.query(query.scan_index_forward(false), Some(limit)).await
+    }
+
+    fn item_of(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let (record, put) = match &write {
+            Write::Create(record) => (record, Put::builder().condition_expression("attribute_not_exists(pk)")),
+            Write::Replace { record, seen } => {
+                let put = Put::builder().condition_expression("version = :seen");
+                (record, put.expression_attribute_values(":seen", number(*seen)))
+            }
+            Write::Consume { tokens, .. } => {
+                let update = Update::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(keys::of(&write.key())))
+                    .update_expression("SET balance = balance - :tokens, version = version + :one")
+                    .condition_expression("balance >= :tokens")
+                    .expression_attribute_values(":tokens", number(tokens.get().into()))
+                    .expression_attribute_values(":one", number(1));
+                return Ok(TransactWriteItem::builder().update(update.build().map_err(unavailable)?).build());
+            }
+        };
+        let put = put.table_name(&self.name).set_item(Some(item(record)?)).build().map_err(unavailable)?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
 }
@@ -137,17 +172,19 @@ impl Store for Table {
         before: Option<&PaymentId>,
         limit: u32,
     ) -> Result<Vec<Payment>, StoreError> {
-        let pk = keys::customer(customer);
-        let query = match before {
-            None => self.beginning_with(pk, keys::PAYMENTS),
-            // BETWEEN includes both ends: the end is a key that sorts just below `before`.
-            Some(before) => self
-                .in_partition(pk)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-                .expression_attribute_values(":first", AttributeValue::S(keys::PAYMENTS.to_owned()))
-                .expression_attribute_values(":last", AttributeValue::S(below(&keys::payment(before)))),
-        };
-        let items = self.query(query.scan_index_forward(false), Some(limit)).await?;
+        let before = before.map(keys::payment);
+        let items = self.newest(keys::customer(customer), keys::PAYMENTS, before, limit).await?;
+        items.into_iter().map(read).collect()
+    }
+
+    async fn consumptions(
+        &self,
+        customer: &CustomerId,
+        before: Option<&ConsumptionId>,
+        limit: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        let before = before.map(keys::consumption);
+        let items = self.newest(keys::customer(customer), keys::CONSUMPTIONS, before, limit).await?;
         items.into_iter().map(read).collect()
     }
 
@@ -181,11 +218,12 @@ impl Store for Table {
             return Ok(());
         }
         let creates: Vec<bool> = writes.iter().map(|write| matches!(write, Write::Create(_))).collect();
-        let puts = writes.into_iter().map(|write| self.put(write)).collect::<Result<Vec<_>, _>>()?;
+        let parts = writes.into_iter().map(|write| self.item_of(write)).collect::<Result<Vec<_>, _>>()?;
         let mut last = None;
-        for _ in 0..MOST_TRIES {
+        for tries in 0..MOST_TRIES {
+            go_apart(tries).await;
             // The SDK repeats a lost answer under one token, so nothing is written twice; what comes back here did nothing.
-            let request = self.client.transact_write_items().set_transact_items(Some(puts.clone()));
+            let request = self.client.transact_write_items().set_transact_items(Some(parts.clone()));
             match Box::pin(request.send()).await {
                 Ok(_) => return Ok(()),
                 Err(error) => match refusal(&error, &creates) {
@@ -198,6 +236,14 @@ impl Store for Table {
             }
         }
         Err(last.map_or(StoreError::Conflict, unavailable))
+    }
+}
+
+/// Lets those who met at one record go apart: each waits for as long as chance has it (F10).
+async fn go_apart(tries: u32) {
+    if let Some(doubled) = tries.checked_sub(1) {
+        let most = FIRST_PAUSE_MS << doubled;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=most))).await;
     }
 }
 
@@ -239,6 +285,7 @@ fn item(record: &Record) -> Result<Item, StoreError> {
         Record::Wallet(it) => to_item(it),
         Record::Account(it) => to_item(it),
         Record::Tokens(it) => to_item(it),
+        Record::Consumption(it) => to_item(it),
         Record::Usage(it) => to_item(it),
         Record::Claim(it) => to_item(it),
         Record::Reference(it) => to_item(it),
@@ -282,6 +329,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         },
         ("CUST", "SUB") => Record::PastSubscription(read(item)?),
         ("CUST", "PAY") => Record::Payment(read(item)?),
+        ("CUST", "USE") => Record::Consumption(read(item)?),
         ("CUST", "CLAIM") => Record::Claim(read(item)?),
         ("CUST", "EVENT") => match keys::history(&pk, &sk) {
             Some((customer, subscription, version, index)) => {
@@ -315,9 +363,9 @@ fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
 fn below(key: &str) -> String {
     let mut bytes = key.as_bytes().to_vec();
     if let Some(last) = bytes.last_mut() {
-        *last = last.saturating_sub(1); // keys end in a digit, and `/` sorts below `0`
+        *last = last.saturating_sub(1); // keys end in a digit or a letter: what sorts just below it ends none
     }
-    bytes.push(b'~'); // and above everything a digit lower
+    bytes.push(b'~'); // and this above everything that ends in a lower one
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

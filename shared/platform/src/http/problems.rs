@@ -8,8 +8,8 @@ use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::{Refusal, Unfit};
 use billing::workflow::{
-    AdvanceClockError, ChangeError, CheckoutError, DowngradeError, ImportError, MethodError, NotForSale, RefundError,
-    RequestError, TakeOverError, UsageError, VerifyError,
+    AdvanceClockError, ChangeError, CheckoutError, ConsumeError, DowngradeError, ImportError, MethodError, NotForSale,
+    RefundError, RequestError, TakeOverError, UsageError, VerifyError,
 };
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
@@ -264,6 +264,25 @@ impl From<UsageError> for Problem {
     }
 }
 
+impl From<ConsumeError> for Problem {
+    fn from(error: ConsumeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ConsumeError::NoSubscription => Self::no_subscription(),
+            ConsumeError::NotActive => {
+                Self::new(StatusCode::BAD_REQUEST, "subscription-inactive", "The subscription is not active", detail)
+            }
+            ConsumeError::TooFew { balance, .. } => {
+                let title = "There are not that many tokens";
+                let problem = Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient-tokens", title, detail);
+                problem.at("tokens").with("balance", json!(balance))
+            }
+            ConsumeError::KeyReused => Self::key_reused(detail),
+            ConsumeError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<DowngradeError> for Problem {
     fn from(error: DowngradeError) -> Self {
         match error {
@@ -362,6 +381,28 @@ mod tests {
         assert_eq!(slug(&said), (409, "downgrade-blocked"));
         assert_eq!(said["exceeds"], json!([{"resource": "estates", "current": 26, "limit": 25, "overage": 1}]));
         assert_eq!(said["steps"][1], "Or stay on Professional");
+    }
+
+    #[test]
+    fn tokens_that_cannot_be_consumed_say_why() {
+        let told = |error: ConsumeError| {
+            let said = Problem::from(error).document(None);
+            (said["status"].clone(), said["type"].clone(), said["field"].clone(), said["balance"].clone())
+        };
+        let (wanted, null) = (std::num::NonZeroU32::MIN, Value::Null);
+        let kind = |slug: &str| {
+            Problem::from(StoreError::Conflict).document(None)["type"]
+                .as_str()
+                .map_or(Value::Null, |it| json!(it.replace("conflict", slug)))
+        };
+        assert_eq!(
+            told(ConsumeError::TooFew { wanted, balance: 0 }),
+            (json!(402), kind("insufficient-tokens"), json!("tokens"), json!(0))
+        );
+        let inactive = (json!(400), kind("subscription-inactive"), null.clone(), null.clone());
+        assert_eq!(told(ConsumeError::NotActive), inactive);
+        assert_eq!(told(ConsumeError::NoSubscription).0, json!(404));
+        assert_eq!(told(ConsumeError::KeyReused).0, json!(422));
     }
 
     #[test]
