@@ -31,7 +31,7 @@ stop: ## End the local stack; its state stays in .local
 story: tools ## Tell the story again, with a new customer
 	@$(VENV)/python local/commands.py story
 
-token: tools ## A fresh token for the local API: WHO=acme (default), any other customer, or admin
+token: tools ## A fresh token for the local API: WHO=acme (default), any other customer, admin, or service
 	@WHO="$(WHO)" $(VENV)/python local/commands.py token
 
 walk: tools ## Time passes: BY=P1Y for everyone, or one customer alone (WHO=acme); without BY, on to where it was to end

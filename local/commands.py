@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 from urllib.parse import urlsplit
 
 import catalogue
 import processes
-from client import Unmoved
-from issuer import ADMIN, CUSTOMER
+from client import Response, Unmoved
+from customer import Customer
+from issuer import ADMIN, CUSTOMER, SERVICE
 from processes import StackError
 from progress import say, step
 from stack import LOCAL, PARTS, ROOT, Ports, Stack
@@ -33,6 +36,7 @@ def run(stack: Stack) -> int:
             stack.up()
             stack.load_catalogue()
             told = tell_story(stack)
+            give_tokens(stack)
             say(introduction(stack))
             serve(stack)
         except KeyboardInterrupt:
@@ -62,6 +66,32 @@ def tell_story(stack: Stack) -> int:
     if told != 0:
         say("The story broke off (see above). The stack keeps running, so that you can look.")
     return told
+
+
+def give_tokens(stack: Stack) -> None:
+    """The demo's second customer has a prepaid plan, and at the start of each run all of its tokens.
+
+    Staff give it for nothing, for ever: nothing is owed however far time is moved, and no gateway has a part in it. Who has
+    a subscription is given none, so whatever else was done with this customer at an earlier run stays as it is.
+    """
+    plan, client = "tokens-pro", stack.client()
+    customer = Customer(client, stack.issuer, "globex")
+    client.settle()  # time went on in the story, and what it woke may be a period of theirs
+
+    def staff(path: str, **what: Any) -> Response:
+        headers = {"idempotency-key": secrets.token_hex(12)}
+        path, token = f"/admin/customers/{customer.name}/{path}", client.stack["tokens"]["admin"]
+        return client.call("POST", path, token=token, body=what, headers=headers)
+
+    with step(f"Giving {customer.name} the plan {plan}, with all of its tokens"):
+        given = staff("subscription", plan=plan, interval="30_days", comp={"percent": 100, "periods": None})
+        if given.status not in (201, 409):
+            say(f"  It was refused: {given.status} {given.body.decode(errors='replace')}")
+            return
+        found = customer.subscription()
+        tokens = found["tokens"] if (found["plan"]["id"], found["status"]) == (plan, "active") else None
+        if tokens and tokens["balance"] != tokens["included"]:
+            staff("subscription/changes", action="reset_tokens")
 
 
 def introduction(stack: Stack) -> str:
@@ -137,9 +167,9 @@ def story(stack: Stack) -> int:
 
 
 def token(stack: Stack) -> int:
-    """A fresh token for a customer of any name, or for the admin."""
+    """A fresh token for a customer of any name, for the admin, or for a service."""
     who = os.environ.get("WHO") or "acme"
-    print(stack_that_runs(stack).issuer.mint(who, ADMIN if who == "admin" else CUSTOMER))
+    print(stack_that_runs(stack).issuer.mint(who, {"admin": ADMIN, "service": SERVICE}.get(who, CUSTOMER)))
     return 0
 
 

@@ -142,6 +142,12 @@ class Customer:
     def use(self, meter: str, value: int) -> dict[str, Any]:
         return granted(self.call("PUT", f"/usage/{meter}", body={"value": value}))
 
+    def consume(self, tokens: Any, *, key: str | None = None, token: str | None = None, **more: Any) -> Response:
+        """POST /tokens/consume, by the customer or whom `token` names."""
+        headers = {"idempotency-key": key or secrets.token_hex(12)}
+        body = {"tokens": tokens} | more
+        return self.call("POST", "/tokens/consume", body=body, headers=headers, token=token or self.token)
+
     def downgrade(self, plan: str) -> dict[str, Any]:
         return granted(self.call("POST", "/subscription/validate-downgrade", body={"plan": plan}))
 

@@ -23,6 +23,8 @@ AUDIENCE = "perennial"
 KEY_ID = "local-1"
 CUSTOMER = "billing:read billing:write"
 ADMIN = "billing:read billing:write billing:admin"
+# A service of the SaaS, which reports what any customer uses, and may do nothing else.
+SERVICE = "billing:usage"
 DAY = 24 * 60 * 60
 
 # A claim with this value is left out: `mint("acme", exp=ABSENT)`.

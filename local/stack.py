@@ -24,7 +24,7 @@ import aws
 import catalogue
 import processes
 from client import Client, get_json, post_json
-from issuer import ADMIN, AUDIENCE, Issuer
+from issuer import ADMIN, AUDIENCE, SERVICE, Issuer
 from processes import Process, Register, StackError, free_port, write_whole
 from progress import run_logged, step
 
@@ -262,6 +262,7 @@ class Stack:
                 "acme": self.issuer.mint("acme"),
                 "globex": self.issuer.mint("globex"),
                 "admin": self.issuer.mint("admin", ADMIN),
+                "service": self.issuer.mint("service", SERVICE),
             },
             "webhook_secrets": webhook_secrets,
             "table": found["TableName"],

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from client import Client, wait_for
-from customer import GOOD_CARDS, PATIENCE, Customer, Failed, Gateways, pay
+from customer import GOOD_CARDS, PATIENCE, Customer, Failed, Gateways, granted, pay
 from progress import say
 
 PLAN = "estates-professional"
 LOWER = "estates-starter"
+PREPAID = "tokens-basic"
 # The longest one: a period that began on the 31st is over too, also after a short February.
 MONTH = "P31D"
 # As many decimals as the currency has, where that is not two.
@@ -40,6 +41,7 @@ class Story:
         self.renew()
         self.decline_and_retry()
         self.lose_a_webhook()
+        self.consume()
 
     # -- The chapters
 
@@ -132,6 +134,19 @@ class Story:
             f"five minutes pass without an answer → Paystack is asked about {payment['reference']}: paid → {found['id']} "
             f"active until {found['end_date']}"
         )
+
+    def consume(self) -> None:
+        self.customer = Customer.fresh(self.client, "story")
+        payment = self.customer.subscribe(plan=PREPAID, interval="30_days", currency="USD", gateway="stripe")
+        check("the tokens", self.customer.subscription()["tokens"], balance=1000, included=1000)
+        self.told(f"{self.customer.name} pays {named(payment)} for {PREPAID}: 1000 tokens for 30 days")
+
+        key = secrets.token_hex(12)
+        answers = [granted(self.customer.consume(25, key=key, description="A report")) for _ in range(2)]
+        check("the consumption", answers[0], balance=975)
+        check("the same request again", answers[1], **answers[0])
+        check("the tokens", self.customer.subscription()["tokens"], balance=975)
+        self.told("a report takes 25 tokens, and is sent twice under one key: 975 are left")
 
     # -- What the gateway knows
 

@@ -27,6 +27,8 @@ PROTECTED = [
     ("POST", "/subscription/preview"),
     ("POST", "/subscription/changes"),
     ("PUT", "/usage/estates"),
+    ("POST", "/tokens/consume"),
+    ("GET", "/tokens/history"),
     ("POST", "/test-clock/advance"),
     ("POST", "/test-clock/walk"),
 ]
@@ -161,16 +163,21 @@ def test_s13_who_may_read_may_not_write(client: Client, issuer: Issuer, customer
     reader = issuer.mint(customer.name, "billing:read")
     assert client.call("GET", f"/payments/{payment}", token=reader).status == 200
     assert client.call("GET", "/payments", token=reader).status == 200
-    writes = [("POST", "/payments"), ("POST", f"/payments/{payment}/verify"), ("PUT", "/usage/estates")]
-    for method, path in writes:
-        problem = refusal(client.call(method, path, token=reader, body={"value": 1}), 403)
+    writes = [
+        ("POST", "/payments", {}),
+        ("POST", f"/payments/{payment}/verify", {}),
+        ("PUT", "/usage/estates", {"value": 1}),
+        ("POST", "/tokens/consume", {"tokens": 1}),
+    ]
+    for method, path, body in writes:
+        problem = refusal(client.call(method, path, token=reader, body=body), 403)
         assert "billing:write" in problem["detail"]
     assert records.all() == before
 
 
 def test_s13_who_may_write_but_not_read_may_not_read(client: Client, issuer: Issuer) -> None:
     writer = issuer.mint("acme", "billing:write")
-    for path in ("/payments", "/subscription"):
+    for path in ("/payments", "/subscription", "/tokens/history"):
         refusal(client.call("GET", path, token=writer), 403)
 
 
