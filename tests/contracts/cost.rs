@@ -89,6 +89,16 @@ async fn a_lookup_is_one_request() {
 }
 
 #[tokio::test]
+async fn what_a_customer_may_use_is_one_request() {
+    let shop = Shop::serving("estates-professional").await;
+    let name = billing::id::FeatureId::try_from("estates".to_owned()).expect("a name");
+    assert_eq!(shop.billing.entitlement(&customer(), &name).await.expect("an answer").reason, None);
+    assert_eq!(shop.spent("entitlement"), cost(1, 0));
+    assert!(shop.billing.entitlements(&customer()).await.expect("an answer").is_some());
+    assert_eq!(shop.spent("entitlements"), cost(1, 0));
+}
+
+#[tokio::test]
 async fn plans_and_payments_are_shown_for_one_request() {
     let shop = Shop::serving("estates-professional").await;
     let plan = PlanId::try_from("estates-starter".to_owned()).expect("a plan");

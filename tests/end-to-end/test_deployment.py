@@ -47,6 +47,8 @@ PROTECTED = {
     "PUT /usage/{meter}",
     "POST /tokens/consume",
     "GET /tokens/history",
+    "GET /entitlements",
+    "GET /entitlements/{feature}",
     "POST /test-clock/advance",
     "POST /test-clock/walk",
 }
@@ -108,6 +110,8 @@ ALLOWED = {
     "SetUsage": on_table("GetItem", "BatchGetItem", "PutItem"),
     "ConsumeTokens": READS_AND_WRITES | on_table("UpdateItem"),
     "ListConsumptions": on_table("Query"),
+    "ListEntitlements": on_table("Query") | CLOCK,
+    "GetEntitlement": on_table("Query") | CLOCK,
     "Health": CLOCK,
     "AdvanceTestClock": CLOCK | {("dynamodb:PutItem", "table clock")},
     "WalkTestClock": on_table("GetItem") | {("dynamodb:PutItem", "table clock")} | WAKES,

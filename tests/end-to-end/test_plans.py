@@ -136,6 +136,8 @@ def test_s27_s66_there_is_nothing_else(client: Client, customer: Customer, metho
         ("PUT", "/usage/none", {"value": 3}),
         ("POST", "/tokens/consume", {"tokens": 3}),
         ("GET", "/tokens/history?limit=3", None),
+        ("GET", "/entitlements", None),
+        ("GET", "/entitlements/analytics", None),
         ("POST", "/payments", {"plan": "none"}),
         ("POST", "/webhooks/stripe", {}),
         ("POST", "/webhooks/none", {}),
@@ -177,7 +179,7 @@ def test_s76_what_is_anyones_may_be_cached_and_what_is_a_customers_may_not(
 ) -> None:
     customer, payment = subscribed
     assert client.call("GET", "/plans").headers["cache-control"] == "public, max-age=60"
-    for path in ("/subscription", "/payments", f"/payments/{payment}", "/tokens/history", "/health"):
+    for path in ("/subscription", "/payments", f"/payments/{payment}", "/tokens/history", "/entitlements", "/health"):
         answer = customer.call("GET", path)
         assert answer.headers["cache-control"] == "no-store", path
         assert answer.headers["x-content-type-options"] == "nosniff", path

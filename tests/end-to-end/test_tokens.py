@@ -29,6 +29,8 @@ PROTECTED = [
     ("PUT", "/usage/estates"),
     ("POST", "/tokens/consume"),
     ("GET", "/tokens/history"),
+    ("GET", "/entitlements"),
+    ("GET", "/entitlements/analytics"),
     ("POST", "/test-clock/advance"),
     ("POST", "/test-clock/walk"),
 ]
@@ -177,7 +179,7 @@ def test_s13_who_may_read_may_not_write(client: Client, issuer: Issuer, customer
 
 def test_s13_who_may_write_but_not_read_may_not_read(client: Client, issuer: Issuer) -> None:
     writer = issuer.mint("acme", "billing:write")
-    for path in ("/payments", "/subscription", "/tokens/history"):
+    for path in ("/payments", "/subscription", "/tokens/history", "/entitlements", "/entitlements/analytics"):
         refusal(client.call("GET", path, token=writer), 403)
 
 

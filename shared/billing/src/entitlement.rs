@@ -2,10 +2,13 @@
 //! way of a smaller plan.
 
 use crate::catalog::{Family, Limit};
+use crate::dunning::Dunning;
 use crate::id::{FeatureId, MeterId};
 use crate::order::Order;
+use crate::subscription::{CancelReason, Status, Subscription};
+use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Levels and counts by meter. What was never reported is zero.
 pub type Usage = BTreeMap<MeterId, u64>;
@@ -38,6 +41,78 @@ fn against(limit: Limit, meter: &MeterId, used: u64) -> Standing {
         Limit::AtMost(most) => (Some(most.saturating_sub(used)), Some(per_mille(used, most))),
     };
     Standing { meter: meter.clone(), used, limit, remaining, per_mille }
+}
+
+/// Whether something may be used: a feature, what a meter counts, or both where they have one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entitlement {
+    /// Why it may not. None: it may.
+    pub reason: Option<Reason>,
+    /// Where it is metered.
+    pub standing: Option<Standing>,
+}
+
+/// Why something may not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// There is none, it was never paid, or it has ended.
+    NoSubscription,
+    /// It is paused, or has ended because nobody paid, or a payment was charged back.
+    Suspended,
+    /// What is owed was not paid within grace.
+    PastDue,
+    NotInPlan,
+    LimitReached,
+}
+
+/// Whether `name` may be used at `now`. What no plan has is in none: whoever asks is let through by nothing but an answer.
+pub fn entitlement(
+    subscription: Option<&Subscription>,
+    name: &FeatureId,
+    usage: &Usage,
+    now: Timestamp,
+) -> Entitlement {
+    let Some(it) = subscription else {
+        return Entitlement { reason: Some(Reason::NoSubscription), standing: None };
+    };
+    let meter = MeterId::from(name.clone());
+    let standing = standing(&it.order, &meter, used(usage, &meter));
+    let feature = it.order.features().get(name).copied();
+    let reason = unserved(it, now).or(match (feature, &standing) {
+        (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
+        (_, Some(Standing { limit: Limit::AtMost(0), .. })) => Some(Reason::NotInPlan),
+        (_, Some(Standing { remaining: Some(0), .. })) => Some(Reason::LimitReached),
+        (Some(true), None) | (Some(true) | None, Some(_)) => None,
+    });
+    Entitlement { reason, standing }
+}
+
+/// The same of every feature and meter of the family.
+pub fn entitlements(subscription: &Subscription, usage: &Usage, now: Timestamp) -> BTreeMap<FeatureId, Entitlement> {
+    let order = &subscription.order;
+    let features = order.features().into_keys();
+    let names: BTreeSet<FeatureId> = features.chain(order.limits().into_keys().map(FeatureId::from)).collect();
+    let entitled = |name: FeatureId| {
+        let entitlement = entitlement(Some(subscription), &name, usage, now);
+        (name, entitlement)
+    };
+    names.into_iter().map(entitled).collect()
+}
+
+/// Why nothing of it may be used at `now`, if that is so. Access ends when grace does (PRODUCT 9), whether or not somebody
+/// has got round to it. A renewal that is late is no fault of the customer's.
+fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
+    match &it.status {
+        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } if *ends_at <= now => Some(Reason::PastDue),
+        Status::Active { .. } | Status::PastDue { .. } => None,
+        Status::Paused { .. } | Status::Canceled { reason: CancelReason::Unpaid | CancelReason::Disputed, .. } => {
+            Some(Reason::Suspended)
+        }
+        Status::Incomplete | Status::Canceled { reason: CancelReason::Requested, .. } | Status::Expired { .. } => {
+            Some(Reason::NoSubscription)
+        }
+    }
 }
 
 /// Whether a customer may go down to a plan, and if not, exactly what to reduce.
@@ -136,7 +211,8 @@ fn per_mille(used: u64, limit: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::catalog::tests::{documented, documented_family};
-    use crate::testing::{family, meter, order};
+    use crate::subscription::Event;
+    use crate::testing::{active, family, incomplete, instant, meter, order};
     use std::num::NonZeroU32;
 
     fn usage(levels: [(&str, u64); 4]) -> Usage {
@@ -210,6 +286,92 @@ mod tests {
             (Limit::AtMost(100), Limit::AtMost(50), false)
         );
         assert_eq!(answer.steps, ["Storage: delete 30 (reduce from 80 to 50 max)", "Or keep what you have"]);
+    }
+
+    fn named(name: &str) -> FeatureId {
+        FeatureId::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Why the sample customer may not use `name` at ten o'clock on 1 March.
+    fn reason(subscription: &Subscription, name: &str, used: u64) -> Option<Reason> {
+        let usage: Usage = [(meter(name), used)].into();
+        entitlement(Some(subscription), &named(name), &usage, instant("2025-03-01T10:00:00Z")).reason
+    }
+
+    #[test]
+    fn a_feature_is_on_if_the_plan_has_it_and_what_is_metered_until_it_is_used_up() {
+        let pro = Subscription { order: order("minutes-pro"), ..active() };
+        let cases = [
+            ("analytics", 0, None),
+            ("api_access", 0, Some(Reason::NotInPlan)),
+            ("fax", 0, Some(Reason::NotInPlan)),
+            ("minutes", 2_999, None),
+            ("minutes", 3_000, Some(Reason::LimitReached)),
+            ("minutes", 3_001, Some(Reason::LimitReached)),
+        ];
+        for (name, used, expected) in cases {
+            assert_eq!(reason(&pro, name, used), expected, "{name} {used}");
+        }
+        let unlimited = Subscription { order: order("estates-enterprise"), ..active() };
+        assert_eq!(reason(&unlimited, "estates", u64::MAX), None);
+        let mut none = pro.clone();
+        none.order.plan.limits.insert(meter("minutes"), Limit::AtMost(0));
+        assert_eq!(reason(&none, "minutes", 0), Some(Reason::NotInPlan));
+    }
+
+    #[test]
+    fn a_feature_and_a_meter_of_one_name_are_both_asked() {
+        let mut both = Subscription { order: order("minutes-pro"), ..active() };
+        both.order.plan.features.insert(named("minutes"), false);
+        assert_eq!(reason(&both, "minutes", 0), Some(Reason::NotInPlan));
+        both.order.plan.features.insert(named("minutes"), true);
+        assert_eq!([reason(&both, "minutes", 0), reason(&both, "minutes", 3_000)], [None, Some(Reason::LimitReached)]);
+    }
+
+    #[test]
+    fn who_is_not_served_is_told_why() {
+        let paid = Subscription { order: order("minutes-pro"), ..active() };
+        let (before, now) = (instant("2025-03-01T09:59:59Z"), instant("2025-03-01T10:00:00Z"));
+        let after = |event: Event| paid.clone().apply(&event);
+        let owing = |ends_at| after(Event::PaymentMissed { failure: None, dunning: Dunning::Grace { ends_at } });
+        let canceled = |reason| after(Event::Canceled { at: before, reason });
+        let cases = [
+            (paid.clone(), None),
+            // Whoever is late with the renewal, it is not the customer.
+            (owing(instant("2025-03-01T10:00:01Z")), None),
+            (owing(now), Some(Reason::PastDue)),
+            (after(Event::Paused { at: before }), Some(Reason::Suspended)),
+            (canceled(CancelReason::Unpaid), Some(Reason::Suspended)),
+            (canceled(CancelReason::Disputed), Some(Reason::Suspended)),
+            (canceled(CancelReason::Requested), Some(Reason::NoSubscription)),
+            (after(Event::Expired { at: before }), Some(Reason::NoSubscription)),
+            (incomplete(), Some(Reason::NoSubscription)),
+        ];
+        for (subscription, expected) in cases {
+            assert_eq!(reason(&subscription, "analytics", 0), expected, "{:?}", subscription.status);
+            let all = entitlements(&subscription, &Usage::new(), now);
+            assert!(all.values().all(|it| expected.is_none() || it.reason == expected), "{:?}", subscription.status);
+        }
+        let nobody = entitlement(None, &named("analytics"), &Usage::new(), now);
+        assert_eq!(nobody, Entitlement { reason: Some(Reason::NoSubscription), standing: None });
+    }
+
+    #[test]
+    fn every_feature_and_every_meter_is_told_of() {
+        let pro = Subscription { order: order("minutes-pro"), ..active() };
+        let usage: Usage = [(meter("minutes"), 150)].into();
+        let all = entitlements(&pro, &usage, instant("2025-03-01T10:00:00Z"));
+        let told: Vec<(&str, bool, Option<u64>)> = all
+            .iter()
+            .map(|(name, it)| (name.as_str(), it.reason.is_none(), it.standing.as_ref().and_then(|it| it.remaining)))
+            .collect();
+        let expected = [
+            ("agents", true, Some(5)),
+            ("analytics", true, None),
+            ("api_access", false, None),
+            ("minutes", true, Some(2_850)),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

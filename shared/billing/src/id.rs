@@ -90,6 +90,19 @@ text!(
     "an add-on: 1 to 64 lower-case letters, digits, - and _",
     slug
 );
+/// A feature and a meter may have one name: whoever asks whether it can be used means both.
+impl From<FeatureId> for MeterId {
+    fn from(FeatureId(name): FeatureId) -> Self {
+        Self(name)
+    }
+}
+
+impl From<MeterId> for FeatureId {
+    fn from(MeterId(name): MeterId) -> Self {
+        Self(name)
+    }
+}
+
 /// What a customer types to have a discount: `WELCOME-20`. Small letters are as good as capitals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -19,7 +19,7 @@ use serde_json::{Map, Number, Value, json};
 
 pub use change::{changed, preview};
 pub use payment::payment;
-pub use subscription::{live, subscription};
+pub use subscription::{entitlement, entitlements, live, subscription};
 pub use wallet::payment_methods;
 
 pub fn plan(plan: &Plan) -> Value {

@@ -2,14 +2,15 @@
 
 use super::Billing;
 use crate::account::VirtualAccount;
-use crate::entitlement::Usage;
-use crate::id::{CustomerId, PaymentId};
+use crate::entitlement::{Entitlement, Usage, entitlement, entitlements};
+use crate::id::{CustomerId, FeatureId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
 use crate::wallet::Wallet;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub struct Live {
@@ -49,5 +50,27 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
         Ok(found.subscription().map(|subscription| Live { subscription, usage, wallet, tokens, account }))
+    }
+
+    /// Whether the customer may use `name` now.
+    pub async fn entitlement(&self, customer: &CustomerId, name: &FeatureId) -> Result<Entitlement, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        Ok(match self.lookup(customer).await? {
+            Some(live) => entitlement(Some(&live.subscription), name, &live.usage, now),
+            None => entitlement(None, name, &Usage::new(), now),
+        })
+    }
+
+    /// What the customer may use now, of all that their plan's family has. None: they never had a subscription.
+    pub async fn entitlements(
+        &self,
+        customer: &CustomerId,
+    ) -> Result<Option<(Subscription, BTreeMap<FeatureId, Entitlement>)>, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        let live = self.lookup(customer).await?;
+        Ok(live.map(|Live { subscription, usage, .. }| {
+            let entitlements = entitlements(&subscription, &usage, now);
+            (subscription, entitlements)
+        }))
     }
 }

@@ -6,7 +6,8 @@ use billing::account::VirtualAccount;
 use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
-use billing::entitlement::standings;
+use billing::entitlement::{Entitlement, standings};
+use billing::id::FeatureId;
 use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription};
@@ -16,6 +17,7 @@ use billing::workflow::Live;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Where the customer pays what they owe, besides where a gateway wants them.
 const PAY_AT: &str = "/subscription/payments";
@@ -26,20 +28,11 @@ pub fn subscription(it: &Subscription) -> Value {
     let plan = &it.order.plan;
     // Of what was ordered and begins when it is paid, what is to be paid is said.
     let order = if matches!(it.status, Status::Incomplete) { it.next_order() } else { it.order.clone() };
-    let status = match &it.status {
-        Status::Incomplete => "incomplete",
-        Status::Active { .. } if it.is_trialing() => "trialing",
-        Status::Active { .. } => "active",
-        Status::Paused { .. } => "paused",
-        Status::PastDue { .. } => "past_due",
-        Status::Canceled { .. } => "canceled",
-        Status::Expired { .. } => "expired",
-    };
     // Who is not served has no feature, whatever the plan says.
     let features: Map<String, Value> =
         it.order.features().into_iter().map(|(id, on)| (id.to_string(), json!(on && it.is_live()))).collect();
     json!({
-        "id": it.id, "status": status,
+        "id": it.id, "status": status(it),
         "plan": {
             "id": plan.id, "family": plan.family, "version": plan.version, "name": plan.name,
             "display_name": plan.display_name, "tier": plan.tier, "pricing_model": plan.pricing_model,
@@ -127,6 +120,35 @@ fn addons(order: &Order) -> Vec<Value> {
 /// Its price is for one.
 fn addon(it: &BoughtAddon) -> Value {
     json!({ "id": it.addon.id, "name": it.addon.name, "price": it.price, "quantity": it.quantity })
+}
+
+fn status(it: &Subscription) -> &'static str {
+    match &it.status {
+        Status::Incomplete => "incomplete",
+        Status::Active { .. } if it.is_trialing() => "trialing",
+        Status::Active { .. } => "active",
+        Status::Paused { .. } => "paused",
+        Status::PastDue { .. } => "past_due",
+        Status::Canceled { .. } => "canceled",
+        Status::Expired { .. } => "expired",
+    }
+}
+
+/// What of a subscription may be used, by the names of features and meters.
+pub fn entitlements(found: Option<&(Subscription, BTreeMap<FeatureId, Entitlement>)>) -> Value {
+    let Some((it, entitlements)) = found else {
+        return json!({ "plan": null, "status": null, "entitlements": {} });
+    };
+    let each = entitlements.iter().map(|(name, it)| (name.to_string(), entitlement(it)));
+    json!({ "plan": it.order.plan.id, "status": status(it), "entitlements": each.collect::<Map<_, _>>() })
+}
+
+/// `{"on", "reason"}`, and where it is metered also `meter`, `used`, `limit`, `remaining` and `percentage`.
+pub fn entitlement(it: &Entitlement) -> Value {
+    let mut view = it.standing.as_ref().map_or_else(|| json!({}), super::standing);
+    view["on"] = json!(it.reason.is_none());
+    view["reason"] = json!(it.reason);
+    view
 }
 
 /// What does not apply is null.
