@@ -116,6 +116,9 @@ SIZES ?= 1000,10000,100000,1000000
 bench-renewals: ## What a renewal costs, beside SIZES=1000,10000 others (default: up to a million), and the bill by PRICES=…
 	@cargo run --locked --quiet --package tests --bin bench-renewals -- "$(SIZES)" "$(PRICES)"
 
+bench-usage: ## What consuming tokens and reporting a use cost, and how many a second one core takes
+	@cargo run --locked --quiet --package tests --bin bench-usage
+
 fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
 	@$(PYTHON) tests/fuzz/run.py
 
@@ -180,5 +183,5 @@ help: ## This
 
 .PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local catalogue gateway-drift gateway-sync \
     build lint test format-check clippy unit templates end-to-end simulate exhaustive mutants check-vectors billing-cases \
-    bench-renewals fuzz test-simulator deny format tools clean release deploy release-tools help
+    bench-renewals bench-usage fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:

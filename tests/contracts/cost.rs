@@ -2,12 +2,12 @@
 //! Every one of them is a round trip that someone waits for and pays for.
 
 use billing::delivery::{DeliveryId, Notice};
-use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId};
+use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId, UsageId};
 use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Setup};
+use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Setup, Use};
 use platform::dynamodb::Table;
 use tests::crowd::Crowd;
 use tests::embedded::Embedded;
@@ -175,6 +175,31 @@ async fn usage_is_set_with_a_read_and_a_write() {
     // What another name stands for is known only when it was read.
     shop.billing.set_usage(&customer(), &meter("plots"), 25).await.expect("set");
     assert_eq!(shop.spent("set usage by an alias"), cost(2, 1));
+}
+
+#[tokio::test]
+async fn what_is_counted_is_a_read_and_a_write_for_up_to_forty_five_of_a_meter() {
+    let mut order = request("minutes-pro", "key-1");
+    order.currency = billing::testing::plan("minutes-pro").prices[0].amount.currency;
+    let shop = Shop::open().await;
+    let payment = shop.billing.checkout(order).await.expect("a checkout");
+    shop.billing.gateways.visit(&payment, true);
+    shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
+    shop.spent("subscribe");
+    let uses = |from: u32, to: u32| {
+        let one = |n: u32| Use {
+            meter: meter("minutes"),
+            value: std::num::NonZeroU64::MIN,
+            id: UsageId::try_from(format!("call-{n}")).expect("an id"),
+            at: None,
+        };
+        (from..to).map(one).collect::<Vec<_>>()
+    };
+    for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 46, cost(1, 1)), (46, 546, cost(12, 12)), (0, 1, cost(1, 0))] {
+        let answers = shop.billing.report(&customer(), &uses(from, to)).await.expect("an answer");
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(shop.spent("report uses"), expected, "{from}..{to}");
+    }
 }
 
 #[tokio::test]

@@ -9,13 +9,14 @@ use billing::discount::Discount;
 use billing::driven::{Seen, Standing};
 use billing::dunning::ladder::DunningPolicy;
 use billing::dunning::{Dunning, Failure};
-use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, PlanId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, PeriodId, PlanId, SubscriptionId, UsageId};
 use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{
-    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk,
+    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, UsageRecord,
+    Walk,
 };
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
@@ -25,7 +26,7 @@ use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
 use std::collections::BTreeMap;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 pub(crate) fn now() -> Timestamp {
     instant("2026-01-31T12:00:00Z")
@@ -255,7 +256,25 @@ pub(crate) fn consumption(of: &CustomerId, number: i64) -> Consumption {
 }
 
 pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
-    MeterUsage { customer: of.clone(), meter: meter(name), value, at: now(), version: 1 }
+    MeterUsage { customer: of.clone(), meter: meter(name), value, period: None, at: now(), version: 1 }
+}
+
+pub(crate) fn period_id(of: &CustomerId, index: u32) -> PeriodId {
+    PeriodId { subscription: SubscriptionId::nth(of, 1), index }
+}
+
+/// The `number`th minute of a call; not all say when that was.
+pub(crate) fn usage_record(of: &CustomerId, number: i64) -> UsageRecord {
+    UsageRecord {
+        customer: of.clone(),
+        id: UsageId::try_from(format!("call#{number}")).expect("an id"),
+        meter: meter("minutes"),
+        value: NonZeroU64::MIN,
+        at: (number % 2 == 0).then(|| later(-number)),
+        period: period_id(of, 3),
+        counted_at: now(),
+        expires_at: later(400 * 24 * 3_600),
+    }
 }
 
 pub(crate) fn claim(of: &CustomerId, key: &str) -> Claim {
@@ -352,8 +371,11 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         Record::Tokens(tokens(of, u64::MAX)),
         Record::Consumption(consumption(of, 0)),
         Record::Consumption(consumption(of, 1)),
+        Record::UsageRecord(usage_record(of, 0)),
+        Record::UsageRecord(usage_record(of, 1)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),
+        Record::Usage(MeterUsage { period: Some(period_id(of, 3)), ..usage(of, "minutes", 1) }),
         Record::Claim(Claim { consumption: Some(consumption(of, 1).id), ..claim(of, "key#2") }),
         Record::Claim(claim(of, "key#1")),
         Record::Claim(claim(of, &"~".repeat(255))),

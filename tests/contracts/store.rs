@@ -25,16 +25,17 @@ mod sequences;
 
 use crate::samples::payments::{payment, payment_id};
 use crate::samples::{
-    account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer, plan_id,
-    stored_plan, tokens, usage, wallet,
+    account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer,
+    period_id, plan_id, stored_plan, tokens, usage, usage_record, wallet,
 };
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
-use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::ports::{Key, Lane, MeterUsage, Record, Store, StoreError, Wanted, Write};
+use billing::testing::meter;
 use billing::token::Tokens;
 use futures::future::join_all;
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 promises![
     every_record_is_read_back_as_it_was_written,
@@ -58,6 +59,8 @@ promises![
     of_many_who_consume_as_many_succeed_as_there_are_tokens,
     nothing_is_consumed_by_a_commit_that_is_refused,
     consumptions_are_listed_newest_first_page_by_page,
+    a_counter_counts_in_its_period_up_to_its_limit,
+    of_many_who_count_as_many_succeed_as_the_limit_allows,
     customers_do_not_see_each_other,
     another_customers_payment_is_not_found_under_ones_own_name,
     the_catalogue_is_the_families_and_the_current_plans,
@@ -94,7 +97,7 @@ async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
 fn next(record: &Record) -> Option<Record> {
     match Write::next(record.clone()) {
         Write::Replace { record, .. } => Some(record),
-        Write::Create(_) | Write::Consume { .. } => None,
+        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } => None,
     }
 }
 
@@ -263,6 +266,7 @@ async fn live_is_what_is_true_of_a_customer_now(store: &impl Store) {
         Record::Tokens(tokens(&acme, u64::MAX)),
         Record::Usage(usage(&acme, "estates", 0)),
         Record::Usage(usage(&acme, "clients", u64::MAX)),
+        Record::Usage(MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 1) }),
     ];
     assert_eq!(sorted(store.live(&acme).await.expect("an answer").records()), sorted(&live));
 }
@@ -405,6 +409,47 @@ async fn consumptions_are_listed_newest_first_page_by_page(store: &impl Store) {
     let between = ConsumptionId::try_from(consumption(&acme, 4).id.as_str().replace("a2a2", "a2a3")).expect("an id");
     let older = store.consumptions(&acme, Some(&between), 100).await.expect("an answer");
     assert_eq!(older, all[6..]);
+}
+
+fn count(of: &CustomerId, index: u32, by: u64, at_most: u64) -> Write {
+    let (customer, meter, period) = (of.clone(), meter("minutes"), period_id(of, index));
+    Write::Count { customer, meter, period, by: NonZeroU64::new(by).expect("some"), at_most, at: later(9) }
+}
+
+async fn a_counter_counts_in_its_period_up_to_its_limit(store: &impl Store) {
+    let acme = customer("acme");
+    let counter = MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 10) };
+    let refused = async |write: Write| matches!(store.commit(vec![write]).await, Err(StoreError::Conflict));
+    assert!(refused(count(&acme, 3, 1, 100)).await, "there is none");
+    create(store, [Record::Usage(counter.clone())]).await;
+    for wrong in [count(&acme, 2, 1, 100), count(&acme, 4, 1, 100), count(&acme, 3, 91, 100), count(&acme, 3, 1, 0)] {
+        assert!(refused(wrong.clone()).await, "{wrong:?}");
+    }
+    store.commit(vec![count(&acme, 3, 90, 100)]).await.expect("counted");
+    assert!(refused(count(&acme, 3, 1, 100)).await);
+    // Who has no limit counts to the end of what can be counted.
+    store.commit(vec![count(&acme, 3, u64::MAX - 100, u64::MAX)]).await.expect("counted");
+    assert!(refused(count(&acme, 3, 1, u64::MAX)).await);
+    let counted = MeterUsage { value: u64::MAX, at: later(9), version: 3, ..counter };
+    assert_eq!(one(store, Key::Usage(acme.clone(), meter("minutes"))).await, Some(Record::Usage(counted)));
+    // What is set is not added to.
+    create(store, [Record::Usage(MeterUsage { meter: meter("agents"), ..usage(&acme, "agents", 1) })]).await;
+    let Write::Count { customer, period, by, at_most, at, .. } = count(&acme, 3, 1, 9) else { return };
+    assert!(refused(Write::Count { customer, meter: meter("agents"), period, by, at_most, at }).await);
+}
+
+async fn of_many_who_count_as_many_succeed_as_the_limit_allows(store: &impl Store) {
+    let acme = customer("acme");
+    create(store, [Record::Usage(MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 0) })])
+        .await;
+    let counting = (0..100).map(|n| {
+        store.commit(vec![count(&acme, 3, 1, 50), Write::Create(Record::UsageRecord(usage_record(&acme, n)))])
+    });
+    assert_eq!(join_all(counting).await.into_iter().filter(Result::is_ok).count(), 50);
+    let counted = one(store, Key::Usage(acme.clone(), meter("minutes"))).await;
+    assert!(matches!(counted, Some(Record::Usage(MeterUsage { value: 50, version: 51, .. }))), "{counted:?}");
+    let keys = (0..100).map(|n| Record::UsageRecord(usage_record(&acme, n)).key()).collect();
+    assert_eq!(store.get(keys).await.expect("an answer").records().len(), 50);
 }
 
 async fn customers_do_not_see_each_other(store: &impl Store) {

@@ -45,6 +45,8 @@ PROTECTED = {
     "POST /admin/interventions",
     "POST /admin/imports",
     "PUT /usage/{meter}",
+    "POST /usage",
+    "POST /usage/{meter}/increment",
     "POST /tokens/consume",
     "GET /tokens/history",
     "GET /entitlements",
@@ -72,6 +74,7 @@ def on_table(*actions: str) -> set[tuple[str, str]]:
 
 READS_AND_WRITES = on_table("GetItem", "BatchGetItem", "PutItem")
 SETTLES = READS_AND_WRITES | SECRETS
+ADDS = READS_AND_WRITES | on_table("UpdateItem")
 
 WAKES = {("dynamodb:Query", "table/index/due-index")}
 WAKES |= {("sqs:SendMessage", queue) for queue in ("Renewals", "PaymentRetries", "Mails")}
@@ -108,7 +111,9 @@ ALLOWED = {
     "PreviewChange": on_table("Query", "GetItem", "BatchGetItem"),
     "ChangeSubscription": SETTLES | on_table("Query"),
     "SetUsage": on_table("GetItem", "BatchGetItem", "PutItem"),
-    "ConsumeTokens": READS_AND_WRITES | on_table("UpdateItem"),
+    "ReportUsage": ADDS,
+    "IncrementUsage": ADDS,
+    "ConsumeTokens": ADDS,
     "ListConsumptions": on_table("Query"),
     "ListEntitlements": on_table("Query") | CLOCK,
     "GetEntitlement": on_table("Query") | CLOCK,
@@ -171,8 +176,8 @@ def test_a_function_may_do_what_it_has_to_and_nothing_else(roles: Roles, functio
     for action, resource in allowed:
         assert "*" not in action + resource
         assert action not in ("dynamodb:Scan", "dynamodb:DeleteItem")
-        # All others replace what they have read, whole; a balance is taken from as it is by then.
-        assert action != "dynamodb:UpdateItem" or function == "ConsumeTokens"
+        # All others replace what they have read, whole; counts and balances are changed as they are by then.
+        assert action != "dynamodb:UpdateItem" or function in ("ReportUsage", "IncrementUsage", "ConsumeTokens")
 
 
 def test_no_function_shares_its_role(roles: Roles) -> None:

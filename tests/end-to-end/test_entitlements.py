@@ -85,6 +85,6 @@ def test_s17_nobody_is_told_what_another_may_use(pro: Customer, other: Customer)
         assert entitled(other, f"analytics{query}")["reason"] == "no_subscription"
 
 
-@pytest.mark.parametrize("name", ["Analytics", "a b", "a%2Fb", "..", "x" * 65, "é"])
+@pytest.mark.parametrize("name", ["Analytics", "a%20b", "..", "x" * 65, "%C3%A9"])
 def test_what_is_no_name_of_a_feature_is_not_there(pro: Customer, name: str) -> None:
     refusal(pro.call("GET", f"/entitlements/{name}"), 404)

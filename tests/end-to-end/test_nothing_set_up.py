@@ -36,6 +36,7 @@ def test_without_a_catalogue_there_is_nothing_to_buy(client: Client, customer: C
     refusal(customer.call("PUT", "/usage/estates", body={"value": 1}), 404)
     refusal(customer.call("GET", "/subscription"), 404)
     refusal(customer.consume(1), 404)
+    refusal(customer.count(1), 404)
     assert customer.payments() == []
 
 

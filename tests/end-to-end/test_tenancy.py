@@ -89,6 +89,7 @@ def test_s20_who_one_says_one_is_in_a_query_does_not_matter(customer: Customer, 
 
 
 BODIES = ["/payments", "/subscription/validate-downgrade", "/subscription/preview", "/subscription/changes"]
+BODIES += ["/tokens/consume", "/usage", "/usage/minutes/increment"]
 
 
 @pytest.mark.parametrize("path", BODIES)

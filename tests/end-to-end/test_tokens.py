@@ -27,6 +27,8 @@ PROTECTED = [
     ("POST", "/subscription/preview"),
     ("POST", "/subscription/changes"),
     ("PUT", "/usage/estates"),
+    ("POST", "/usage"),
+    ("POST", "/usage/minutes/increment"),
     ("POST", "/tokens/consume"),
     ("GET", "/tokens/history"),
     ("GET", "/entitlements"),
@@ -34,6 +36,13 @@ PROTECTED = [
     ("POST", "/test-clock/advance"),
     ("POST", "/test-clock/walk"),
 ]
+
+# What a customer reports of their own.
+REPORTS: dict[str, Any] = {
+    "/usage": {"meter": "minutes", "value": 1, "id": "call-1"},
+    "/usage/minutes/increment": {"value": 1},
+    "/tokens/consume": {"tokens": 1},
+}
 
 HEAD = {"alg": "RS256", "typ": "JWT", "kid": "local-1"}
 
@@ -151,6 +160,8 @@ def test_a_token_that_does_not_allow_it_is_refused(
     token = FORBIDDEN[name](issuer)
     refusal(client.call("GET", "/subscription", token=token), 403)
     refusal(client.call("PUT", "/usage/estates", token=token, body={"value": 1}), 403)
+    for path, body in REPORTS.items():
+        refusal(client.call("POST", path, token=token, body=body, headers={"idempotency-key": "k"}), 403)
     assert records.all() == before
 
 
@@ -169,7 +180,9 @@ def test_s13_who_may_read_may_not_write(client: Client, issuer: Issuer, customer
         ("POST", "/payments", {}),
         ("POST", f"/payments/{payment}/verify", {}),
         ("PUT", "/usage/estates", {"value": 1}),
-        ("POST", "/tokens/consume", {"tokens": 1}),
+        ("POST", "/usage", {}),
+        ("POST", "/usage/minutes/increment", {}),
+        ("POST", "/tokens/consume", {}),
     ]
     for method, path, body in writes:
         problem = refusal(client.call(method, path, token=reader, body=body), 403)

@@ -42,7 +42,7 @@ def history(customer: Customer, query: str = "") -> dict[str, Any]:
 def reported(customer: Customer, tokens: int, **more: Any) -> Response:
     """By a service of the SaaS, which names the customer."""
     service = customer.client.stack["tokens"]["service"]
-    return customer.consume(tokens, **{"token": service, "customer": customer.name} | more)
+    return customer.consume(tokens, **{"token": service, "subject": customer.name} | more)
 
 
 def statuses(answers: list[Response]) -> Counter[int]:
@@ -150,8 +150,9 @@ def test_s32_what_is_no_number_of_tokens_is_refused(holder: Customer, records: R
         ({"description": "a\ttab"}, "description"),
         ({"description": "a\u0000NUL"}, "description"),
         ({"description": 5}, "description"),
-        ({"customer": "acme#SUB"}, "customer"),
-        ({"customer": ""}, "customer"),
+        ({"subject": "acme#SUB"}, "subject"),
+        ({"subject": ""}, "subject"),
+        ({"customer": "acme"}, "customer"),
         ({"amount": 5}, "amount"),
     ],
 )
@@ -168,11 +169,11 @@ def test_the_longest_description_is_good_in_any_script(holder: Customer) -> None
         assert granted(holder.consume(1, description=description))["consumption"]["description"] == description
 
 
-@pytest.mark.parametrize("key", [None, "", "with space", "a" * 256])
+@pytest.mark.parametrize("key", [None, "", "with space", "a" * 256, "staff:k", "service:k"])
 def test_s36_s37_a_key_is_needed_and_has_a_form(holder: Customer, records: Records, key: str | None) -> None:
     before = records.of(holder.name)
     headers = {} if key is None else {"idempotency-key": key}
-    for names, token in (({}, holder.token), ({"customer": holder.name}, holder.client.stack["tokens"]["service"])):
+    for names, token in (({}, holder.token), ({"subject": holder.name}, holder.client.stack["tokens"]["service"])):
         body = {"tokens": 1} | names
         refusal(holder.call("POST", "/tokens/consume", body=body, headers=headers, token=token), 400, "Idempotency-Key")
     assert records.of(holder.name) == before
@@ -192,7 +193,7 @@ def test_s17_what_one_consumes_is_ones_own(customer: Customer, other: Customer, 
         assert other.name not in str(history(customer, query))
     before = records.of(other.name)
     # To name another is to be a service; one's own name is no exception, nor is one that nobody has.
-    answers = [customer.consume(1, key="k", customer=name) for name in (other.name, customer.name, "nobody")]
+    answers = [customer.consume(1, key="k", subject=name) for name in (other.name, customer.name, "nobody")]
     problem = refusal(answers[0], 403)
     assert "billing:usage" in problem["detail"]
     assert len({str(substance(answer)) for answer in answers}) == 1

@@ -9,6 +9,7 @@ use crate::stage::{
     subscribed_to, to_period_end, tokens, told, wake,
 };
 use crate::tokens::{consumed, of_tokens, tokens_plan};
+use crate::usage::{minutes_plan, of_minutes};
 use billing::account::{Incoming, VirtualAccount};
 use billing::delivery::{DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
@@ -21,7 +22,7 @@ use billing::subscription::{Command, Effective};
 use billing::testing::{Script, World, customer, idempotency_key, method, request, seen, world};
 use billing::token::Consumption;
 use billing::wallet::Method;
-use billing::workflow::{Billing, Import};
+use billing::workflow::{Billing, Import, Use};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, pending};
 use jiff::{SignedDuration, Timestamp};
@@ -426,6 +427,24 @@ fn tokens_whose_consumption_is_cut_anywhere_are_taken_once() {
         begin: || subscribed_to(tokens_plan("k")),
         run: |_, billing| async { drop(billing.consume(&of_tokens(7, "use")).await) }.boxed(),
         again: |world| assert_eq!(consumed(world, 7, "use").balance, 993),
+    });
+}
+
+#[test]
+fn uses_whose_report_is_cut_anywhere_are_counted_once() {
+    fn batch() -> Vec<Use> {
+        (0..100).map(|n| of_minutes(1, &format!("call-{n}"))).collect()
+    }
+    holds(&Case {
+        begin: || subscribed_to(minutes_plan("k")),
+        run: |_, billing| async { drop(billing.report(&customer(), &batch()).await) }.boxed(),
+        again: |world| {
+            let answers = block_on(world.report(&customer(), &batch())).unwrap_or_else(|error| panic!("{error}"));
+            assert!(answers.iter().all(|it| it.as_ref().is_ok_and(|standing| standing.used <= 100)));
+            let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
+            let counted = live.and_then(|live| live.usage.get(&billing::testing::meter("minutes")).copied());
+            assert_eq!(counted, Some(100));
+        },
     });
 }
 

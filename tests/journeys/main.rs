@@ -16,5 +16,6 @@ mod stories;
 mod taken_over;
 mod tokens;
 mod transfers;
+mod usage;
 mod walks;
 mod zones;

@@ -147,6 +147,19 @@ fn of_two_who_ask_at_once_the_second_has_what_the_first_left() {
     assert_eq!((tokens(&world), history(&world)), (99, vec![200]));
 }
 
+/// A client that heard nothing asks again while the first request is granted. What it reads is not of one moment.
+#[test]
+fn who_asks_again_while_it_is_granted_is_not_told_that_nothing_was_taken() {
+    let world = subscribed_to(tokens_plan("k"));
+    let first = consumed(&world, 1_000, "a");
+    world.store.tear(Key::Claim(customer(), idempotency_key("a")));
+    assert_eq!(consumed(&world, 1_000, "a"), first);
+    command(&world, Command::Pause);
+    world.store.tear(Key::Claim(customer(), idempotency_key("a")));
+    assert_eq!(consumed(&world, 1_000, "a"), first);
+    assert_eq!(tokens(&world), 0);
+}
+
 #[test]
 fn they_are_kept_and_not_used_while_a_subscription_is_not_active() {
     let nobody = world();

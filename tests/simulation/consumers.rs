@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Tokens come with a paid period, are consumed under a key, are brought along from elsewhere or set by whoever may;
+    /// Tokens come with a paid period, are consumed under a key or set by whoever may, and end when the next period begins;
     /// and no other way.
     pub(crate) fn rebalanced(&mut self, new: &Tokens, came: Came, claimed: Option<&ConsumptionId>) -> Checked {
         let customer = &new.customer;
@@ -85,7 +85,7 @@ impl State {
                 }
                 boxes.retain(|(_, left)| *left != Some(0));
                 boxes.iter_mut().for_each(|(_, left)| *left = left.map(|left| left - 1));
-                boxes.push((included, rollover));
+                boxes.extend((included > 0).then_some((included, rollover)));
             }
             Came::OtherwiseOrNot => return Err(("I-16", told)),
         }

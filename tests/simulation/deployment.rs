@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Error, Value};
 
 /// What a record may have in it since the schema before, wherever in it that is.
-const NEW: [&str; 5] = ["time_zone", "discount", "redeemed", "taken_over", "price_change"];
+const NEW: [&str; 8] =
+    ["time_zone", "discount", "redeemed", "taken_over", "price_change", "grants", "tokens_rollover", "consumption"];
 
 /// The same, where something else has long had the name: within what, and its name.
 const NEW_WITHIN: [(&str, &str); 1] = [("trial", "until")];
@@ -107,10 +108,10 @@ impl State {
     }
 }
 
-/// The release before has no zones, no coupons, no takeovers, and nothing that staff do to a subscription.
+/// The release before has no zones, no coupons, no takeovers, no use of tokens, and nothing that staff do to a subscription.
 fn as_before(job: Job) -> Option<Job> {
     match job {
-        Job::Intervene { .. } | Job::TakeOver { .. } => None,
+        Job::Intervene { .. } | Job::TakeOver { .. } | Job::Consume { .. } => None,
         Job::Open { mut page, tries } => {
             if let Page::Checkout(wanted) = &mut *page {
                 (wanted.time_zone, wanted.coupon) = (None, None);
@@ -139,6 +140,8 @@ fn read_as_before(record: &Record) -> Result<Record, Error> {
         },
         Record::Payment(it) => Record::Payment(again(it)?),
         Record::Mail(it) => Record::Mail(again(it)?),
+        Record::Tokens(it) => Record::Tokens(again(it)?),
+        Record::Claim(it) => Record::Claim(again(it)?),
         // The others have nothing in them that is new.
         other => other.clone(),
     })

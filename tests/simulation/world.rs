@@ -172,8 +172,8 @@ pub(crate) struct Story {
     pub(crate) happened: Happened,
 }
 
-/// What is in the catalogue, each plan with a policy of its own.
-fn prorated(record: &Record, rng: &mut Rng) -> Record {
+/// What is in the catalogue, each plan with a policy of its own, and without what the release before does not know.
+fn drawn(record: &Record, faults: &Faults, rng: &mut Rng) -> Record {
     match record.clone() {
         Record::Plan(mut plan) => {
             plan.plan.proration = rng.one_of(&[
@@ -183,6 +183,7 @@ fn prorated(record: &Record, rng: &mut Rng) -> Record {
                 Proration::FullNow,
                 Proration::NextPeriod,
             ]);
+            plan.plan.tokens_rollover = plan.plan.tokens_rollover.filter(|_| faults.deployment.is_none());
             Record::Plan(plan)
         }
         other => other,
@@ -196,7 +197,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
     let faults = Faults::drawn(&mut rng, START, end);
     let trace = traced.then(|| vec![format!("seed {seed}: {faults:?}")]);
     let mut state = State {
-        records: catalogue.iter().map(|record| (record.key(), prorated(record, &mut rng))).collect(),
+        records: catalogue.iter().map(|record| (record.key(), drawn(record, &faults, &mut rng))).collect(),
         rng,
         faults,
         now: START,

@@ -26,6 +26,11 @@ pub struct Standing {
     pub per_mille: Option<u64>,
 }
 
+/// `used` against what `order` allows of `meter`: nothing, if it says nothing of it.
+pub(crate) fn standing_of(order: &Order, meter: &MeterId, used: u64) -> Standing {
+    against(order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0)), meter, used)
+}
+
 /// `used` against what `order` allows of `meter`, if it limits the meter at all.
 pub fn standing(order: &Order, meter: &MeterId, used: u64) -> Option<Standing> {
     order.limits().get(meter).map(|limit| against(*limit, meter, used))
@@ -100,11 +105,15 @@ pub fn entitlements(subscription: &Subscription, usage: &Usage, now: Timestamp) 
     names.into_iter().map(entitled).collect()
 }
 
-/// Why nothing of it may be used at `now`, if that is so. Access ends when grace does (PRODUCT 9), whether or not somebody
-/// has got round to it. A renewal that is late is no fault of the customer's.
-fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
+/// Why nothing of it may be used at `now`, if that is so. What is agreed to end ends then, and access ends when grace does
+/// (PRODUCT 9), whether or not somebody has got round to it. A renewal that is late is no fault of the customer's.
+pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
     match &it.status {
-        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } if *ends_at <= now => Some(Reason::PastDue),
+        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } if *ends_at <= now && !it.is_driven() => {
+            Some(Reason::PastDue)
+        }
+        Status::Active { .. } if it.has_ended(now) => Some(Reason::NoSubscription),
+        Status::Active { .. } if it.pausing && it.is_over(now) => Some(Reason::Suspended),
         Status::Active { .. } | Status::PastDue { .. } => None,
         Status::Paused { .. } | Status::Canceled { reason: CancelReason::Unpaid | CancelReason::Disputed, .. } => {
             Some(Reason::Suspended)
@@ -352,6 +361,20 @@ mod tests {
             let all = entitlements(&subscription, &Usage::new(), now);
             assert!(all.values().all(|it| expected.is_none() || it.reason == expected), "{:?}", subscription.status);
         }
+        // What is agreed to end at ten ends at ten, whoever is late.
+        let leaving = after(Event::CancellationScheduled);
+        let ends = paid.period().map_or(now, |period| period.end);
+        let at = |subscription: &Subscription, seconds| {
+            let then = Timestamp::from_second(ends.as_second() + seconds).unwrap_or(ends);
+            unserved(subscription, then)
+        };
+        assert_eq!([at(&leaving, -1), at(&leaving, 0)], [None, Some(Reason::NoSubscription)]);
+        let pausing = after(Event::PauseScheduled);
+        assert_eq!([at(&pausing, -1), at(&pausing, 0)], [None, Some(Reason::Suspended)]);
+        let mut once = paid.clone();
+        once.order.price.recurring = false;
+        assert_eq!([at(&once, -1), at(&once, 0)], [None, Some(Reason::NoSubscription)]);
+        assert_eq!(at(&paid, 86_400), None);
         let nobody = entitlement(None, &named("analytics"), &Usage::new(), now);
         assert_eq!(nobody, Entitlement { reason: Some(Reason::NoSubscription), standing: None });
     }

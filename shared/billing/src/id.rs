@@ -146,6 +146,12 @@ text!(
     |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
 text!(
+    /// What whoever reports a use calls it: the same is counted once.
+    UsageId,
+    "the id of a use: 1 to 255 visible ASCII characters",
+    |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+text!(
     /// What a gateway knows a payment by: lower-case letters and digits, which
     /// all gateways accept. Never re-used for another amount.
     Reference,
@@ -211,6 +217,11 @@ impl IdempotencyKey {
 
     fn apart(&self, whose: &str) -> Self {
         Self(format!("{whose}:{}", base32(&Sha256::digest(&self.0))))
+    }
+
+    /// Whether it reads like one of those: nobody may choose such a key for themselves.
+    pub fn is_apart(&self) -> bool {
+        ["staff:", "service:"].iter().any(|whose| self.0.starts_with(whose))
     }
 }
 
@@ -279,6 +290,14 @@ impl SubscriptionId {
     }
 }
 
+/// The period of a subscription with that index: `per_k3f9x2m7ab-1-0`. No two of one subscription have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PeriodId {
+    pub subscription: SubscriptionId,
+    pub index: u32,
+}
+
 /// The `attempt`th attempt, counted from 1, to collect one period of one
 /// subscription: `pay_k3f9x2m7ab-1-0-1`. Ids of one customer sort by age.
 /// Those that pay for a change within a period are counted from 1,001, so that
@@ -344,6 +363,12 @@ impl PaymentId {
     }
 }
 
+impl fmt::Display for PeriodId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "per_{}-{}-{}", self.subscription.tag, self.subscription.number, self.index)
+    }
+}
+
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sub_{}-{}", self.tag, self.number)
@@ -367,6 +392,27 @@ impl TryFrom<String> for SubscriptionId {
         };
         // What is printed must be what was read: one id, one spelling.
         parse().filter(|id: &Self| id.to_string() == text).ok_or(Invalid { expected: "a subscription id (`sub_…`)" })
+    }
+}
+
+impl TryFrom<String> for PeriodId {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let parse = || {
+            let mut parts = text.strip_prefix("per_")?.split('-');
+            let tag = parts.next()?.to_owned();
+            let mut number = || parts.next()?.parse().ok();
+            let (subscription, index) = (number()?, number()?);
+            Some(Self { subscription: SubscriptionId { tag, number: subscription }, index })
+        };
+        parse().filter(|id: &Self| id.to_string() == text).ok_or(Invalid { expected: "a period id (`per_…`)" })
+    }
+}
+
+impl From<PeriodId> for String {
+    fn from(id: PeriodId) -> String {
+        id.to_string()
     }
 }
 
@@ -423,7 +469,9 @@ mod tests {
     fn ids_read_back_as_they_were_printed() {
         let id = payment(&customer("acme"), 2);
         assert_eq!(PaymentId::try_from(id.to_string()).ok(), Some(id.clone()));
-        assert_eq!(SubscriptionId::try_from(id.subscription.to_string()).ok(), Some(id.subscription));
+        assert_eq!(SubscriptionId::try_from(id.subscription.to_string()).ok(), Some(id.subscription.clone()));
+        let period = PeriodId { subscription: id.subscription, index: 12 };
+        assert_eq!(PeriodId::try_from(period.to_string()).ok(), Some(period));
     }
 
     #[test]

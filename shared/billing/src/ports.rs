@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 pub use records::{
-    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, Write,
+    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, UsageRecord,
+    Write,
 };
 pub(crate) use test_clock::whole;
 pub use test_clock::{TestClock, Walk};

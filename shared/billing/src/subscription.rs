@@ -34,7 +34,7 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
-use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
+use crate::id::{CouponCode, CustomerId, PaymentId, PeriodId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
@@ -360,6 +360,12 @@ impl Subscription {
         term.period(self.order.price.interval, &self.time_zone)
     }
 
+    /// The period that `now` is in, for which it has been paid or is owed.
+    pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
+        let index = self.term().map_or(0, |term| term.index);
+        PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
+    }
+
     pub fn term(&self) -> Option<Term> {
         match &self.status {
             Status::Active { term, .. } | Status::PastDue { term, .. } | Status::Paused { term, .. } => Some(*term),
@@ -403,8 +409,15 @@ impl Subscription {
             && (self.term().is_some_and(for_next) || self.is_changed_by(payment))
     }
 
+    /// Whether the period that is paid for is over, and none is to follow.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        let leaves = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
+        let expires = !self.order.price.recurring && !self.is_trialing();
+        (leaves || expires) && !self.is_driven() && self.is_over(now)
+    }
+
     /// Whether the period that is paid for is over.
-    fn is_over(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         self.period().is_some_and(|period| period.end <= now)
     }
 

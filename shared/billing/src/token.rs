@@ -35,14 +35,16 @@ impl Tokens {
         Self { customer, balance: 0, grants: vec![], version: 0 }
     }
 
-    /// In the next period of `plan`, with those that come with it, if any do; without those that end then.
+    /// In the next period, which is one of `plan`: without those that end then, with those that come with it. None:
+    /// nothing changes.
     pub(crate) fn granted(&self, plan: &Plan) -> Option<Self> {
-        let included = plan.tokens_included?;
         let kept = self.left().into_iter().filter_map(|it| match it.rollovers {
             Some(0) => None,
             rollovers => Some(Grant { rollovers: rollovers.map(|left| left - 1), ..it }),
         });
-        Some(self.made_of(kept.chain([Grant { tokens: included, rollovers: plan.tokens_rollover }])))
+        let more = plan.tokens_included.map(|tokens| Grant { tokens, rollovers: plan.tokens_rollover });
+        let next = self.made_of(kept.chain(more));
+        (more.is_some() || (&next.grants, next.balance) != (&self.grants, self.balance)).then_some(next)
     }
 
     /// With `more` of the period at hand, which is one of `plan`.
@@ -65,6 +67,10 @@ impl Tokens {
             }
         }
         let balance = grants.iter().fold(0_u64, |sum, it| sum.saturating_add(it.tokens));
+        // Where nothing ends, there is nothing to tell apart.
+        if grants.iter().all(|it| it.rollovers.is_none()) {
+            grants.clear();
+        }
         Self { balance, grants, ..self.clone() }
     }
 
@@ -183,6 +189,17 @@ mod tests {
         );
         let after_two = |consumed| granted(&granted(&after(&held, consumed), &bundle(Some(0))), &bundle(None)).balance;
         assert_eq!([after_two(0), after_two(250), after_two(251)], [2_000, 2_000, 1_999]);
+    }
+
+    #[test]
+    fn what_ends_does_so_whatever_plan_the_next_period_is_of() {
+        let (flat, none) = (plan("estates-starter"), Tokens::none(customer()));
+        assert_eq!(granted(&granted(&none, &bundle(Some(0))), &flat).balance, 0);
+        let carried = granted(&granted(&none, &bundle(Some(1))), &flat);
+        assert_eq!((carried.balance, granted(&carried, &flat).balance), (1_000, 0));
+        // What does not end is left alone.
+        assert_eq!(granted(&none, &bundle(None)).granted(&flat), None);
+        assert_eq!(none.granted(&flat), None);
     }
 
     #[test]

@@ -135,9 +135,14 @@ pub fn page_size(request: &Request) -> Result<u8, Problem> {
 
 /// Reads the body as JSON that says exactly what `T` knows.
 pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    object(json_within(request, MOST_BYTES)?)
+}
+
+/// The body, which may be JSON and has at most so many bytes.
+pub(crate) fn json_within(request: &Request, most: usize) -> Result<&str, Problem> {
     let bytes: &[u8] = request.body();
-    if bytes.len() > MOST_BYTES {
-        return Err(Problem::too_large(MOST_BYTES));
+    if bytes.len() > most {
+        return Err(Problem::too_large(most));
     }
     let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let content_type = header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -147,10 +152,24 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::unsupported("the body must not be compressed"));
     }
-    if has_card_number(bytes) {
+    std::str::from_utf8(bytes).map_err(|_| Problem::unreadable("the body is not UTF-8"))
+}
+
+/// Reads a JSON object that says exactly what `T` knows, and no card's number.
+pub(crate) fn object<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    if has_card_number(text.as_bytes()) {
         return Err(Problem::unreadable("a card number has no place here; the gateway's own page takes it"));
     }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    only_object(text)
+}
+
+/// The same, where whoever reads on looks for those.
+pub(crate) fn only_object<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    // What is asked for is also read from a list of its fields, which nobody means.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::unreadable("what is expected is a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
     let value = parse(&mut json)?;
     json.end().map_err(|_| Problem::unreadable("something follows the JSON"))?;
     Ok(value)
@@ -178,7 +197,11 @@ pub fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {
         );
     };
     let text = value.to_str().unwrap_or_default().to_owned();
-    IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))
+    let key = IdempotencyKey::try_from(text).map_err(|error| Problem::unreadable(error).at("Idempotency-Key"))?;
+    if key.is_apart() {
+        return Err(Problem::unreadable("begins as those of others do").at("Idempotency-Key"));
+    }
+    Ok(key)
 }
 
 /// The key of a request of billing staff, apart from the customer's own: what the one asks for never meets what the other
@@ -200,7 +223,7 @@ fn without_position(message: &str) -> &str {
 
 /// Whether digits that could be a card's stand anywhere: 13 to 19 of them, with
 /// spaces or dashes between, and a right check digit (RELIABILITY S38).
-fn has_card_number(bytes: &[u8]) -> bool {
+pub(crate) fn has_card_number(bytes: &[u8]) -> bool {
     let mut digits: Vec<u32> = vec![];
     let mut ends = bytes.iter().copied().chain([b'.']).map(|byte| {
         match byte {
@@ -330,7 +353,18 @@ mod tests {
         let with = |values: &[&[u8]]| idempotency_key(&keyed(values)).map_err(|problem| problem.status.as_u16());
         assert!(with(&[b"order-1"]).is_ok());
         let long = [b'a'; 256];
-        let bad: [&[&[u8]]; 7] = [&[], &[b""], &[&long], &[b"a b"], &[b"a\tb"], &[b"\xff"], &[b"a", b"b"]];
+        let bad: [&[&[u8]]; 9] = [
+            &[],
+            &[b""],
+            &[&long],
+            &[b"a b"],
+            &[b"a\tb"],
+            &[b"\xff"],
+            &[b"a", b"b"],
+            // What staff's and services' keys become.
+            &[b"staff:a"],
+            &[b"service:a"],
+        ];
         for bad in bad {
             assert!(with(bad).is_err_and(|status| status == 400), "{bad:?}");
             assert!(staff_key(&keyed(bad)).is_err_and(|problem| problem.status.as_u16() == 400), "{bad:?}");
@@ -349,5 +383,8 @@ mod tests {
         assert_ne!(staff_key(&keyed(&[b"k"])).ok(), staff_key(&keyed(&[b"l"])).ok());
         let key = idempotency_key(&keyed(&[b"k"])).unwrap_or_else(|problem| panic!("{problem:?}"));
         assert!(key.of_service() != key.of_staff() && key.of_service() != key);
+        for theirs in [key.of_service(), key.of_staff()] {
+            assert!(idempotency_key(&keyed(&[theirs.as_str().as_bytes()])).is_err(), "{theirs}");
+        }
     }
 }

@@ -54,6 +54,42 @@ const MOST_BYTES: usize = 8 * 1024;
 /// The caller of `request`, if their token says all it must at `now` (by the
 /// world's clock: a token knows no test clock) and allows `scope`.
 pub fn caller(rules: &TokenRules, request: &Request, scope: Scope, now: Timestamp) -> Result<Caller, Problem> {
+    let claims = claims(rules, request, now)?;
+    claims.allow(scope)?;
+    let (customer, email) = (claims.customer(&rules.customer_claim)?, claims.email(&rules.email_claim));
+    Ok(Caller { customer, email, time_zone: claims.time_zone() })
+}
+
+/// Who reports what is used: a customer their own, and a service of the SaaS, which is none, any customer's.
+pub struct Reporter {
+    claims: Claims,
+    customer_claim: String,
+}
+
+/// Who reports in `request`, if their token allows one or the other.
+pub fn reporter(rules: &TokenRules, request: &Request, now: Timestamp) -> Result<Reporter, Problem> {
+    let claims = claims(rules, request, now)?;
+    claims.allow(Scope::Usage).or_else(|_| claims.allow(Scope::Write))?;
+    Ok(Reporter { claims, customer_claim: rules.customer_claim.clone() })
+}
+
+impl Reporter {
+    /// Whose use they report who name `subject`, or nobody.
+    pub fn reports(&self, subject: Option<CustomerId>) -> Result<CustomerId, Problem> {
+        match subject {
+            None => self.claims.allow(Scope::Write).and_then(|()| self.claims.customer(&self.customer_claim)),
+            Some(subject) => self.claims.allow(Scope::Usage).map(|()| subject),
+        }
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive() // what a token says is nobody's to log
+    }
+}
+
+fn claims(rules: &TokenRules, request: &Request, now: Timestamp) -> Result<Claims, Problem> {
     let token = bearer(request).ok_or_else(|| unauthorized("a bearer token is needed"))?;
     let mut parts = token.split('.');
     let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
@@ -66,9 +102,7 @@ pub fn caller(rules: &TokenRules, request: &Request, scope: Scope, now: Timestam
         Err(problem) => return Err(problem),
     };
     claims.check(rules, now)?;
-    claims.allow(scope)?;
-    let (customer, email) = (claims.customer(&rules.customer_claim)?, claims.email(&rules.email_claim));
-    Ok(Caller { customer, email, time_zone: claims.time_zone() })
+    Ok(claims)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -337,5 +371,34 @@ mod tests {
     fn s15_a_claim_given_twice_is_refused() {
         let claims = good_claims().to_string().replacen('{', "{\"sub\":\"globex\",", 1);
         assert_eq!(status(&[&format!("Bearer {}", token(&good_header(), &claims))], Scope::Read), 403);
+    }
+
+    #[test]
+    fn who_reports_is_a_customer_or_a_service_and_a_service_names_whom() {
+        let with = |scope: &str, customer: Value| {
+            let header = json!({"alg": "RS256", "kid": "k"});
+            let claims = json!({"iss": "https://issuer.example", "aud": "billing", "sub": customer, "exp": NOW + 1,
+                "scope": scope});
+            let mut request = Request::new(Body::Empty);
+            let value = format!("Bearer {}", token(&header, &claims.to_string()));
+            request.headers_mut().append(AUTHORIZATION, value.parse().unwrap_or_else(|error| panic!("{error}")));
+            reporter(&rules(), &request, Timestamp::from_second(NOW).unwrap_or_default())
+        };
+        let customer = |name: &str| CustomerId::try_from(name.to_owned()).ok();
+        let reports = |scope: &str, sub: Value, subject: Option<&str>| {
+            let reports = with(scope, sub).and_then(|it| it.reports(subject.and_then(customer)));
+            reports.map_or_else(|problem| problem.status.to_string(), |customer| customer.to_string())
+        };
+        let (write, usage, both) = ("billing:write", "billing:usage", "billing:write billing:usage");
+        assert_eq!(reports(write, json!("acme"), None), "acme");
+        assert_eq!(reports(write, json!("acme"), Some("globex")), "403 Forbidden");
+        assert_eq!(reports(usage, json!("acme"), Some("globex")), "globex");
+        assert_eq!(reports(usage, json!("acme"), None), "403 Forbidden");
+        assert_eq!(reports(usage, Value::Null, Some("globex")), "globex", "a service need not be a customer");
+        assert_eq!(
+            [reports(both, json!("acme"), None), reports(both, json!("acme"), Some("globex"))],
+            ["acme", "globex"]
+        );
+        assert!(with("billing:read billing:admin", json!("acme")).is_err_and(|it| it.status.as_u16() == 403));
     }
 }

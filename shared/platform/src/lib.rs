@@ -21,6 +21,7 @@
 //! | [`interventions`] | what staff do for a customer to an intervention                 |
 //! | [`assignments`]   | a plan that staff give to a subscription to begin               |
 //! | [`imports`]       | what ran elsewhere to a subscription to take over               |
+//! | [`usage`]         | what was used of what is counted to uses, each answered         |
 //! | [`batch`]         | many rows in, what became of each out                           |
 //! | [`metrics`]       | counts that alarms listen to                                    |
 //! | [`view`]          | the shapes of our own API                                       |
@@ -45,17 +46,17 @@ pub mod metrics;
 pub mod purchases;
 pub mod return_url;
 pub mod sqs;
+pub mod usage;
 pub mod view;
 
 use crate::http::Problem;
-use billing::id::{CustomerId, IdempotencyKey};
 use billing::payment::Gateway;
 use billing::workflow::Billing;
 use clock::StackClock;
 use config::Config;
 use gateways::{Clients, KeyStore};
 use http_client::SdkClient;
-use identity::{Caller, Scope};
+use identity::{Caller, Reporter, Scope};
 use jiff::Timestamp;
 use lambda_http::Request;
 
@@ -99,20 +100,9 @@ impl App {
         identity::caller(&self.config.tokens, request, scope, world_time())
     }
 
-    /// Whose usage `request` reports, and under which key: the caller's own, or that of the customer whom it names, which
-    /// only a service may. Their keys never meet.
-    pub fn reported(
-        &self,
-        request: &Request,
-        named: Option<CustomerId>,
-    ) -> Result<(CustomerId, IdempotencyKey), Problem> {
-        match named {
-            None => Ok((self.caller(request, Scope::Write)?.customer, http::idempotency_key(request)?)),
-            Some(customer) => {
-                self.caller(request, Scope::Usage)?;
-                Ok((customer, http::idempotency_key(request)?.of_service()))
-            }
-        }
+    /// Who reports in `request` what is used, if their token allows it.
+    pub fn reporter(&self, request: &Request) -> Result<Reporter, Problem> {
+        identity::reporter(&self.config.tokens, request, world_time())
     }
 }
 

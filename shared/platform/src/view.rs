@@ -89,7 +89,8 @@ pub fn consumption(it: &Consumption) -> Value {
     json!({ "id": it.id, "tokens": it.tokens, "description": it.description, "at": it.at, "balance": it.balance })
 }
 
-fn standing(it: &Standing) -> Value {
+/// How a meter stands against its limit.
+pub fn standing(it: &Standing) -> Value {
     let mut view = json!(it);
     view["percentage"] = it.per_mille.map_or(Value::Null, percentage);
     view

@@ -240,15 +240,16 @@ fn at(world: &World, key: Key) -> Option<Record> {
 fn record(write: &Write) -> &Record {
     match write {
         Write::Create(record) | Write::Replace { record, .. } => record,
-        Write::Consume { .. } => panic!("nobody who is explored consumes tokens"),
+        Write::Consume { .. } | Write::Count { .. } => panic!("nobody who is explored uses anything"),
     }
 }
 
 /// Whether a store takes a write over what it has: nobody's update is lost.
 fn is_taken(write: &Write, old: Option<&Record>) -> bool {
     match write {
-        Write::Create(_) | Write::Consume { .. } => old.is_none(),
+        Write::Create(_) => old.is_none(),
         Write::Replace { seen, .. } => old.and_then(Record::version) == Some(*seen),
+        Write::Consume { .. } | Write::Count { .. } => panic!("nobody who is explored uses anything"),
     }
 }
 

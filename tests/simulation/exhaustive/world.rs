@@ -137,7 +137,7 @@ impl World {
     pub(crate) fn has_settled(&self, call: &Call) -> bool {
         match call {
             Call::Commit(writes) => writes.iter().any(|write| match write {
-                Write::Create(_) | Write::Consume { .. } => false,
+                Write::Create(_) | Write::Consume { .. } | Write::Count { .. } => false,
                 Write::Replace { record, seen } => {
                     self.get(record.key()).records().first().and_then(Record::version) > Some(*seen)
                 }
@@ -235,6 +235,7 @@ impl Call {
                         other => format!("{:?}", other.key()),
                     },
                     Write::Consume { tokens, .. } => format!("consumes {tokens} tokens"),
+                    Write::Count { meter, by, .. } => format!("counts {by} of {meter}"),
                 };
                 format!("commits {}", writes.iter().map(told).collect::<Vec<_>>().join("; "))
             }

@@ -342,7 +342,7 @@ fn a_good_catalogue_has_no_problems() {
 #[test]
 fn a_problem_names_the_plan_and_the_field() {
     type Change = fn(&mut serde_json::Value);
-    let cases: [(&str, Change, &str); 9] = [
+    let cases: [(&str, Change, &str); 10] = [
         ("a plan outside its family", |it| it["plans"][0]["id"] = "crm-basic".into(), "id"),
         ("tier zero", |it| it["plans"][0]["tier"] = 0.into(), "tier"),
         ("an unknown feature", |it| it["plans"][0]["features"] = serde_json::json!(["telepathy"]), "features"),
@@ -352,12 +352,27 @@ fn a_problem_names_the_plan_and_the_field() {
         ("no price", |it| it["plans"][0]["prices"] = serde_json::json!([]), "prices"),
         ("a blank name", |it| it["plans"][0]["name"] = " ".into(), "name"),
         ("tokens in a flat plan", |it| it["plans"][0]["tokens_included"] = 5.into(), "tokens_included"),
+        ("what a flat plan carries over", |it| it["plans"][0]["tokens_rollover"] = 0.into(), "tokens_rollover"),
     ];
     for (what, change, field) in cases {
         let problems = catalogue(change).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), [field], "{what}");
         assert!(problems.iter().all(|it| it.plan.is_some()), "{what}");
     }
+}
+
+#[test]
+fn tokens_are_carried_over_at_most_twenty_four_times() {
+    let carried = |times: u32| {
+        let bundle = |it: &mut serde_json::Value| {
+            it["plans"][0]["pricing_model"] = "tokens".into();
+            it["plans"][0]["tokens_included"] = 1.into();
+            it["plans"][0]["tokens_rollover"] = times.into();
+        };
+        catalogue(bundle).map(|problems| problems.iter().map(|it| it.field.clone()).collect::<Vec<_>>()).ok()
+    };
+    assert_eq!([carried(0), carried(24)], [Some(vec![]), Some(vec![])]);
+    assert_eq!(carried(25), Some(vec!["tokens_rollover".to_owned()]));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::delivery::{Delivery, DeliveryId};
 use crate::discount::Coupon;
 use crate::driven::Seen;
 use crate::id::{
-    ConsumptionId, CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PlanId, Reference,
-    SubscriptionId,
+    ConsumptionId, CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PeriodId, PlanId,
+    Reference, SubscriptionId, UsageId,
 };
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
@@ -18,7 +18,7 @@ use crate::wallet::Wallet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
@@ -29,6 +29,10 @@ pub enum Write {
     /// Takes `tokens` from the customer's balance, whatever else is done to it at the same moment. Refused as
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if it has fewer.
     Consume { customer: CustomerId, tokens: NonZeroU32 },
+    /// Adds `by` to what the meter has counted in `period`, whatever else is counted at the same moment. Refused as
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it counts in another period, or would then be more than
+    /// `at_most`.
+    Count { customer: CustomerId, meter: MeterId, period: PeriodId, by: NonZeroU64, at_most: u64, at: Timestamp },
 }
 
 impl Write {
@@ -46,6 +50,7 @@ impl Write {
         match self {
             Self::Create(record) | Self::Replace { record, .. } => record.key(),
             Self::Consume { customer, .. } => Key::Tokens(customer.clone()),
+            Self::Count { customer, meter, .. } => Key::Usage(customer.clone(), meter.clone()),
         }
     }
 }
@@ -64,6 +69,7 @@ pub enum Key {
     Tokens(CustomerId),
     Consumption(CustomerId, ConsumptionId),
     Usage(CustomerId, MeterId),
+    UsageRecord(CustomerId, UsageId),
     Claim(CustomerId, IdempotencyKey),
     Reference(Gateway, Reference),
     Delivery(DeliveryId),
@@ -88,6 +94,7 @@ pub enum Record {
     Tokens(Tokens),
     Consumption(Consumption),
     Usage(MeterUsage),
+    UsageRecord(UsageRecord),
     Claim(Claim),
     Reference(Referred),
     Delivery(Delivery),
@@ -100,14 +107,44 @@ pub enum Record {
     TestClock(TestClock),
 }
 
-/// The level of a gauge as last reported.
+/// The level of a gauge as last reported, or what a counter has counted in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterUsage {
     pub customer: CustomerId,
     pub meter: MeterId,
     pub value: u64,
+    /// When a counter counted that. In the next one it starts at zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<PeriodId>,
     pub at: Timestamp,
     pub version: u64,
+}
+
+impl MeterUsage {
+    /// How much that is in the period at hand, or in one that has begun and is not paid yet.
+    pub fn in_period_of(&self, subscription: &Subscription) -> u64 {
+        let counts = |period: &PeriodId| {
+            let index = subscription.term().map_or(0, |term| term.index);
+            period.subscription == subscription.id && period.index >= index
+        };
+        if self.period.as_ref().is_none_or(counts) { self.value } else { 0 }
+    }
+}
+
+/// A use that was counted, under the id of whoever reported it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    pub customer: CustomerId,
+    pub id: UsageId,
+    pub meter: MeterId,
+    pub value: NonZeroU64,
+    /// When it was, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Where it is counted: late, it is the one at hand when it was told.
+    pub period: PeriodId,
+    pub counted_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// An idempotency key in use: what was asked under it, and what came of it.
@@ -186,6 +223,7 @@ impl Record {
             Self::Tokens(it) => Key::Tokens(it.customer.clone()),
             Self::Consumption(it) => Key::Consumption(it.customer.clone(), it.id.clone()),
             Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
+            Self::UsageRecord(it) => Key::UsageRecord(it.customer.clone(), it.id.clone()),
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
             Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
             Self::Delivery(it) => Key::Delivery(it.id.clone()),
@@ -218,6 +256,7 @@ impl Record {
             Self::PastSubscription(_)
             | Self::History { .. }
             | Self::Consumption(_)
+            | Self::UsageRecord(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -242,6 +281,7 @@ impl Record {
             Self::PastSubscription(_)
             | Self::History { .. }
             | Self::Consumption(_)
+            | Self::UsageRecord(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -281,6 +321,7 @@ impl Record {
             | Self::Tokens(_)
             | Self::Consumption(_)
             | Self::Usage(_)
+            | Self::UsageRecord(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::Family(_)
@@ -296,6 +337,7 @@ impl Record {
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self {
             Self::Claim(it) => Some(it.expires_at),
+            Self::UsageRecord(it) => Some(it.expires_at),
             Self::Delivery(it) => it.expires_at(),
             Self::Mail(it) => it.expires_at(),
             Self::Subscription(_)
@@ -349,6 +391,7 @@ impl Found {
         consumption: Consumption(Consumption), claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage),
+        usage_record: UsageRecord(UsageRecord),
         test_clock: TestClock(TestClock),
     }
 }

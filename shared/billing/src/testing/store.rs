@@ -4,11 +4,10 @@ use super::lock;
 use crate::id::{ConsumptionId, CustomerId, PaymentId};
 use crate::mail::Mail;
 use crate::payment::Payment;
-use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use crate::ports::{Found, Key, Lane, MeterUsage, Record, Store, StoreError, Wanted, Write};
 use crate::token::{Consumption, Tokens};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 /// Its clones are one store.
@@ -24,6 +23,7 @@ struct State {
     due: BTreeSet<(Lane, Timestamp, Wanted)>,
     commits_left: Option<u32>,
     meanwhile: Option<Record>,
+    torn: Option<Key>,
 }
 
 impl MemoryStore {
@@ -39,6 +39,11 @@ impl MemoryStore {
     /// Before the next commit somebody else writes `record`.
     pub fn meanwhile(&self, record: Record) {
         lock(&self.0).meanwhile = Some(record);
+    }
+
+    /// The next read is of two moments: the record at `key` is written between them, and read before.
+    pub fn tear(&self, key: Key) {
+        lock(&self.0).torn = Some(key);
     }
 
     /// Every record, in the order of their keys.
@@ -69,37 +74,42 @@ impl State {
         self.due.extend(due);
     }
 
-    /// The customer's balance with so many tokens less. None: there are fewer.
-    fn less(&self, customer: &CustomerId, tokens: NonZeroU32) -> Option<Tokens> {
-        let Some(Record::Tokens(held)) = self.records.get(&Key::Tokens(customer.clone())) else { return None };
-        let balance = held.balance.checked_sub(tokens.get().into())?;
-        Some(Tokens { balance, version: held.version + 1, ..held.clone() })
+    /// What `write` makes of its record. None: it is not there to be written so.
+    fn made(&self, write: &Write) -> Option<Record> {
+        match (write, self.records.get(&write.key())) {
+            (Write::Create(record), None) => Some(record.clone()),
+            (Write::Replace { record, seen }, Some(stored)) if stored.version() == Some(*seen) => Some(record.clone()),
+            (Write::Consume { tokens, .. }, Some(Record::Tokens(held))) => {
+                let balance = held.balance.checked_sub(tokens.get().into())?;
+                Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
+            }
+            (Write::Count { period, by, at_most, at, .. }, Some(Record::Usage(held)))
+                if held.period.as_ref() == Some(period) =>
+            {
+                let value = held.value.checked_add(by.get()).filter(|value| value <= at_most)?;
+                Some(Record::Usage(MeterUsage { value, at: *at, version: held.version + 1, ..held.clone() }))
+            }
+            _ => None,
+        }
     }
 
     /// Why `writes` cannot all be applied, if they cannot.
     fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
-        let stored = |record: &Record| self.records.get(&record.key());
-        let conflict = |write: &Write| match write {
-            Write::Create(_) => false,
-            Write::Replace { record, seen } => stored(record).and_then(Record::version) != Some(*seen),
-            Write::Consume { customer, tokens } => self.less(customer, *tokens).is_none(),
-        };
-        let duplicate = |write: &Write| match write {
-            Write::Create(record) => stored(record).is_some(),
-            Write::Replace { .. } | Write::Consume { .. } => false,
-        };
-        match (writes.iter().any(conflict), writes.iter().any(duplicate)) {
-            (true, _) => Some(StoreError::Conflict),
-            (false, true) => Some(StoreError::Duplicate),
-            (false, false) => None,
+        let refused: Vec<&Write> = writes.iter().filter(|write| self.made(write).is_none()).collect();
+        match refused.iter().all(|write| matches!(write, Write::Create(_))) {
+            _ if refused.is_empty() => None,
+            true => Some(StoreError::Duplicate),
+            false => Some(StoreError::Conflict),
         }
     }
 }
 
 impl Store for MemoryStore {
     async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
-        let state = lock(&self.0);
-        Ok(Found::new(keys.iter().filter_map(|key| state.records.get(key).cloned()).collect()))
+        let mut state = lock(&self.0);
+        let torn = state.torn.take();
+        let read = keys.iter().filter(|key| torn.as_ref() != Some(*key));
+        Ok(Found::new(read.filter_map(|key| state.records.get(key).cloned()).collect()))
     }
 
     async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
@@ -113,6 +123,7 @@ impl Store for MemoryStore {
             | Record::History { .. }
             | Record::Payment(_)
             | Record::Consumption(_)
+            | Record::UsageRecord(_)
             | Record::Claim(_)
             | Record::Reference(_)
             | Record::Delivery(_)
@@ -187,13 +198,8 @@ impl Store for MemoryStore {
         if let Some(refusal) = state.refusal(&writes) {
             return Err(refusal);
         }
-        for write in writes {
-            let record = match write {
-                Write::Create(record) | Write::Replace { record, .. } => Some(record),
-                Write::Consume { customer, tokens } => state.less(&customer, tokens).map(Record::Tokens),
-            };
-            record.into_iter().for_each(|record| state.insert(record));
-        }
+        let records: Vec<Record> = writes.iter().filter_map(|write| state.made(write)).collect();
+        records.into_iter().for_each(|record| state.insert(record));
         Ok(())
     }
 }

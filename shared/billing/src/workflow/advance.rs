@@ -3,6 +3,7 @@
 use super::settle::Scene;
 use super::{Billing, transition};
 use crate::account::VirtualAccount;
+use crate::catalog::MeterKind;
 use crate::delivery::DeliveryId;
 use crate::dunning::ready_at;
 use crate::entitlement::downgrade;
@@ -165,7 +166,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let customer = &subscription.customer;
         let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family();
         let Some(family) = family.map(|it| it.family) else { return Ok(false) };
-        let meters = family.meters.iter().map(|meter| Key::Usage(customer.clone(), meter.id.clone()));
+        // What is counted starts at zero then.
+        let levels = family.meters.iter().filter(|meter| meter.kind == MeterKind::Gauge);
+        let meters = levels.map(|meter| Key::Usage(customer.clone(), meter.id.clone()));
         let mut found = self.store.get(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
         Ok(!downgrade(from, to, &family, &usage).can_downgrade)

@@ -1,10 +1,12 @@
 //! Prepaid tokens are consumed.
 
 use super::{Billing, MOST_RACES, Opening};
+use crate::entitlement::unserved;
 use crate::id::{ConsumptionId, CustomerId, IdempotencyKey};
 use crate::ports::{Claim, Clock, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::Subscription;
 use crate::token::{Consumption, Purpose, Tokens};
+use jiff::Timestamp;
 use std::num::NonZeroU32;
 
 /// What is to be taken from a balance, once for each key.
@@ -17,13 +19,19 @@ pub struct Consume {
     pub fingerprint: String,
 }
 
+/// What a request comes to: it was granted before, or is now.
+enum Decided {
+    Before(Claim),
+    Now(Consumption, Vec<Write>),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
     #[error("there is no subscription")]
     NoSubscription,
     #[error("the subscription is not active: its tokens are kept, and cannot be used")]
     NotActive,
-    #[error("{wanted} tokens are more than the {balance} that are left: nothing was taken")]
+    #[error("of the {wanted} that are asked for there are {balance}: nothing was taken")]
     TooFew { wanted: NonZeroU32, balance: u64 },
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
@@ -34,30 +42,25 @@ pub enum ConsumeError {
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Takes the tokens from the customer's balance, with a record of it, in one transaction; all of them or none. A key
     /// that was used before has the same answer for the same request. However many ask at the same moment, nobody has to
-    /// read again because of the others while there is enough for all, and the balance is never below zero (I-15).
+    /// read again because of the others while there is enough for all, and the balance is never below zero (I-15). What
+    /// ends the subscription at that very moment does not take it back.
     pub async fn consume(&self, wanted: &Consume) -> Result<Consumption, ConsumeError> {
-        let Consume { customer, tokens, description, key, fingerprint } = wanted;
-        let opening = Opening { customer, key, fingerprint };
-        let now = self.clock.now(Some(customer)).await?;
+        let opening = Opening { customer: &wanted.customer, key: &wanted.key, fingerprint: &wanted.fingerprint };
+        let now = self.clock.now(Some(&wanted.customer)).await?;
         for _ in 0..MOST_RACES {
-            let keys = vec![
-                Key::Claim(customer.clone(), key.clone()),
-                Key::Subscription(customer.clone()),
-                Key::Tokens(customer.clone()),
-            ];
-            let mut found = self.store.get(keys).await?;
-            if let Some(claim) = found.claim() {
-                return self.consumed_before(opening, claim).await;
-            }
-            let subscription = found.subscription().ok_or(ConsumeError::NoSubscription)?;
-            if !subscription.is_live() {
-                return Err(ConsumeError::NotActive);
-            }
-            let held = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
-            let too_few = ConsumeError::TooFew { wanted: *tokens, balance: held.balance };
-            let consumption = Consumption::of(&held, *tokens, key, now).ok_or(too_few)?;
-            let consumption = Consumption { description: description.clone(), ..consumption };
-            match self.store.commit(self.consuming(opening, &subscription, consumption.clone())).await {
+            let decided = match self.decide_consumption(wanted, opening, now).await {
+                Ok(decided) => decided,
+                // Several records are not read as of one moment: the same request may have been granted between them.
+                Err(refusal) => match self.claimed(opening).await? {
+                    Some(claim) => return self.consumed_before(opening, claim).await,
+                    None => return Err(refusal),
+                },
+            };
+            let (consumption, writes) = match decided {
+                Decided::Before(claim) => return self.consumed_before(opening, claim).await,
+                Decided::Now(consumption, writes) => (consumption, writes),
+            };
+            match self.store.commit(writes).await {
                 Ok(()) => return Ok(consumption),
                 // The same request elsewhere was faster, or others have left too little.
                 Err(StoreError::Duplicate | StoreError::Conflict) => {}
@@ -65,6 +68,34 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         }
         Err(StoreError::Conflict.into())
+    }
+
+    async fn decide_consumption(
+        &self,
+        wanted: &Consume,
+        opening: Opening<'_>,
+        now: Timestamp,
+    ) -> Result<Decided, ConsumeError> {
+        let Consume { customer, tokens, description, key, .. } = wanted;
+        let keys = vec![
+            Key::Claim(customer.clone(), key.clone()),
+            Key::Subscription(customer.clone()),
+            Key::Tokens(customer.clone()),
+        ];
+        let mut found = self.store.get(keys).await?;
+        if let Some(claim) = found.claim() {
+            return Ok(Decided::Before(claim));
+        }
+        let subscription = found.subscription().ok_or(ConsumeError::NoSubscription)?;
+        if unserved(&subscription, now).is_some() {
+            return Err(ConsumeError::NotActive);
+        }
+        let held = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
+        let too_few = ConsumeError::TooFew { wanted: *tokens, balance: held.balance };
+        let consumption = Consumption::of(&held, *tokens, key, now).ok_or(too_few)?;
+        let consumption = Consumption { description: description.clone(), ..consumption };
+        let writes = self.consuming(opening, &subscription, consumption.clone());
+        Ok(Decided::Now(consumption, writes))
     }
 
     fn consuming(&self, opening: Opening<'_>, subscription: &Subscription, consumption: Consumption) -> Vec<Write> {

@@ -21,6 +21,7 @@ mod receive;
 mod recover;
 mod redeem;
 mod refund;
+mod report;
 mod settle;
 mod subscribe;
 mod sweep;
@@ -51,10 +52,11 @@ pub use once::{ChangeError, Changed};
 pub use recover::Recovery;
 pub use redeem::CouponRefusal;
 pub use refund::{RefundError, RefundRequest};
+pub use report::{NotCounted, Use};
 pub use subscribe::Subscribe;
 pub use sweep::SweepError;
 pub use take_over::{TakeOver, TakeOverError, TakenOver};
-pub use usage::UsageError;
+pub use usage::{MeterError, UsageError};
 pub use verify::VerifyError;
 
 /// The workflows, over whichever adapters they are given.

@@ -8,14 +8,23 @@ use crate::ports::{Clock, Gateways, Key, MeterUsage, Record, Store, StoreError, 
 use crate::subscription::Subscription;
 use std::collections::BTreeMap;
 
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
+/// What is wrong with the name of a meter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MeterError {
     #[error("`{0}` is not a meter of any plan")]
     NoSuchMeter(MeterId),
     #[error("`{0}` is a meter of several families, and without a subscription none of them is meant")]
     Ambiguous(MeterId),
     #[error("`{0}` is a counter: it is added to, not set")]
     NotAGauge(MeterId),
+    #[error("`{0}` is a gauge: it is set, not added to")]
+    NotACounter(MeterId),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    #[error(transparent)]
+    Meter(#[from] MeterError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -38,14 +47,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let families = found.meter().map(|it| it.families).unwrap_or_default();
             let meter = meant(families, subscription.as_ref(), name)?;
             if meter.kind == MeterKind::Counter {
-                return Err(UsageError::NotAGauge(meter.id));
+                return Err(MeterError::NotAGauge(meter.id).into());
             }
             let known = match meter.id == *name {
                 true => found.usage(),
                 false => self.store.get(vec![usage(&meter.id)]).await?.usage(),
             };
             let version = known.map_or(0, |it| it.version);
-            let usage = MeterUsage { customer: customer.clone(), meter: meter.id.clone(), value, at: now, version };
+            let (customer, period) = (customer.clone(), None);
+            let usage = MeterUsage { customer, meter: meter.id.clone(), value, period, at: now, version };
             match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
                 Ok(()) => {
                     let live = subscription.filter(Subscription::is_live);
@@ -62,15 +72,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
 /// The meter called `name` in the family of the subscription; without one, in
 /// the only family that knows the name.
-fn meant(
+pub(super) fn meant(
     mut families: BTreeMap<FamilyId, Meter>,
     subscription: Option<&Subscription>,
     name: &MeterId,
-) -> Result<Meter, UsageError> {
+) -> Result<Meter, MeterError> {
     let of_plan = subscription.and_then(|it| families.remove(&it.order.plan.family));
     match (of_plan, families.len()) {
         (Some(meter), _) => Ok(meter),
-        (None, 0 | 1) => families.into_values().next().ok_or_else(|| UsageError::NoSuchMeter(name.clone())),
-        (None, _) => Err(UsageError::Ambiguous(name.clone())),
+        (None, 0 | 1) => families.into_values().next().ok_or_else(|| MeterError::NoSuchMeter(name.clone())),
+        (None, _) => Err(MeterError::Ambiguous(name.clone())),
     }
 }

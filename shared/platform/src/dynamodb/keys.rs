@@ -11,6 +11,7 @@
 //! | history           | `CUST#{customer}`          | `EVENT#{number}#{version}#{index}`    |                 |
 //! | payment           | `CUST#{customer}`          | `PAY#{number}#{period}#{attempt}`     | its lane, shard |
 //! | consumption       | `CUST#{customer}`          | `USE#{consumption}`                   |                 |
+//! | usage record      | `CUST#{customer}`          | `COUNT#{use}`                         |                 |
 //! | claim             | `CUST#{customer}`          | `CLAIM#{key}`                         |                 |
 //! | reference         | `REF#{gateway}#{reference}`| `REF`                                 |                 |
 //! | delivery          | `HOOK#{gateway}#{event}`   | `HOOK`                                | its lane, shard |
@@ -86,7 +87,8 @@ pub fn of(key: &Key) -> Item {
         }
         Key::Payment(of, id) => (customer(of), payment(id)),
         Key::Consumption(of, id) => (customer(of), consumption(id)),
-        // Hashed: a key is any text of up to 255 characters, chosen by the caller.
+        // Hashed, both: any text of up to 255 characters, chosen by the caller.
+        Key::UsageRecord(of, id) => (customer(of), format!("COUNT#{}", digest(id.as_str()))),
         Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),
         Key::Reference(gateway, reference) => (format!("REF#{}#{reference}", gateway.as_str()), "REF".to_owned()),
         Key::Delivery(DeliveryId { gateway, event }) => {

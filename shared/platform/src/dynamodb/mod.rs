@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
 use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
@@ -136,17 +137,38 @@ impl Table {
             }
             Write::Consume { tokens, .. } => {
                 let update = Update::builder()
-                    .table_name(&self.name)
-                    .set_key(Some(keys::of(&write.key())))
                     .update_expression("SET balance = balance - :tokens, version = version + :one")
                     .condition_expression("balance >= :tokens")
-                    .expression_attribute_values(":tokens", number(tokens.get().into()))
-                    .expression_attribute_values(":one", number(1));
-                return Ok(TransactWriteItem::builder().update(update.build().map_err(unavailable)?).build());
+                    .expression_attribute_values(":tokens", number(tokens.get().into()));
+                return self.update(&write.key(), update);
+            }
+            Write::Count { period, by, at_most, at, .. } => {
+                // More than is allowed at all is refused by what no counter is.
+                let room = at_most.checked_sub(by.get()).map_or(AttributeValue::N("-1".to_owned()), number);
+                let update = Update::builder()
+                    .update_expression("SET #value = #value + :by, #at = :at, version = version + :one")
+                    .condition_expression("#period = :period AND #value <= :room")
+                    .expression_attribute_names("#value", "value")
+                    .expression_attribute_names("#at", "at")
+                    .expression_attribute_names("#period", "period")
+                    .expression_attribute_values(":by", number(by.get()))
+                    .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+                    .expression_attribute_values(":period", AttributeValue::S(period.to_string()))
+                    .expression_attribute_values(":room", room);
+                return self.update(&write.key(), update);
             }
         };
         let put = put.table_name(&self.name).set_item(Some(item(record)?)).build().map_err(unavailable)?;
         Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Of a record that is there, whatever its version: it has the next one then.
+    fn update(&self, key: &Key, update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
+        let update = update
+            .table_name(&self.name)
+            .set_key(Some(keys::of(key)))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        Ok(TransactWriteItem::builder().update(update.build().map_err(unavailable)?).build())
     }
 }
 
@@ -287,6 +309,7 @@ fn item(record: &Record) -> Result<Item, StoreError> {
         Record::Tokens(it) => to_item(it),
         Record::Consumption(it) => to_item(it),
         Record::Usage(it) => to_item(it),
+        Record::UsageRecord(it) => to_item(it),
         Record::Claim(it) => to_item(it),
         Record::Reference(it) => to_item(it),
         Record::Delivery(it) => to_item(it),
@@ -330,6 +353,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         ("CUST", "SUB") => Record::PastSubscription(read(item)?),
         ("CUST", "PAY") => Record::Payment(read(item)?),
         ("CUST", "USE") => Record::Consumption(read(item)?),
+        ("CUST", "COUNT") => Record::UsageRecord(read(item)?),
         ("CUST", "CLAIM") => Record::Claim(read(item)?),
         ("CUST", "EVENT") => match keys::history(&pk, &sk) {
             Some((customer, subscription, version, index)) => {

@@ -8,8 +8,8 @@ use billing::payment::RefundRefusal;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::{Refusal, Unfit};
 use billing::workflow::{
-    AdvanceClockError, ChangeError, CheckoutError, ConsumeError, DowngradeError, ImportError, MethodError, NotForSale,
-    RefundError, RequestError, TakeOverError, UsageError, VerifyError,
+    AdvanceClockError, ChangeError, CheckoutError, ConsumeError, DowngradeError, ImportError, MeterError, MethodError,
+    NotCounted, NotForSale, RefundError, RequestError, TakeOverError, UsageError, VerifyError,
 };
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
@@ -257,9 +257,39 @@ impl From<RefundError> for Problem {
 impl From<UsageError> for Problem {
     fn from(error: UsageError) -> Self {
         match error {
-            UsageError::NoSuchMeter(_) => Self::not_found(),
-            UsageError::NotAGauge(_) | UsageError::Ambiguous(_) => Self::invalid("meter", error),
+            UsageError::Meter(error) => error.into(),
             UsageError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MeterError> for Problem {
+    fn from(error: MeterError) -> Self {
+        match error {
+            MeterError::NoSuchMeter(_) => Self::not_found(),
+            MeterError::NotAGauge(_) | MeterError::NotACounter(_) | MeterError::Ambiguous(_) => {
+                Self::invalid("meter", error)
+            }
+        }
+    }
+}
+
+impl From<NotCounted> for Problem {
+    fn from(refusal: NotCounted) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            NotCounted::NoSubscription => {
+                Self::new(StatusCode::NOT_FOUND, "no-subscription", "There is no subscription", detail)
+            }
+            NotCounted::Meter(error) => error.into(),
+            NotCounted::LimitReached(standing) => {
+                let problem = Self::new(StatusCode::FORBIDDEN, "limit-reached", "The limit is reached", detail);
+                let limit = [("used", json!(standing.used)), ("limit", json!(standing.limit))];
+                let problem = limit.into_iter().fold(problem.at("value"), |it, (name, value)| it.with(name, value));
+                problem.with("remaining", json!(standing.remaining))
+            }
+            NotCounted::IdReused => Self::conflict("usage-id-reused", "The id was used before", detail).at("id"),
+            NotCounted::InFuture => Self::invalid("at", detail),
         }
     }
 }
@@ -278,6 +308,8 @@ impl From<ConsumeError> for Problem {
                 problem.at("tokens").with("balance", json!(balance))
             }
             ConsumeError::KeyReused => Self::key_reused(detail),
+            // Others were faster each time. The same under the same key is what helps.
+            ConsumeError::Store(error @ (StoreError::Conflict | StoreError::Duplicate)) => Self::unavailable(error),
             ConsumeError::Store(error) => error.into(),
         }
     }

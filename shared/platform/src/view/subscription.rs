@@ -197,8 +197,11 @@ fn driven(it: &Driven) -> Value {
 }
 
 fn tokens(plan: &Plan, tokens: Option<&Tokens>) -> Value {
+    let balance = tokens.map_or(0, |it| it.balance);
     match plan.tokens_included {
-        Some(included) => json!({ "balance": tokens.map_or(0, |it| it.balance), "included": included }),
+        Some(included) => json!({ "balance": balance, "included": included }),
+        // Left from a plan that brought some.
+        None if balance > 0 => json!({ "balance": balance, "included": 0 }),
         None => Value::Null,
     }
 }

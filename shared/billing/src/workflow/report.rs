@@ -1,0 +1,245 @@
+//! The SaaS reports what was used of what is counted, once for each id.
+
+use super::usage::{MeterError, meant};
+use super::{Billing, MOST_RACES};
+use crate::catalog::{Limit, Meter, MeterKind};
+use crate::dunning::after;
+use crate::entitlement::{Standing, standing_of, unserved};
+use crate::id::{CustomerId, FamilyId, MeterId, PeriodId, UsageId};
+use crate::ports::{Clock, Found, Gateways, Key, MeterUsage, Record, Store, StoreError, UsageRecord, Write};
+use crate::subscription::Subscription;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
+
+/// What was used at once, under an id of whoever reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// By its id, or an alias.
+    pub meter: MeterId,
+    pub value: NonZeroU64,
+    pub id: UsageId,
+    /// When it was. None: just now.
+    pub at: Option<Timestamp>,
+}
+
+/// Why a use is not counted. Nothing of it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCounted {
+    #[error("there is no subscription that is active, whose plan could allow it")]
+    NoSubscription,
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+    #[error("it is more than is left of what the plan allows, and was not counted")]
+    LimitReached(Standing),
+    #[error("this id was used for another use")]
+    IdReused,
+    #[error("it is not over yet: clocks may differ by five minutes")]
+    InFuture,
+}
+
+/// How many are counted in one transaction, which takes a hundred writes: each, and the meter it is of.
+const AT_ONCE: usize = 45;
+
+/// By how much the clock of whoever reports may be ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// For how long a use is counted once: longer than a year, which is the longest that most periods are.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// Counts each of `uses` in the customer's period at hand, or says why not, in their order; late ones too: what a
+    /// period that is over has counted is not touched. Those that are counted are so with their ids, in one transaction
+    /// of so many; and however many report at once, no limit is passed.
+    pub async fn report(
+        &self,
+        customer: &CustomerId,
+        uses: &[Use],
+    ) -> Result<Vec<Result<Standing, NotCounted>>, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        let mut answers = Vec::with_capacity(uses.len());
+        for some in uses.chunks(AT_ONCE) {
+            answers.extend(self.count(customer, some, now).await?);
+        }
+        Ok(answers)
+    }
+
+    async fn count(
+        &self,
+        customer: &CustomerId,
+        uses: &[Use],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Standing, NotCounted>>, StoreError> {
+        for _ in 0..MOST_RACES {
+            let Some(mut counters) = self.counters(customer, uses, now).await? else {
+                return Ok(uses.iter().map(|_| Err(NotCounted::NoSubscription)).collect());
+            };
+            let answers: Vec<_> = uses.iter().map(|it| counters.count(it)).collect();
+            if self.counted_meanwhile(customer, uses, &answers).await? {
+                continue;
+            }
+            match self.store.commit(counters.writes()).await {
+                Ok(()) => return Ok(answers),
+                // Others have counted the same, or have left too little, or it is the next period.
+                Err(StoreError::Conflict | StoreError::Duplicate) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Whether what is refused was counted after all. Several records are not read as of one moment: the same report may
+    /// have been taken in between them.
+    async fn counted_meanwhile(
+        &self,
+        customer: &CustomerId,
+        uses: &[Use],
+        answers: &[Result<Standing, NotCounted>],
+    ) -> Result<bool, StoreError> {
+        let spent =
+            |answer: &Result<_, _>| matches!(answer, Err(NotCounted::LimitReached(_) | NotCounted::NoSubscription));
+        let refused = uses.iter().zip(answers).filter(|(_, answer)| spent(answer));
+        let ids: BTreeSet<&UsageId> = refused.map(|(it, _)| &it.id).collect();
+        let keys = ids.into_iter().map(|id| Key::UsageRecord(customer.clone(), id.clone())).collect();
+        Ok(!self.store.get(keys).await?.records().is_empty())
+    }
+
+    /// All that `uses` are about, as of now. None: there is no subscription.
+    async fn counters(
+        &self,
+        customer: &CustomerId,
+        uses: &[Use],
+        now: Timestamp,
+    ) -> Result<Option<Counters>, StoreError> {
+        let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
+        let names: BTreeSet<&MeterId> = uses.iter().map(|it| &it.meter).collect();
+        let ids: BTreeSet<&UsageId> = uses.iter().map(|it| &it.id).collect();
+        let mut keys = vec![Key::Subscription(customer.clone())];
+        keys.extend(names.iter().flat_map(|name| [Key::Meter((*name).clone()), usage(name)]));
+        keys.extend(ids.into_iter().map(|id| Key::UsageRecord(customer.clone(), id.clone())));
+        let mut found = self.store.get(keys).await?;
+        let Some(subscription) = found.subscription() else { return Ok(None) };
+        let mut counters = Counters::new(subscription, &mut found, now);
+        // What another name stands for is known only now.
+        let aliased: BTreeSet<MeterId> = names
+            .into_iter()
+            .filter_map(|name| counters.meant(name).ok().filter(|meter| meter.id != *name))
+            .map(|meter| meter.id)
+            .collect();
+        if !aliased.is_empty() {
+            let mut found = self.store.get(aliased.iter().map(usage).collect()).await?;
+            counters.meters.extend(std::iter::from_fn(|| found.usage()).map(|it| (it.meter.clone(), it)));
+        }
+        Ok(Some(counters))
+    }
+}
+
+/// What is counted of a customer, and more and more of it.
+struct Counters {
+    subscription: Subscription,
+    now: Timestamp,
+    period: PeriodId,
+    names: BTreeMap<MeterId, BTreeMap<FamilyId, Meter>>,
+    meters: BTreeMap<MeterId, MeterUsage>,
+    records: BTreeMap<UsageId, UsageRecord>,
+    /// What is new of these, and how much it is.
+    counted: Vec<UsageRecord>,
+    sums: BTreeMap<MeterId, NonZeroU64>,
+}
+
+impl Counters {
+    fn new(subscription: Subscription, found: &mut Found, now: Timestamp) -> Self {
+        let period = subscription.counting(now);
+        let names = std::iter::from_fn(|| found.meter()).map(|it| (it.name, it.families)).collect();
+        let meters = std::iter::from_fn(|| found.usage()).map(|it| (it.meter.clone(), it)).collect();
+        let records = std::iter::from_fn(|| found.usage_record()).map(|it| (it.id.clone(), it)).collect();
+        let (counted, sums) = (vec![], BTreeMap::new());
+        Self { subscription, now, period, names, meters, records, counted, sums }
+    }
+
+    fn meant(&self, name: &MeterId) -> Result<Meter, MeterError> {
+        meant(self.names.get(name).cloned().unwrap_or_default(), Some(&self.subscription), name)
+    }
+
+    fn count(&mut self, it: &Use) -> Result<Standing, NotCounted> {
+        let meter = self.meant(&it.meter)?;
+        if meter.kind == MeterKind::Gauge {
+            return Err(MeterError::NotACounter(meter.id).into());
+        }
+        if let Some(known) = self.records.get(&it.id) {
+            let same = (&known.meter, known.value, known.at) == (&meter.id, it.value, it.at);
+            return if same { Ok(self.standing(&meter.id)) } else { Err(NotCounted::IdReused) };
+        }
+        if unserved(&self.subscription, self.now).is_some() {
+            return Err(NotCounted::NoSubscription);
+        }
+        if it.at.is_some_and(|at| at > after(self.now, AHEAD)) {
+            return Err(NotCounted::InFuture);
+        }
+        let standing = self.standing(&meter.id);
+        let sum = self.sums.get(&meter.id).map_or(Some(it.value), |sum| sum.checked_add(it.value.get()));
+        let fits = standing.used.checked_add(it.value.get()).is_some_and(|used| used <= self.most(&meter.id));
+        let Some(sum) = sum.filter(|_| fits) else { return Err(NotCounted::LimitReached(standing)) };
+        self.sums.insert(meter.id.clone(), sum);
+        let record = UsageRecord {
+            customer: self.subscription.customer.clone(),
+            id: it.id.clone(),
+            meter: meter.id.clone(),
+            value: it.value,
+            at: it.at,
+            period: self.stored(&meter.id).map_or(&self.period, |(period, _)| period).clone(),
+            counted_at: self.now,
+            expires_at: after(self.now, KEPT_FOR),
+        };
+        self.records.insert(it.id.clone(), record.clone());
+        self.counted.push(record);
+        Ok(self.standing(&meter.id))
+    }
+
+    /// As more than can be counted is counted by no meter, that is the end of those without a limit.
+    fn most(&self, meter: &MeterId) -> u64 {
+        match standing_of(&self.subscription.order, meter, 0).limit {
+            Limit::AtMost(most) => most,
+            Limit::Unlimited => u64::MAX,
+        }
+    }
+
+    fn standing(&self, meter: &MeterId) -> Standing {
+        let before = self.stored(meter).map_or(0, |(_, value)| value);
+        let more = self.sums.get(meter).map_or(0, |sum| sum.get());
+        standing_of(&self.subscription.order, meter, before.saturating_add(more))
+    }
+
+    /// What was counted before in the same period; or in the one after it, where somebody's clock is ahead of ours.
+    fn stored(&self, meter: &MeterId) -> Option<(&PeriodId, u64)> {
+        let stored = self.meters.get(meter)?;
+        let period = stored.period.as_ref()?;
+        let counts = period.subscription == self.period.subscription && period.index >= self.period.index;
+        counts.then_some((period, stored.value))
+    }
+
+    fn writes(self) -> Vec<Write> {
+        let customer = &self.subscription.customer;
+        let add = |(meter, by): (&MeterId, &NonZeroU64)| match self.stored(meter) {
+            Some((period, _)) => Write::Count {
+                customer: customer.clone(),
+                meter: meter.clone(),
+                period: period.clone(),
+                by: *by,
+                at_most: self.most(meter),
+                at: self.now,
+            },
+            None => Write::next(Record::Usage(MeterUsage {
+                customer: customer.clone(),
+                meter: meter.clone(),
+                value: by.get(),
+                period: Some(self.period.clone()),
+                at: self.now,
+                version: self.meters.get(meter).map_or(0, |it| it.version),
+            })),
+        };
+        let mut writes: Vec<Write> = self.sums.iter().map(add).collect();
+        writes.extend(self.counted.into_iter().map(|it| Write::Create(Record::UsageRecord(it))));
+        writes
+    }
+}
