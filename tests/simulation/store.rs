@@ -8,7 +8,8 @@ use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::subscription::Event;
-use billing::token::{Consumption, Tokens};
+use billing::testing::made_of_all;
+use billing::token::Consumption;
 use billing::wallet::Method;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -99,10 +100,13 @@ impl State {
             return Err(StoreError::Conflict);
         }
         let lost = self.rng.chance(faults.answer_lost);
-        if let Some(refusal) = self.refusal(&writes) {
-            self.note(|| format!("task {task} commits in vain: {refusal}"));
-            return Err(refusal);
-        }
+        let records = match made_of_all(&writes, |key| self.records.get(key)) {
+            Ok(records) => records,
+            Err(refusal) => {
+                self.note(|| format!("task {task} commits in vain: {refusal}"));
+                return Err(refusal);
+            }
+        };
         self.acts(task, || "commits".to_owned());
         if let Some(notes) = self.tasks.get_mut(&task) {
             notes.commits += 1;
@@ -112,26 +116,11 @@ impl State {
         if keys.len() < writes.len() || writes.len() > 100 {
             self.breach("R1", format!("task {task} commits what no transaction takes: {keys:?}"));
         }
-        let records: Vec<Record> = writes.iter().filter_map(|write| self.made(write)).collect();
         let changes: Vec<(Key, Option<Record>)> = records.into_iter().map(|record| self.insert(task, record)).collect();
         if let Err((invariant, what)) = self.inspect(task, &changes) {
             self.breach(invariant, what);
         }
         if lost { Err(down()) } else { Ok(()) }
-    }
-
-    /// What `write` makes of its record. None: it is not there to be written so.
-    fn made(&self, write: &Write) -> Option<Record> {
-        match (write, self.records.get(&write.key())) {
-            (Write::Create(record), None) => Some(record.clone()),
-            (Write::Replace { record, seen }, Some(stored)) if stored.version() == Some(*seen) => Some(record.clone()),
-            (Write::Consume { tokens, .. }, Some(Record::Tokens(held))) => {
-                let balance = held.balance.checked_sub(tokens.get().into())?;
-                Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
-            }
-            (Write::Count { .. }, _) => panic!("nobody who is simulated reports what is counted"),
-            _ => None,
-        }
     }
 
     fn insert(&mut self, task: u64, record: Record) -> (Key, Option<Record>) {
@@ -157,16 +146,6 @@ impl State {
             self.due[slot(lane)].insert((at, wanted));
         }
         (key, old)
-    }
-
-    /// Why `writes` cannot all be applied, if they cannot. A conflict outranks a duplicate.
-    fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
-        let refused: Vec<&Write> = writes.iter().filter(|write| self.made(write).is_none()).collect();
-        match refused.iter().all(|write| matches!(write, Write::Create(_))) {
-            _ if refused.is_empty() => None,
-            true => Some(StoreError::Duplicate),
-            false => Some(StoreError::Conflict),
-        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use billing::id::PaymentId;
 use lambda_http::{Error, Request, run, service_fn};
-use platform::http::{Problem, Reply, page_size, query, respond};
+use platform::http::{List, Problem, Reply, list, respond};
 use platform::identity::Scope;
 use platform::{App, view};
-use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -13,16 +12,12 @@ async fn main() -> Result<(), Error> {
     run(service_fn(|request| respond(request, |request| handle(&app, request)))).await
 }
 
-/// `?limit=` 1 to 100 (20 if it is not said), `?before=` the id that the page before said is `next`.
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
-    let limit = page_size(&request)?;
-    let before: Option<PaymentId> = query(&request, "before")?;
-    if before.as_ref().is_some_and(|id| !id.belongs_to(&caller.customer)) {
+    let asked: List<PaymentId> = list(&request)?;
+    if asked.before.as_ref().is_some_and(|id| !id.belongs_to(&caller.customer)) {
         return Err(Problem::unreadable("is not the end of one of your pages").at("before"));
     }
-    let payments = app.billing.payments(&caller.customer, before.as_ref(), limit.into()).await?;
-    let next = payments.get(usize::from(limit).saturating_sub(1)).map(|last| &last.id);
-    let list: Vec<Value> = payments.iter().map(view::payment).collect();
-    Ok(Reply::ok(json!({ "payments": list, "next": next })))
+    let payments = app.billing.payments(&caller.customer, asked.before.as_ref(), asked.limit.into()).await?;
+    Ok(asked.of("payments", &payments, view::payment, |it| &it.id))
 }

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use gateways::{Charge, ChargeStatus, FakeGateways, Fate, Script};
-pub use store::MemoryStore;
+pub use store::{MemoryStore, made_of_all};
 
 pub type World = Billing<MemoryStore, FakeGateways, FixedClock>;
 

@@ -5,6 +5,7 @@
 mod pages;
 mod problem;
 mod problems;
+mod used;
 
 use crate::sqs::chain;
 use billing::id::IdempotencyKey;
@@ -14,7 +15,7 @@ use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Body, Error, Request, RequestExt};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, value::StringDeserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::future::Future;
 
@@ -126,8 +127,27 @@ pub fn query<T: DeserializeOwned>(request: &Request, name: &'static str) -> Resu
     }
 }
 
-/// How many of a list are asked for: `?limit=` 1 to 100, and 20 if nothing is said.
-pub fn page_size(request: &Request) -> Result<u8, Problem> {
+/// A part of a list, newest first.
+#[derive(Clone, Debug)]
+pub struct List<I> {
+    pub limit: u8,
+    pub before: Option<I>,
+}
+
+/// Which part is asked for: `?limit=` 1 to 100 (20 if it is not said), `?before=` the id that the page before said is `next`.
+pub fn list<I: DeserializeOwned>(request: &Request) -> Result<List<I>, Problem> {
+    Ok(List { limit: page_size(request)?, before: query(request, "before")? })
+}
+
+impl<I: Serialize> List<I> {
+    /// `found` under that `name`, and with `next` what the page after it is asked for by; `null` after the last.
+    pub fn of<T>(&self, name: &str, found: &[T], view: impl Fn(&T) -> Value, id: impl Fn(&T) -> &I) -> Reply {
+        let next = found.get(usize::from(self.limit).saturating_sub(1)).map(id);
+        Reply::ok(json!({ name: found.iter().map(view).collect::<Vec<_>>(), "next": next }))
+    }
+}
+
+fn page_size(request: &Request) -> Result<u8, Problem> {
     let limit: Option<String> = query(request, "limit")?;
     let limit = limit.map_or(Some(20), |text| text.parse().ok().filter(|limit| (1..=100).contains(limit)));
     limit.ok_or_else(|| Problem::invalid("limit", "must be 1 to 100"))

@@ -73,34 +73,38 @@ impl State {
         }
         self.due.extend(due);
     }
+}
 
-    /// What `write` makes of its record. None: it is not there to be written so.
-    fn made(&self, write: &Write) -> Option<Record> {
-        match (write, self.records.get(&write.key())) {
-            (Write::Create(record), None) => Some(record.clone()),
-            (Write::Replace { record, seen }, Some(stored)) if stored.version() == Some(*seen) => Some(record.clone()),
-            (Write::Consume { tokens, .. }, Some(Record::Tokens(held))) => {
-                let balance = held.balance.checked_sub(tokens.get().into())?;
-                Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
-            }
-            (Write::Count { period, by, at_most, at, .. }, Some(Record::Usage(held)))
-                if held.period.as_ref() == Some(period) =>
-            {
-                let value = held.value.checked_add(by.get()).filter(|value| value <= at_most)?;
-                Some(Record::Usage(MeterUsage { value, at: *at, version: held.version + 1, ..held.clone() }))
-            }
-            _ => None,
+/// What `write` makes of the record that is `stored` at its key. None: it is not there to be written so.
+fn made(write: &Write, stored: Option<&Record>) -> Option<Record> {
+    match (write, stored) {
+        (Write::Create(record), None) => Some(record.clone()),
+        (Write::Replace { record, seen }, Some(stored)) if stored.version() == Some(*seen) => Some(record.clone()),
+        (Write::Consume { tokens, .. }, Some(Record::Tokens(held))) => {
+            let balance = held.balance.checked_sub(tokens.get().into())?;
+            Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
         }
+        (Write::Count { period, by, at_most, at, .. }, Some(Record::Usage(held)))
+            if held.period.as_ref() == Some(period) =>
+        {
+            let value = held.value.checked_add(by.get()).filter(|value| value <= at_most)?;
+            Some(Record::Usage(MeterUsage { value, at: *at, version: held.version + 1, ..held.clone() }))
+        }
+        _ => None,
     }
+}
 
-    /// Why `writes` cannot all be applied, if they cannot.
-    fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
-        let refused: Vec<&Write> = writes.iter().filter(|write| self.made(write).is_none()).collect();
-        match refused.iter().all(|write| matches!(write, Write::Create(_))) {
-            _ if refused.is_empty() => None,
-            true => Some(StoreError::Duplicate),
-            false => Some(StoreError::Conflict),
-        }
+/// What a transaction of `writes` makes of what is stored, or why none of them is applied. A conflict outranks a duplicate.
+pub fn made_of_all<'a>(
+    writes: &[Write],
+    stored: impl Fn(&Key) -> Option<&'a Record>,
+) -> Result<Vec<Record>, StoreError> {
+    let made: Vec<_> = writes.iter().map(|write| made(write, stored(&write.key())).ok_or(write)).collect();
+    let refused: Vec<&&Write> = made.iter().filter_map(|made| made.as_ref().err()).collect();
+    match refused.iter().all(|write| matches!(write, Write::Create(_))) {
+        _ if refused.is_empty() => Ok(made.into_iter().flatten().collect()),
+        true => Err(StoreError::Duplicate),
+        false => Err(StoreError::Conflict),
     }
 }
 
@@ -195,10 +199,7 @@ impl Store for MemoryStore {
         if let Some(record) = state.meanwhile.take() {
             state.insert(record);
         }
-        if let Some(refusal) = state.refusal(&writes) {
-            return Err(refusal);
-        }
-        let records: Vec<Record> = writes.iter().filter_map(|write| state.made(write)).collect();
+        let records = made_of_all(&writes, |key| state.records.get(key))?;
         records.into_iter().for_each(|record| state.insert(record));
         Ok(())
     }

@@ -3,8 +3,7 @@
 use super::{Billing, MOST_RACES, Opening};
 use crate::entitlement::unserved;
 use crate::id::{ConsumptionId, CustomerId, IdempotencyKey};
-use crate::ports::{Claim, Clock, Gateways, Key, Record, Store, StoreError, Write};
-use crate::subscription::Subscription;
+use crate::ports::{Claim, Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::token::{Consumption, Purpose, Tokens};
 use jiff::Timestamp;
 use std::num::NonZeroU32;
@@ -17,12 +16,6 @@ pub struct Consume {
     pub description: Option<Purpose>,
     pub key: IdempotencyKey,
     pub fingerprint: String,
-}
-
-/// What a request comes to: it was granted before, or is now.
-enum Decided {
-    Before(Claim),
-    Now(Consumption, Vec<Write>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +40,17 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn consume(&self, wanted: &Consume) -> Result<Consumption, ConsumeError> {
         let opening = Opening { customer: &wanted.customer, key: &wanted.key, fingerprint: &wanted.fingerprint };
         let now = self.clock.now(Some(&wanted.customer)).await?;
+        let keys = [
+            Key::Claim(wanted.customer.clone(), wanted.key.clone()),
+            Key::Subscription(wanted.customer.clone()),
+            Key::Tokens(wanted.customer.clone()),
+        ];
         for _ in 0..MOST_RACES {
-            let decided = match self.decide_consumption(wanted, opening, now).await {
+            let mut found = self.store.get(keys.to_vec()).await?;
+            if let Some(claim) = found.claim() {
+                return self.consumed_before(opening, claim).await;
+            }
+            let (consumption, claim) = match decide(wanted, opening, &mut found, now) {
                 Ok(decided) => decided,
                 // Several records are not read as of one moment: the same request may have been granted between them.
                 Err(refusal) => match self.claimed(opening).await? {
@@ -56,10 +58,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                     None => return Err(refusal),
                 },
             };
-            let (consumption, writes) = match decided {
-                Decided::Before(claim) => return self.consumed_before(opening, claim).await,
-                Decided::Now(consumption, writes) => (consumption, writes),
-            };
+            let writes = vec![
+                Write::Consume { customer: consumption.customer.clone(), tokens: consumption.tokens },
+                Write::Create(Record::Consumption(consumption.clone())),
+                Write::Create(Record::Claim(claim)),
+            ];
             match self.store.commit(writes).await {
                 Ok(()) => return Ok(consumption),
                 // The same request elsewhere was faster, or others have left too little.
@@ -68,44 +71,6 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         }
         Err(StoreError::Conflict.into())
-    }
-
-    async fn decide_consumption(
-        &self,
-        wanted: &Consume,
-        opening: Opening<'_>,
-        now: Timestamp,
-    ) -> Result<Decided, ConsumeError> {
-        let Consume { customer, tokens, description, key, .. } = wanted;
-        let keys = vec![
-            Key::Claim(customer.clone(), key.clone()),
-            Key::Subscription(customer.clone()),
-            Key::Tokens(customer.clone()),
-        ];
-        let mut found = self.store.get(keys).await?;
-        if let Some(claim) = found.claim() {
-            return Ok(Decided::Before(claim));
-        }
-        let subscription = found.subscription().ok_or(ConsumeError::NoSubscription)?;
-        if unserved(&subscription, now).is_some() {
-            return Err(ConsumeError::NotActive);
-        }
-        let held = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
-        let too_few = ConsumeError::TooFew { wanted: *tokens, balance: held.balance };
-        let consumption = Consumption::of(&held, *tokens, key, now).ok_or(too_few)?;
-        let consumption = Consumption { description: description.clone(), ..consumption };
-        let writes = self.consuming(opening, &subscription, consumption.clone());
-        Ok(Decided::Now(consumption, writes))
-    }
-
-    fn consuming(&self, opening: Opening<'_>, subscription: &Subscription, consumption: Consumption) -> Vec<Write> {
-        let claim = opening.claim(subscription.no_payment(), consumption.at);
-        let claim = Claim { consumption: Some(consumption.id.clone()), ..claim };
-        vec![
-            Write::Consume { customer: consumption.customer.clone(), tokens: consumption.tokens },
-            Write::Create(Record::Consumption(consumption)),
-            Write::Create(Record::Claim(claim)),
-        ]
     }
 
     async fn consumed_before(&self, opening: Opening<'_>, claim: Claim) -> Result<Consumption, ConsumeError> {
@@ -124,4 +89,24 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ) -> Result<Vec<Consumption>, StoreError> {
         self.store.consumptions(customer, before, limit).await
     }
+}
+
+/// What is consumed, and the claim that it is granted under.
+fn decide(
+    wanted: &Consume,
+    opening: Opening<'_>,
+    found: &mut Found,
+    now: Timestamp,
+) -> Result<(Consumption, Claim), ConsumeError> {
+    let Consume { customer, tokens, description, key, .. } = wanted;
+    let subscription = found.subscription().ok_or(ConsumeError::NoSubscription)?;
+    if unserved(&subscription, now).is_some() {
+        return Err(ConsumeError::NotActive);
+    }
+    let held = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
+    let too_few = ConsumeError::TooFew { wanted: *tokens, balance: held.balance };
+    let consumption = Consumption::of(&held, *tokens, key, now).ok_or(too_few)?;
+    let claim = opening.claim(subscription.no_payment(), now);
+    let claim = Claim { consumption: Some(consumption.id.clone()), ..claim };
+    Ok((Consumption { description: description.clone(), ..consumption }, claim))
 }

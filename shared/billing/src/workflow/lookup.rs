@@ -5,7 +5,7 @@ use crate::account::VirtualAccount;
 use crate::entitlement::{Entitlement, Usage, entitlement, entitlements};
 use crate::id::{CustomerId, FeatureId, PaymentId};
 use crate::payment::Payment;
-use crate::ports::{Clock, Gateways, Key, MeterUsage, Store, StoreError};
+use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
 use crate::wallet::Wallet;
@@ -48,8 +48,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
         let mut found = self.store.live(customer).await?;
         let Some(subscription) = found.subscription() else { return Ok(None) };
-        let used = |it: MeterUsage| (it.in_period_of(&subscription), it.meter);
-        let usage = std::iter::from_fn(|| found.usage()).map(used).map(|(used, meter)| (meter, used)).collect();
+        let meters = std::iter::from_fn(|| found.usage());
+        let usage = meters.map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
         Ok(Some(Live { subscription, usage, wallet, tokens, account }))
     }
