@@ -256,7 +256,7 @@ pub(crate) fn consumption(of: &CustomerId, number: i64) -> Consumption {
 }
 
 pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
-    MeterUsage { customer: of.clone(), meter: meter(name), value, period: None, at: now(), version: 1 }
+    MeterUsage { customer: of.clone(), meter: meter(name), value, period: None, alerts: vec![], at: now(), version: 1 }
 }
 
 pub(crate) fn period_id(of: &CustomerId, index: u32) -> PeriodId {

@@ -140,6 +140,8 @@ def test_s27_s66_there_is_nothing_else(client: Client, customer: Customer, metho
         ("POST", "/tokens/consume", {"tokens": 3}),
         ("GET", "/tokens/history?limit=3", None),
         ("GET", "/entitlements", None),
+        ("GET", "/alerts", None),
+        ("PUT", "/alerts/minutes", {"acknowledged": True}),
         ("GET", "/entitlements/analytics", None),
         ("POST", "/payments", {"plan": "none"}),
         ("POST", "/webhooks/stripe", {}),

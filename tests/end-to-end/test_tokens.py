@@ -32,6 +32,8 @@ PROTECTED = [
     ("POST", "/tokens/consume"),
     ("GET", "/tokens/history"),
     ("GET", "/entitlements"),
+    ("GET", "/alerts"),
+    ("PUT", "/alerts/minutes"),
     ("GET", "/entitlements/analytics"),
     ("POST", "/test-clock/advance"),
     ("POST", "/test-clock/walk"),

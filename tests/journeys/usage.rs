@@ -8,7 +8,7 @@ use billing::money::Currency;
 use billing::ports::{Key, MeterUsage, Record};
 use billing::subscription::Command;
 use billing::testing::{World, catalogue, customer, meter, request, world};
-use billing::workflow::{Checkout, MeterError, NotCounted, Use};
+use billing::workflow::{Checkout, MeterError, NotCounted, OpenAlert, Use};
 use futures::executor::block_on;
 use jiff::Timestamp;
 use std::num::NonZeroU64;
@@ -218,4 +218,68 @@ fn of_two_who_report_at_once_the_second_has_what_the_first_left() {
     world.run();
     meanwhile(0);
     assert_eq!(minutes(&world, 4, "d"), Ok(4));
+}
+
+/// The alerts that are open, each with what is in use, and whether the customer has seen it.
+fn alerts(world: &World) -> Vec<(String, u16, u64, bool)> {
+    let open = block_on(world.alerts(&customer())).unwrap_or_else(|error| panic!("{error}"));
+    let told = |it: OpenAlert| (it.meter.to_string(), it.alert.percent, it.used, it.alert.acknowledged_at.is_some());
+    open.into_iter().map(told).collect()
+}
+
+fn of(name: &str, percent: u16, used: u64, acknowledged: bool) -> (String, u16, u64, bool) {
+    (name.to_owned(), percent, used, acknowledged)
+}
+
+fn acknowledge(world: &World, name: &str) -> usize {
+    let answer = block_on(world.acknowledge(&customer(), &meter(name), true));
+    answer.unwrap_or_else(|error| panic!("{error}")).len()
+}
+
+#[test]
+fn a_customer_is_alerted_once_a_period_as_a_limit_comes_near_and_is_reached() {
+    let world = subscribed_to(minutes_plan("k"));
+    assert_eq!(minutes(&world, 2_399, "a"), Ok(2_399));
+    assert_eq!((alerts(&world), acknowledge(&world, "minutes")), (vec![], 0));
+    assert_eq!(minutes(&world, 1, "b"), Ok(2_400));
+    assert_eq!(alerts(&world), [of("minutes", 80, 2_400, false)]);
+    assert_eq!(acknowledge(&world, "minutes"), 1);
+    assert_eq!(minutes(&world, 100, "c"), Ok(2_500));
+    assert_eq!(alerts(&world), [of("minutes", 80, 2_500, true)]);
+    assert_eq!(minutes(&world, 500, "d"), Ok(3_000));
+    assert_eq!(alerts(&world), [of("minutes", 80, 3_000, true), of("minutes", 100, 3_000, false)]);
+    to_period_end(&world);
+    assert_eq!(alerts(&world).len(), 2, "the period is over, and nothing is used in the next one");
+    assert_eq!(minutes(&world, 1, "e"), Ok(1));
+    assert_eq!(alerts(&world), []);
+    assert_eq!(minutes(&world, 2_399, "f"), Ok(2_400));
+    assert_eq!(alerts(&world), [of("minutes", 80, 2_400, false)]);
+}
+
+#[test]
+fn a_level_alerts_too_and_a_bigger_plan_ends_it() {
+    let world = subscribed_to(minutes_plan("k"));
+    let set = |value| block_on(world.set_usage(&customer(), &meter("agents"), value)).is_ok();
+    assert!(set(4));
+    assert_eq!(alerts(&world), [of("agents", 80, 4, false)]);
+    assert!(set(3) && alerts(&world).is_empty());
+    assert!(set(4));
+    assert_eq!(alerts(&world), [of("agents", 80, 4, false)]);
+    assert!(set(7));
+    assert_eq!(alerts(&world), [of("agents", 80, 7, false), of("agents", 100, 7, false)]);
+    command(&world, Command::CancelNow);
+    assert_eq!(alerts(&world), [], "who is served no more is warned of nothing");
+}
+
+#[test]
+fn whoever_brings_a_meter_to_a_line_raises_its_alert_whatever_others_count_meanwhile() {
+    let world = subscribed_to(minutes_plan("k"));
+    assert_eq!(minutes(&world, 2_000, "a"), Ok(2_000));
+    // By what was read, 399 more leave it below; but meanwhile there are 2,100.
+    let key = Key::Usage(customer(), meter("minutes"));
+    let held = block_on(billing::ports::Store::get(&world.store, vec![key]));
+    let held = held.unwrap_or_else(|error| panic!("{error}")).usage().unwrap_or_else(|| panic!("nothing is counted"));
+    world.store.meanwhile(Record::Usage(MeterUsage { value: 2_100, version: held.version + 1, ..held }));
+    assert_eq!(minutes(&world, 399, "b"), Ok(2_499));
+    assert_eq!(alerts(&world), [of("minutes", 80, 2_499, false)]);
 }

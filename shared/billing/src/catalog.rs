@@ -97,10 +97,13 @@ pub struct Offer {
     pub limits: BTreeMap<MeterId, Limit>,
     /// Granted when a period is paid; `tokens` plans only.
     pub tokens_included: Option<u64>,
-    /// How often what is left of them is carried over into the next period; 0: they end with their own. Where nothing
+    /// How often what is left of them is carried over into the next period; 0: they end when it begins. Where nothing
     /// is said, they are kept until they are used.
     #[serde(default)]
     pub tokens_rollover: Option<u16>,
+    /// At how many per cent of a limit the customer is alerted: at [`crate::alert::DEFAULT_LINES`] where nothing is said.
+    #[serde(default)]
+    pub alerts: BTreeMap<MeterId, Vec<u16>>,
     /// How a change away from it within a period is charged: by the second where nothing is said.
     #[serde(default)]
     pub proration: Proration,
@@ -137,6 +140,8 @@ pub struct Plan {
     pub tokens_included: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_rollover: Option<u16>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alerts: BTreeMap<MeterId, Vec<u16>>,
     #[serde(default)]
     pub proration: Proration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,6 +220,7 @@ impl Plan {
             limits: offer.limits,
             tokens_included: offer.tokens_included,
             tokens_rollover: offer.tokens_rollover,
+            alerts: offer.alerts,
             proration: offer.proration,
             trial_days: offer.trial_days,
             dunning: offer.dunning,

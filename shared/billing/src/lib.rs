@@ -11,6 +11,7 @@
 //! | [`catalog`]      | what is for sale                                                 |
 //! | [`pricing`]      | what a quantity costs                                            |
 //! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
+//! | [`alert`]        | what a customer is told of as a limit comes near                 |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
 //! | [`discount`]     | what is taken off a price, and how often a coupon may be redeemed |
 //! | [`tax`]          | what of a price is tax                                           |
@@ -38,6 +39,7 @@
 //! argument. This crate's `Cargo.toml` names no AWS or HTTP crate.
 
 pub mod account;
+pub mod alert;
 pub mod calendar;
 pub mod catalog;
 pub mod credit;

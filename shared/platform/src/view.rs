@@ -13,7 +13,7 @@ use billing::entitlement::Standing;
 use billing::payment::Gateway;
 use billing::ports::MeterUsage;
 use billing::token::Consumption;
-use billing::workflow::Comparison;
+use billing::workflow::{Comparison, OpenAlert};
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
@@ -28,7 +28,7 @@ pub fn plan(plan: &Plan) -> Value {
         "name": plan.name, "display_name": plan.display_name, "description": plan.description,
         "tier": plan.tier, "pricing_model": plan.pricing_model, "prices": plan.prices,
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
-        "tokens_rollover": plan.tokens_rollover,
+        "tokens_rollover": plan.tokens_rollover, "alerts": plan.alerts,
         "recommended": plan.recommended, "popular": plan.popular,
         "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
@@ -87,6 +87,20 @@ pub fn usage(usage: &MeterUsage, against: Option<Standing>) -> Value {
 
 pub fn consumption(it: &Consumption) -> Value {
     json!({ "id": it.id, "tokens": it.tokens, "description": it.description, "at": it.at, "balance": it.balance })
+}
+
+/// The alerts that are open.
+pub fn alerts(alerts: &[OpenAlert]) -> Value {
+    json!({ "alerts": alerts.iter().map(alert).collect::<Vec<_>>() })
+}
+
+fn alert(it: &OpenAlert) -> Value {
+    let OpenAlert { meter, used, alert } = it;
+    json!({
+        "kind": if alert.is_warning() { "usage_warning" } else { "usage_limit" },
+        "meter": meter, "percent": alert.percent, "limit": alert.limit, "used": used,
+        "raised_at": alert.raised_at, "acknowledged_at": alert.acknowledged_at,
+    })
 }
 
 /// How a meter stands against its limit.

@@ -132,6 +132,7 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         limits,
         tokens_included: None,
         tokens_rollover: None,
+        alerts: BTreeMap::new(),
         proration: Proration::default(),
         trial_days: None,
         dunning: DunningPolicy::default(),

@@ -28,6 +28,12 @@ const MOST_ADDONS: usize = 20;
 
 const LONGEST_TRIAL: u16 = 730;
 
+/// Each is kept with what is counted.
+const MOST_ALERTS: usize = 5;
+
+/// In per cent; what costs more beyond a limit may be alerted beyond it.
+const HIGHEST_ALERT: u16 = 1_000;
+
 /// A balance keeps what is left of each period apart.
 const MOST_ROLLOVERS: u16 = 25;
 
@@ -164,6 +170,18 @@ impl Catalogue {
                 found.add("tokens_rollover", "only a `tokens` plan has tokens to carry over".to_owned());
             }
             (Tokens | Flat | PerSeat | Graduated | Volume | Package, _) => {}
+        }
+        for (meter, lines) in &plan.alerts {
+            let field = format!("alerts.{meter}");
+            if !plan.limits.contains_key(meter) {
+                found.add(&field, "is no meter that the plan limits".to_owned());
+            }
+            let ascends = lines.windows(2).all(|pair| pair[0] < pair[1]);
+            if !ascends || lines.len() > MOST_ALERTS || lines.iter().any(|line| !(1..=HIGHEST_ALERT).contains(line)) {
+                let lines =
+                    format!("are up to {MOST_ALERTS}, ascending, each 1 to {HIGHEST_ALERT} per cent of the limit");
+                found.add(&field, lines);
+            }
         }
         if plan.trial_days.is_some_and(|days| !(1..=LONGEST_TRIAL).contains(&days)) {
             found.add("trial_days", format!("a trial has 1 to {LONGEST_TRIAL} days; without one nothing is said"));

@@ -2,6 +2,7 @@
 
 use super::{Lane, TestClock, Wanted};
 use crate::account::VirtualAccount;
+use crate::alert::Alert;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
 use crate::discount::Coupon;
@@ -116,6 +117,9 @@ pub struct MeterUsage {
     /// When a counter counted that. In the next one it starts at zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<PeriodId>,
+    /// That were raised of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
     pub at: Timestamp,
     pub version: u64,
 }

@@ -1,11 +1,12 @@
 //! All that a page or a service needs to know of a customer, in one request.
 
 use super::Billing;
+use super::alerts::OpenAlert;
 use crate::account::VirtualAccount;
 use crate::entitlement::{Entitlement, Usage, entitlement, entitlements};
 use crate::id::{CustomerId, FeatureId, PaymentId};
 use crate::payment::Payment;
-use crate::ports::{Clock, Gateways, Key, Store, StoreError};
+use crate::ports::{Clock, Gateways, Key, MeterUsage, Store, StoreError};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
 use crate::wallet::Wallet;
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct Live {
     pub subscription: Subscription,
     pub usage: Usage,
+    /// Those that are open.
+    pub alerts: Vec<OpenAlert>,
     pub wallet: Option<Wallet>,
     pub tokens: Option<Tokens>,
     pub account: Option<VirtualAccount>,
@@ -48,10 +51,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
         let mut found = self.store.live(customer).await?;
         let Some(subscription) = found.subscription() else { return Ok(None) };
-        let meters = std::iter::from_fn(|| found.usage());
-        let usage = meters.map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
+        let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
+        let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
+        let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription)).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
-        Ok(Some(Live { subscription, usage, wallet, tokens, account }))
+        Ok(Some(Live { subscription, usage, alerts, wallet, tokens, account }))
     }
 
     /// Whether the customer may use `name` now.

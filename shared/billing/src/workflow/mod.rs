@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod advance;
+mod alerts;
 mod catalogue;
 mod change;
 mod checkout;
@@ -38,6 +39,7 @@ use crate::subscription::{Command, Event, Refusal, Subscription};
 use jiff::Timestamp;
 
 pub use advance::WakeError;
+pub use alerts::OpenAlert;
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
 pub use change::{Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError, NotForSale};

@@ -2,6 +2,7 @@
 
 use super::usage::{MeterError, meant};
 use super::{Billing, MOST_RACES};
+use crate::alert::{below_next_line, raised};
 use crate::catalog::{Limit, Meter, MeterKind};
 use crate::dunning::after;
 use crate::entitlement::{Standing, standing_of, unserved};
@@ -219,27 +220,33 @@ impl Counters {
     }
 
     fn writes(self) -> Vec<Write> {
-        let customer = &self.subscription.customer;
-        let add = |(meter, by): (&MeterId, &NonZeroU64)| match self.stored(meter) {
-            Some((period, _)) => Write::Count {
-                customer: customer.clone(),
-                meter: meter.clone(),
-                period: period.clone(),
-                by: *by,
-                at_most: self.most(meter),
-                at: self.now,
-            },
-            None => Write::next(Record::Usage(MeterUsage {
-                customer: customer.clone(),
-                meter: meter.clone(),
-                value: by.get(),
-                period: Some(self.period.clone()),
-                at: self.now,
-                version: self.meters.get(meter).map_or(0, |it| it.version),
-            })),
-        };
-        let mut writes: Vec<Write> = self.sums.iter().map(add).collect();
+        let mut writes: Vec<Write> = self.sums.iter().map(|(meter, by)| self.more(meter, *by)).collect();
         writes.extend(self.counted.into_iter().map(|it| Write::Create(Record::UsageRecord(it))));
         writes
+    }
+
+    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert; everybody else adds to it, and
+    /// no more than leaves it below the next line, whatever others have added meanwhile.
+    fn more(&self, meter: &MeterId, by: NonZeroU64) -> Write {
+        let (customer, order) = (&self.subscription.customer, &self.subscription.order);
+        let (period, before) = self.stored(meter).unwrap_or((&self.period, 0));
+        let known = self.meters.get(meter);
+        let value = before.saturating_add(by.get());
+        let told = known.map_or(&[][..], |it| &it.alerts);
+        let alerts = raised(told, order, meter, value, period, self.now);
+        if known.is_some_and(|it| it.period.as_ref() == Some(period)) && alerts == told {
+            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.most(meter));
+            let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());
+            return Write::Count { customer, meter, period, by, at_most, at: self.now };
+        }
+        Write::next(Record::Usage(MeterUsage {
+            customer: customer.clone(),
+            meter: meter.clone(),
+            value,
+            period: Some(period.clone()),
+            alerts,
+            at: self.now,
+            version: known.map_or(0, |it| it.version),
+        }))
     }
 }

@@ -1,6 +1,7 @@
 //! The SaaS reports a level.
 
 use super::{Billing, MOST_RACES};
+use crate::alert::raised;
 use crate::catalog::{Meter, MeterKind};
 use crate::entitlement::{Standing, standing};
 use crate::id::{CustomerId, FamilyId, MeterId};
@@ -40,25 +41,24 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ) -> Result<(MeterUsage, Option<Standing>), UsageError> {
         let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
-            let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
-            let keys = vec![Key::Meter(name.clone()), usage(name), Key::Subscription(customer.clone())];
-            let mut found = self.store.get(keys).await?;
-            let subscription = found.subscription();
-            let families = found.meter().map(|it| it.families).unwrap_or_default();
-            let meter = meant(families, subscription.as_ref(), name)?;
+            let Metered { subscription, meter, known } = self.metered(customer, name).await?;
             if meter.kind == MeterKind::Counter {
                 return Err(MeterError::NotAGauge(meter.id).into());
             }
-            let known = match meter.id == *name {
-                true => found.usage(),
-                false => self.store.get(vec![usage(&meter.id)]).await?.usage(),
+            let live = subscription.filter(Subscription::is_live);
+            let told = known.as_ref().map_or(&[][..], |it| &it.alerts);
+            let raised = |it: &Subscription| raised(told, &it.order, &meter.id, value, &it.counting(now), now);
+            let usage = MeterUsage {
+                customer: customer.clone(),
+                meter: meter.id.clone(),
+                value,
+                period: None,
+                alerts: live.as_ref().map_or_else(Vec::new, raised),
+                at: now,
+                version: known.as_ref().map_or(0, |it| it.version),
             };
-            let version = known.map_or(0, |it| it.version);
-            let (customer, period) = (customer.clone(), None);
-            let usage = MeterUsage { customer, meter: meter.id.clone(), value, period, at: now, version };
             match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
                 Ok(()) => {
-                    let live = subscription.filter(Subscription::is_live);
                     let standing = live.and_then(|it| standing(&it.order, &meter.id, value));
                     return Ok((usage, standing));
                 }
@@ -68,6 +68,27 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         Err(StoreError::Conflict.into())
     }
+
+    /// What `name` means to the customer, and how much of it there is.
+    pub(super) async fn metered(&self, customer: &CustomerId, name: &MeterId) -> Result<Metered, UsageError> {
+        let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
+        let keys = vec![Key::Meter(name.clone()), usage(name), Key::Subscription(customer.clone())];
+        let mut found = self.store.get(keys).await?;
+        let subscription = found.subscription();
+        let families = found.meter().map(|it| it.families).unwrap_or_default();
+        let meter = meant(families, subscription.as_ref(), name)?;
+        let known = match meter.id == *name {
+            true => found.usage(),
+            false => self.store.get(vec![usage(&meter.id)]).await?.usage(),
+        };
+        Ok(Metered { subscription, meter, known })
+    }
+}
+
+pub(super) struct Metered {
+    pub(super) subscription: Option<Subscription>,
+    pub(super) meter: Meter,
+    pub(super) known: Option<MeterUsage>,
 }
 
 /// The meter called `name` in the family of the subscription; without one, in

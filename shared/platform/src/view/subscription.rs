@@ -158,7 +158,10 @@ pub fn live(live: &Live) -> Value {
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
     view["usage"] = standings(&live.subscription.order, &live.usage).iter().map(standing).collect();
     view["tokens"] = tokens(plan, live.tokens.as_ref());
-    view["alerts"] = default.filter(|it| expires_too_soon(&live.subscription, it)).map_or(Value::Null, card_expiring);
+    let expiring = default.filter(|it| expires_too_soon(&live.subscription, it)).map(card_expiring);
+    let usage = live.alerts.iter().filter(|it| it.alert.acknowledged_at.is_none()).map(super::alert);
+    let alerts: Vec<Value> = expiring.into_iter().chain(usage).collect();
+    view["alerts"] = if alerts.is_empty() { Value::Null } else { alerts.into() };
     view["payment_method"] = default.map_or(Value::Null, |it| method(it, true));
     view["account"] = live.account.as_ref().map_or(Value::Null, account);
     view
@@ -212,8 +215,8 @@ fn account(it: &VirtualAccount) -> Value {
 }
 
 fn card_expiring(it: &Method) -> Value {
-    json!([{ "kind": "card_expiring", "payment_method": it.id(),
-        "expires": it.card().and_then(|card| card.expires).map(month) }])
+    let expires = it.card().and_then(|card| card.expires).map(month);
+    json!({ "kind": "card_expiring", "payment_method": it.id(), "expires": expires })
 }
 
 /// Whether `method` stops working before it is to pay for the next period.

@@ -1,0 +1,62 @@
+//! A customer reads what they were alerted of, and acknowledges it.
+
+use super::usage::Metered;
+use super::{Billing, MOST_RACES, UsageError};
+use crate::alert::{Alert, open};
+use crate::id::{CustomerId, MeterId};
+use crate::ports::{Clock, Gateways, MeterUsage, Record, Store, StoreError, Write};
+use crate::subscription::Subscription;
+
+/// An alert of a meter that is at its line still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAlert {
+    pub meter: MeterId,
+    /// Now.
+    pub used: u64,
+    pub alert: Alert,
+}
+
+impl OpenAlert {
+    /// Those of one meter, for whoever is served.
+    pub(super) fn all(usage: &MeterUsage, subscription: &Subscription) -> Vec<Self> {
+        let used = usage.in_period_of(subscription);
+        let alerts = open(&usage.alerts, &subscription.order, &usage.meter, used).filter(|_| subscription.is_live());
+        alerts.map(|alert| Self { meter: usage.meter.clone(), used, alert: alert.clone() }).collect()
+    }
+}
+
+impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// The alerts that are open, by meter; of one, the lowest first.
+    pub async fn alerts(&self, customer: &CustomerId) -> Result<Vec<OpenAlert>, StoreError> {
+        Ok(self.lookup(customer).await?.map_or_else(Vec::new, |live| live.alerts))
+    }
+
+    /// Acknowledges the open alerts of the meter called `name`, or takes that back, and answers them.
+    pub async fn acknowledge(
+        &self,
+        customer: &CustomerId,
+        name: &MeterId,
+        acknowledged: bool,
+    ) -> Result<Vec<OpenAlert>, UsageError> {
+        let now = self.clock.now(Some(customer)).await?;
+        for _ in 0..MOST_RACES {
+            let Metered { subscription, known, .. } = self.metered(customer, name).await?;
+            let Some((subscription, known)) = subscription.zip(known) else { return Ok(vec![]) };
+            let listed = OpenAlert::all(&known, &subscription);
+            let mut usage = known.clone();
+            for alert in usage.alerts.iter_mut().filter(|it| listed.iter().any(|open| open.alert == **it)) {
+                alert.acknowledged_at = acknowledged.then(|| alert.acknowledged_at.unwrap_or(now));
+            }
+            if usage == known {
+                return Ok(listed);
+            }
+            let answer = OpenAlert::all(&usage, &subscription);
+            match self.store.commit(vec![Write::next(Record::Usage(usage))]).await {
+                Ok(()) => return Ok(answer),
+                Err(StoreError::Conflict | StoreError::Duplicate) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
