@@ -3,6 +3,7 @@
 pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
+use billing::alert::Alert;
 use billing::catalog::Plan;
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::discount::Discount;
@@ -14,14 +15,12 @@ use billing::mail::{Contact, Dropped, Mail, MailStatus};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
-use billing::ports::{
-    Claim, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, UsageRecord,
-    Walk,
-};
-use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term};
+use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
+use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term, UsageLine};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
 use billing::token::{Consumption, Grant, Purpose, Tokens};
 use billing::trial::{Kind, Trial};
+use billing::usage::{MeterUsage, UsageRecord};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
@@ -111,6 +110,7 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         after(&announced()).apply(&Event::PriceChangeTold { from: later(30) }),
         taken_over(of).0,
         after(&changed(of, None)),
+        after(&Event::UsageBilled { period: 3, lines: vec![usage_line()] }),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
         incomplete(of).apply(&Event::Expired { at }),
@@ -176,6 +176,7 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
+        Event::UsageBilled { period: 3, lines: vec![usage_line()] },
         Event::ChangeRevoked,
         Event::ChangeBlocked,
         changed(of, Some(payment.clone())),
@@ -255,8 +256,44 @@ pub(crate) fn consumption(of: &CustomerId, number: i64) -> Consumption {
     Consumption { customer: of.clone(), id, tokens: NonZeroU32::MAX, description, at, balance: u64::MAX }
 }
 
+fn usage_line() -> UsageLine {
+    UsageLine {
+        meter: meter("minutes"),
+        period: 3,
+        used: 1_500,
+        included: 1_000,
+        amount: Money::new(2_500, plan("minutes-pro").prices[0].amount.currency),
+    }
+}
+
+/// Above its limit, as was the period before.
+fn over_limit(of: &CustomerId) -> MeterUsage {
+    let alert = |percent, acknowledged_at| Alert {
+        percent,
+        limit: 1_000,
+        period: period_id(of, 3),
+        raised_at: now(),
+        acknowledged_at,
+    };
+    MeterUsage {
+        period: Some(period_id(of, 3)),
+        before: vec![(period_id(of, 2), u64::MAX)],
+        alerts: vec![alert(80, Some(now())), alert(100, None)],
+        ..usage(of, "minutes", 1_500)
+    }
+}
+
 pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
-    MeterUsage { customer: of.clone(), meter: meter(name), value, period: None, alerts: vec![], at: now(), version: 1 }
+    MeterUsage {
+        customer: of.clone(),
+        meter: meter(name),
+        value,
+        period: None,
+        before: vec![],
+        alerts: vec![],
+        at: now(),
+        version: 1,
+    }
 }
 
 pub(crate) fn period_id(of: &CustomerId, index: u32) -> PeriodId {
@@ -375,7 +412,7 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         Record::UsageRecord(usage_record(of, 1)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),
-        Record::Usage(MeterUsage { period: Some(period_id(of, 3)), ..usage(of, "minutes", 1) }),
+        Record::Usage(over_limit(of)),
         Record::Claim(Claim { consumption: Some(consumption(of, 1).id), ..claim(of, "key#2") }),
         Record::Claim(claim(of, "key#1")),
         Record::Claim(claim(of, &"~".repeat(255))),

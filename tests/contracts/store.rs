@@ -30,9 +30,10 @@ use crate::samples::{
 };
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
-use billing::ports::{Key, Lane, MeterUsage, Record, Store, StoreError, Wanted, Write};
+use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::testing::meter;
 use billing::token::Tokens;
+use billing::usage::MeterUsage;
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};

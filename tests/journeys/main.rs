@@ -10,6 +10,7 @@ mod imports;
 mod interventions;
 mod living;
 mod mails;
+mod overage;
 mod prices;
 mod stage;
 mod stories;

@@ -5,6 +5,7 @@
 
 mod addon;
 mod check;
+mod overage;
 mod price;
 
 use crate::calendar::Interval;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use addon::{Addon, AddonPrice};
 pub use check::CatalogueProblem;
 use check::{Problems, Terms};
+pub use overage::{Overage, OveragePrice};
 pub use price::{Price, PriceTier, PricingModel};
 
 /// One family as its file gives it.
@@ -104,6 +106,9 @@ pub struct Offer {
     /// At how many per cent of a limit the customer is alerted: at [`crate::alert::DEFAULT_LINES`] where nothing is said.
     #[serde(default)]
     pub alerts: BTreeMap<MeterId, Vec<u16>>,
+    /// What more of a counter costs than its limit: one price a currency. Where nothing is said, more is refused.
+    #[serde(default)]
+    pub overage: BTreeMap<MeterId, Vec<OveragePrice>>,
     /// How a change away from it within a period is charged: by the second where nothing is said.
     #[serde(default)]
     pub proration: Proration,
@@ -142,6 +147,8 @@ pub struct Plan {
     pub tokens_rollover: Option<u16>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alerts: BTreeMap<MeterId, Vec<u16>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overage: BTreeMap<MeterId, Vec<OveragePrice>>,
     #[serde(default)]
     pub proration: Proration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,6 +228,7 @@ impl Plan {
             tokens_included: offer.tokens_included,
             tokens_rollover: offer.tokens_rollover,
             alerts: offer.alerts,
+            overage: offer.overage,
             proration: offer.proration,
             trial_days: offer.trial_days,
             dunning: offer.dunning,

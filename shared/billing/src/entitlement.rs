@@ -1,7 +1,7 @@
 //! What a customer is allowed, how much of it is used, and what stands in the
 //! way of a smaller plan.
 
-use crate::catalog::{Family, Limit};
+use crate::catalog::{Family, Limit, Overage};
 use crate::dunning::Dunning;
 use crate::id::{FeatureId, MeterId};
 use crate::order::Order;
@@ -24,28 +24,32 @@ pub struct Standing {
     /// Tenths of a per cent, rounded half up: 50 is 5.0 %.
     #[serde(skip)]
     pub per_mille: Option<u64>,
+    /// What is beyond the limit and charged for, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overage: Option<Overage>,
 }
 
 /// `used` against what `order` allows of `meter`: nothing, if it says nothing of it.
 pub(crate) fn standing_of(order: &Order, meter: &MeterId, used: u64) -> Standing {
-    against(order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0)), meter, used)
+    against(order, order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0)), meter, used)
 }
 
 /// `used` against what `order` allows of `meter`, if it limits the meter at all.
 pub fn standing(order: &Order, meter: &MeterId, used: u64) -> Option<Standing> {
-    order.limits().get(meter).map(|limit| against(*limit, meter, used))
+    order.limits().get(meter).map(|limit| against(order, *limit, meter, used))
 }
 
 pub fn standings(order: &Order, usage: &Usage) -> Vec<Standing> {
-    order.limits().iter().map(|(meter, limit)| against(*limit, meter, used(usage, meter))).collect()
+    order.limits().iter().map(|(meter, limit)| against(order, *limit, meter, used(usage, meter))).collect()
 }
 
-fn against(limit: Limit, meter: &MeterId, used: u64) -> Standing {
+fn against(order: &Order, limit: Limit, meter: &MeterId, used: u64) -> Standing {
     let (remaining, per_mille) = match limit {
         Limit::Unlimited => (None, None),
         Limit::AtMost(most) => (Some(most.saturating_sub(used)), Some(per_mille(used, most))),
     };
-    Standing { meter: meter.clone(), used, limit, remaining, per_mille }
+    let overage = order.overage(meter, used);
+    Standing { meter: meter.clone(), used, limit, remaining, per_mille, overage }
 }
 
 /// Whether something may be used: a feature, what a meter counts, or both where they have one name.
@@ -87,7 +91,7 @@ pub fn entitlement(
     let reason = unserved(it, now).or(match (feature, &standing) {
         (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
         (_, Some(Standing { limit: Limit::AtMost(0), .. })) => Some(Reason::NotInPlan),
-        (_, Some(Standing { remaining: Some(0), .. })) => Some(Reason::LimitReached),
+        (_, Some(Standing { remaining: Some(0), used, .. })) if *used >= it.most(&meter) => Some(Reason::LimitReached),
         (Some(true), None) | (Some(true) | None, Some(_)) => None,
     });
     Entitlement { reason, standing }

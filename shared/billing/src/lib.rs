@@ -11,6 +11,7 @@
 //! | [`catalog`]      | what is for sale                                                 |
 //! | [`pricing`]      | what a quantity costs                                            |
 //! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
+//! | [`usage`]        | what was used of what is metered                                 |
 //! | [`alert`]        | what a customer is told of as a limit comes near                 |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
 //! | [`discount`]     | what is taken off a price, and how often a coupon may be redeemed |
@@ -62,6 +63,7 @@ pub mod subscription;
 pub mod tax;
 pub mod token;
 pub mod trial;
+pub mod usage;
 pub mod wallet;
 pub mod workflow;
 

@@ -2,7 +2,7 @@
 //! add-ons onto it.
 
 use crate::calendar::Interval;
-use crate::catalog::{Addon, Limit, Plan, Price};
+use crate::catalog::{Addon, Limit, Overage, OveragePrice, Plan, Price};
 use crate::discount::Discount;
 use crate::id::{AddonId, FeatureId, MeterId};
 use crate::money::Money;
@@ -165,6 +165,20 @@ impl Order {
             Ok((Item::Addon(it.addon.id.clone()), amount))
         };
         std::iter::once(Ok((Item::Plan, plan))).chain(self.addons.iter().map(addon)).collect()
+    }
+
+    /// What more of `meter` costs than is allowed of it, if it is sold: with the next invoice, so only where one follows.
+    pub fn overage_price(&self, meter: &MeterId) -> Option<&OveragePrice> {
+        let currency = Some(self.price.amount.currency);
+        let prices = self.plan.overage.get(meter).filter(|_| self.price.recurring)?;
+        prices.iter().find(|price| price.currency() == currency)
+    }
+
+    /// What was used of `meter` beyond what is allowed of it, and what that costs. None: nothing.
+    pub fn overage(&self, meter: &MeterId, used: u64) -> Option<Overage> {
+        let Some(Limit::AtMost(limit)) = self.limits().get(meter).copied() else { return None };
+        // What cannot be charged for is not counted: a catalogue has no price for more.
+        self.overage_price(meter)?.overage(used, limit).ok().flatten()
     }
 
     /// Every feature of the family, on or off: what the plan switches on, and what the add-ons do.

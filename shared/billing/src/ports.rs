@@ -19,10 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::Future;
 
-pub use records::{
-    Claim, Found, Key, MeterName, MeterUsage, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, UsageRecord,
-    Write,
-};
+pub use records::{Claim, Found, Key, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, Write};
 pub(crate) use test_clock::whole;
 pub use test_clock::{TestClock, Walk};
 

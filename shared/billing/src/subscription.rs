@@ -22,6 +22,7 @@ mod change;
 mod facts;
 mod funds;
 mod interventions;
+mod metering;
 mod repricing;
 mod requests;
 mod taken_over;
@@ -46,6 +47,7 @@ pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview, PreviewId};
 pub use funds::{Fund, Worth};
 pub use interventions::Intervention;
+pub use metering::UsageLine;
 pub use repricing::{PriceChange, Repriced};
 pub use taken_over::{Running, Takeover, Unfit};
 pub use term::Term;
@@ -79,6 +81,12 @@ pub struct Subscription {
     /// What the customer has in credit, or owes if it is below zero, with the next invoice: one amount a currency.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub balances: Vec<Money>,
+    /// What was used beyond limits and is on the next invoice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<UsageLine>,
+    /// Up to which period what was used is on an invoice. None: of none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_billed: Option<u32>,
     /// How many payments there were for changes: their number names them.
     #[serde(default)]
     pub changes: u32,
@@ -329,6 +337,10 @@ impl Subscription {
             }
             Event::TakenOver { order, term, paid, at, .. } => self.goes_on_here(order, *term, *paid, *at),
             Event::EndMoved { at, end } => self.end_moved(*at, *end),
+            Event::UsageBilled { period, lines } => {
+                self.usage_billed = Some(*period);
+                self.usage.extend(lines.iter().cloned());
+            }
             // The balance is a record of its own.
             Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
         }
@@ -428,6 +440,8 @@ impl Subscription {
     /// The period of `term` begins, and is paid for: with so much, where that was not the price.
     fn begins(&mut self, term: Term, paid: Option<Money>) {
         let (price, at) = (self.order.price_sold(), self.period_of(term).start);
+        let price = price.with_more(self.usage_due());
+        self.usage.clear();
         self.worth = None;
         self.settle_price(term, price, paid.unwrap_or(price), at);
         self.starts_afresh();

@@ -11,8 +11,8 @@ use billing::catalog::{Addon, Plan};
 use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
 use billing::payment::Gateway;
-use billing::ports::MeterUsage;
 use billing::token::Consumption;
+use billing::usage::MeterUsage;
 use billing::workflow::{Comparison, OpenAlert};
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
@@ -28,7 +28,7 @@ pub fn plan(plan: &Plan) -> Value {
         "name": plan.name, "display_name": plan.display_name, "description": plan.description,
         "tier": plan.tier, "pricing_model": plan.pricing_model, "prices": plan.prices,
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
-        "tokens_rollover": plan.tokens_rollover, "alerts": plan.alerts,
+        "tokens_rollover": plan.tokens_rollover, "alerts": plan.alerts, "overage": plan.overage,
         "recommended": plan.recommended, "popular": plan.popular,
         "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
@@ -95,9 +95,14 @@ pub fn alerts(alerts: &[OpenAlert]) -> Value {
 }
 
 fn alert(it: &OpenAlert) -> Value {
-    let OpenAlert { meter, used, alert } = it;
+    let OpenAlert { meter, used, is_charged, alert } = it;
+    let kind = match (alert.is_warning(), is_charged) {
+        (true, _) => "usage_warning",
+        (false, true) => "usage_overage",
+        (false, false) => "usage_limit",
+    };
     json!({
-        "kind": if alert.is_warning() { "usage_warning" } else { "usage_limit" },
+        "kind": kind,
         "meter": meter, "percent": alert.percent, "limit": alert.limit, "used": used,
         "raised_at": alert.raised_at, "acknowledged_at": alert.acknowledged_at,
     })

@@ -133,6 +133,7 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         tokens_included: None,
         tokens_rollover: None,
         alerts: BTreeMap::new(),
+        overage: BTreeMap::new(),
         proration: Proration::default(),
         trial_days: None,
         dunning: DunningPolicy::default(),

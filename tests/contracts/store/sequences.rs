@@ -97,7 +97,7 @@ fn record(subject: Subject, content: Content, version: u64) -> Record {
             _ => Subscription { version, ..past_due(&of, later(seconds)) },
         }),
         1 => Record::Tokens(billing::token::Tokens { version, ..tokens(&of, number) }),
-        2 => Record::Usage(billing::ports::MeterUsage { version, ..usage(&of, "estates", number) }),
+        2 => Record::Usage(billing::usage::MeterUsage { version, ..usage(&of, "estates", number) }),
         3 => Record::Claim(claim(&of, "k")),
         4 if content.is_multiple_of(2) => Record::Wallet(Wallet { version, ..leaving(&of, &[9, seconds]) }),
         4 => Record::Wallet(Wallet { version, ..wallet(&of) }),

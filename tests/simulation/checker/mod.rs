@@ -168,6 +168,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken over",
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
+        Event::UsageBilled { .. } => "usage billed",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
     }
@@ -206,6 +207,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::TakenOver { .. }
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
+        | Event::UsageBilled { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }
         | Event::ChangeDeclined { .. }

@@ -171,6 +171,7 @@ impl Catalogue {
             }
             (Tokens | Flat | PerSeat | Graduated | Volume | Package, _) => {}
         }
+        self.check_overage(plan, found);
         for (meter, lines) in &plan.alerts {
             let field = format!("alerts.{meter}");
             if !plan.limits.contains_key(meter) {

@@ -361,6 +361,63 @@ fn a_problem_names_the_plan_and_the_field() {
     }
 }
 
+/// The fields that are wrong where a counter of 100 calls is sold beyond its limit as `overage` says, and alerts are raised
+/// at `alerts`.
+fn wrong(overage: serde_json::Value, alerts: serde_json::Value) -> Vec<String> {
+    let counted = |it: &mut serde_json::Value| {
+        let calls = serde_json::json!({"id": "calls", "name": "Calls", "kind": "counter", "reduce": "make fewer:",
+            "unit": {"one": "call", "many": "calls"}});
+        let meters = it["family"]["meters"].as_array_mut();
+        meters.unwrap_or_else(|| panic!("no meters")).push(calls);
+        it["plans"][0]["limits"]["calls"] = 100.into();
+        it["plans"][0]["overage"] = overage;
+        it["plans"][0]["alerts"] = alerts;
+    };
+    let problems = catalogue(counted).unwrap_or_else(|error| panic!("{error}"));
+    problems.into_iter().map(|it| it.field).collect()
+}
+
+#[test]
+fn what_is_sold_beyond_a_limit_has_one_price_in_each_currency_that_the_plan_is_sold_in() {
+    use serde_json::json;
+    let tier = |up_to, minor: i64, currency| json!({"up_to": up_to, "amount": {"minor": minor, "currency": currency}});
+    let price = |tiers: &[serde_json::Value]| json!({"per": 1, "tiers": tiers});
+    let plain = |currency| price(&[tier(None::<u32>, 5, currency)]);
+    let cases = [
+        (json!({"calls": [plain("NGN")]}), vec![]),
+        (json!({"calls": [price(&[tier(Some(5), 5, "NGN"), tier(Some(9), 4, "NGN")])]}), vec![]),
+        (json!({"calls": []}), vec!["overage.calls"]),
+        (json!({"calls": [plain("USD")]}), vec!["overage.calls[0]", "overage.calls"]),
+        (json!({"calls": [plain("NGN"), plain("NGN")]}), vec!["overage.calls[1]"]),
+        (json!({"calls": [price(&[])]}), vec!["overage.calls[0].tiers", "overage.calls"]),
+        (
+            json!({"calls": [price(&[tier(Some(5), 5, "NGN"), tier(None, 4, "USD")])]}),
+            vec!["overage.calls[0].tiers[1].amount.currency"],
+        ),
+        (
+            json!({"calls": [price(&[tier(Some(5), 5, "NGN"), tier(Some(5), 4, "NGN")])]}),
+            vec!["overage.calls[0].tiers"],
+        ),
+        (json!({"calls": [price(&[tier(None, -1, "NGN")])]}), vec!["overage.calls[0].tiers[0].amount.minor"]),
+        (json!({"calls": [price(&[tier(None, i64::MAX, "NGN")])]}), vec!["overage.calls[0].tiers"]),
+        (json!({"estates": [plain("NGN")]}), vec!["overage.estates"]),
+        (json!({"dogs": [plain("NGN")]}), vec!["overage.dogs", "overage.dogs"]),
+    ];
+    for (overage, expected) in cases {
+        assert_eq!(wrong(overage.clone(), json!({})), expected, "{overage}");
+    }
+    for (alerts, expected) in [
+        (json!({"calls": [1, 50, 1_000], "estates": []}), vec![]),
+        (json!({"calls": [80, 80]}), vec!["alerts.calls"]),
+        (json!({"calls": [0, 80]}), vec!["alerts.calls"]),
+        (json!({"calls": [80, 1_001]}), vec!["alerts.calls"]),
+        (json!({"calls": [1, 2, 3, 4, 5, 6]}), vec!["alerts.calls"]),
+        (json!({"dogs": [80]}), vec!["alerts.dogs"]),
+    ] {
+        assert_eq!(wrong(json!({}), alerts.clone()), expected, "{alerts}");
+    }
+}
+
 #[test]
 fn tokens_are_carried_over_at_most_twenty_four_times() {
     let carried = |times: u32| {

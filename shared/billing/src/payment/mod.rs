@@ -26,7 +26,7 @@ use crate::dunning::{after, days};
 use crate::id::{CouponCode, CustomerId, PaymentId, PlanId, Reference};
 use crate::money::Money;
 use crate::outcome::{Aftermath, Decline, Outcome, Receipt, Stage};
-use crate::subscription::{Fact, Order};
+use crate::subscription::{Fact, Order, UsageLine};
 use crate::wallet::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -62,11 +62,15 @@ pub struct Bought {
     pub plan: PlanId,
     pub interval: Interval,
     pub quantity: u32,
+    /// What was used beyond limits before, and is paid with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<UsageLine>,
 }
 
 impl Bought {
     fn of(order: &Order) -> Self {
-        Self { plan: order.plan.id.clone(), interval: order.price.interval, quantity: order.quantity }
+        let (plan, interval) = (order.plan.id.clone(), order.price.interval);
+        Self { plan, interval, quantity: order.quantity, usage: vec![] }
     }
 }
 
@@ -139,6 +143,13 @@ impl Payment {
         let order = order.map(Box::new);
         let collection = Collection::Checkout { order, payer, method, return_url, opened: None, expires_at };
         Self::begin(id, customer, bought, amount, gateway, collection, now)
+    }
+
+    /// The same for what was used beyond limits besides.
+    #[must_use]
+    pub(crate) fn with_usage(self, usage: &[UsageLine]) -> Self {
+        let bought = self.bought.map(|bought| Bought { usage: usage.to_vec(), ..bought });
+        Self { bought, ..self }
     }
 
     /// An attempt that we make ourselves, with `method`.

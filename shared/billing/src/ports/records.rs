@@ -2,7 +2,6 @@
 
 use super::{Lane, TestClock, Wanted};
 use crate::account::VirtualAccount;
-use crate::alert::Alert;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
 use crate::discount::Coupon;
@@ -15,6 +14,7 @@ use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
 use crate::subscription::{Event, Status, Subscription};
 use crate::token::{Consumption, Tokens};
+use crate::usage::{MeterUsage, UsageRecord};
 use crate::wallet::Wallet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,49 +106,6 @@ pub enum Record {
     Meter(MeterName),
     Coupon(StoredCoupon),
     TestClock(TestClock),
-}
-
-/// The level of a gauge as last reported, or what a counter has counted in a period.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeterUsage {
-    pub customer: CustomerId,
-    pub meter: MeterId,
-    pub value: u64,
-    /// When a counter counted that. In the next one it starts at zero.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<PeriodId>,
-    /// That were raised of it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alerts: Vec<Alert>,
-    pub at: Timestamp,
-    pub version: u64,
-}
-
-impl MeterUsage {
-    /// How much that is in the period at hand, or in one that has begun and is not paid yet.
-    pub fn in_period_of(&self, subscription: &Subscription) -> u64 {
-        let counts = |period: &PeriodId| {
-            let index = subscription.term().map_or(0, |term| term.index);
-            period.subscription == subscription.id && period.index >= index
-        };
-        if self.period.as_ref().is_none_or(counts) { self.value } else { 0 }
-    }
-}
-
-/// A use that was counted, under the id of whoever reported it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageRecord {
-    pub customer: CustomerId,
-    pub id: UsageId,
-    pub meter: MeterId,
-    pub value: NonZeroU64,
-    /// When it was, if that was said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-    /// Where it is counted: late, it is the one at hand when it was told.
-    pub period: PeriodId,
-    pub counted_at: Timestamp,
-    pub expires_at: Timestamp,
 }
 
 /// An idempotency key in use: what was asked under it, and what came of it.

@@ -58,10 +58,10 @@ impl Subscription {
         let price = order.amount()?;
         let balance = self.balance(price.currency);
         // What a plan costs, whoever sells it has seen to it that it can be charged.
-        if balance.minor == 0 && order.discounted().is_none() {
+        if balance.minor == 0 && self.usage.is_empty() && order.discounted().is_none() {
             return Ok(price);
         }
-        Ok(price.minus(balance).ok_or(Refusal::TooExpensive)?.chargeable())
+        Ok(price.with_more(self.usage_due()).minus(balance).ok_or(Refusal::TooExpensive)?.chargeable())
     }
 
     /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no

@@ -1,6 +1,6 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
-use super::{Becomes, CancelReason, Order, Status, Term};
+use super::{Becomes, CancelReason, Order, Status, Term, UsageLine};
 use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
@@ -116,6 +116,11 @@ pub enum Event {
     /// Paid twice, or for something we no longer serve. The money must go back.
     RefundOwed {
         payment: PaymentId,
+    },
+    /// What was used beyond limits, up to that period, is charged with the next.
+    UsageBilled {
+        period: u32,
+        lines: Vec<UsageLine>,
     },
     CancellationScheduled,
     CancellationRevoked,

@@ -11,6 +11,7 @@ use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
 use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Wanted, Write};
 use crate::subscription::{Action, CancelReason, Due, Event, Fact, Refusal, Subscription};
 use crate::token::Tokens;
+use crate::usage::MeterUsage;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
@@ -91,6 +92,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let account = found.account();
         let events = match subscription.due(now) {
             None => return Ok(()),
+            // What was used is known when the period is over, and is on an invoice before anything is charged or ended.
+            Some(Due::Payment | Due::Cancellation(_)) if subscription.meters_to_bill().is_some() => {
+                self.bill_usage(subscription, now).await?;
+                return Box::pin(self.advance(customer, looked)).await;
+            }
             Some(Due::Cancellation(CancelReason::Unpaid)) if account.is_some() && !looked => {
                 return self.ask_the_bank(customer, now).await;
             }
@@ -136,6 +142,25 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         };
         let (_, writes) = transition(subscription, events, now);
+        Ok(self.store.commit(writes).await?)
+    }
+
+    /// Puts what was used beyond limits on the invoice, and closes its meters with it: what is counted from then on is of
+    /// the next period.
+    async fn bill_usage(&self, subscription: Subscription, now: Timestamp) -> Result<(), WakeError> {
+        let meters = subscription.meters_to_bill().unwrap_or_default();
+        let keys = meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.clone())).collect();
+        let mut found = self.store.get(keys).await?;
+        let mut counted: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
+        for meter in meters {
+            if !counted.iter().any(|it| it.meter == meter) {
+                counted.push(MeterUsage::none(subscription.customer.clone(), meter, now));
+            }
+        }
+        let billed = subscription.bill(&counted);
+        let closed: Vec<MeterUsage> = counted.into_iter().filter_map(|it| subscription.closed(it)).collect();
+        let (_, mut writes) = transition(subscription, billed.into_iter().collect(), now);
+        writes.extend(closed.into_iter().map(|it| Write::next(Record::Usage(it))));
         Ok(self.store.commit(writes).await?)
     }
 

@@ -4,8 +4,9 @@ use super::usage::Metered;
 use super::{Billing, MOST_RACES, UsageError};
 use crate::alert::{Alert, open};
 use crate::id::{CustomerId, MeterId};
-use crate::ports::{Clock, Gateways, MeterUsage, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
 use crate::subscription::Subscription;
+use crate::usage::MeterUsage;
 
 /// An alert of a meter that is at its line still.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct OpenAlert {
     pub meter: MeterId,
     /// Now.
     pub used: u64,
+    /// More than the limit is counted, and will be charged for.
+    pub is_charged: bool,
     pub alert: Alert,
 }
 
@@ -21,7 +24,14 @@ impl OpenAlert {
     pub(super) fn all(usage: &MeterUsage, subscription: &Subscription) -> Vec<Self> {
         let used = usage.in_period_of(subscription);
         let alerts = open(&usage.alerts, &subscription.order, &usage.meter, used).filter(|_| subscription.is_live());
-        alerts.map(|alert| Self { meter: usage.meter.clone(), used, alert: alert.clone() }).collect()
+        let most = subscription.most(&usage.meter);
+        let listed = |alert: &Alert| Self {
+            meter: usage.meter.clone(),
+            used,
+            is_charged: most > alert.limit,
+            alert: alert.clone(),
+        };
+        alerts.map(listed).collect()
     }
 }
 

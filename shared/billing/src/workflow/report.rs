@@ -3,12 +3,13 @@
 use super::usage::{MeterError, meant};
 use super::{Billing, MOST_RACES};
 use crate::alert::{below_next_line, raised};
-use crate::catalog::{Limit, Meter, MeterKind};
+use crate::catalog::{Meter, MeterKind};
 use crate::dunning::after;
 use crate::entitlement::{Standing, standing_of, unserved};
 use crate::id::{CustomerId, FamilyId, MeterId, PeriodId, UsageId};
-use crate::ports::{Clock, Found, Gateways, Key, MeterUsage, Record, Store, StoreError, UsageRecord, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::Subscription;
+use crate::usage::{MeterUsage, UsageRecord};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -179,7 +180,8 @@ impl Counters {
         }
         let standing = self.standing(&meter.id);
         let sum = self.sums.get(&meter.id).map_or(Some(it.value), |sum| sum.checked_add(it.value.get()));
-        let fits = standing.used.checked_add(it.value.get()).is_some_and(|used| used <= self.most(&meter.id));
+        let fits =
+            standing.used.checked_add(it.value.get()).is_some_and(|used| used <= self.subscription.most(&meter.id));
         let Some(sum) = sum.filter(|_| fits) else { return Err(NotCounted::LimitReached(standing)) };
         self.sums.insert(meter.id.clone(), sum);
         let record = UsageRecord {
@@ -195,14 +197,6 @@ impl Counters {
         self.records.insert(it.id.clone(), record.clone());
         self.counted.push(record);
         Ok(self.standing(&meter.id))
-    }
-
-    /// As more than can be counted is counted by no meter, that is the end of those without a limit.
-    fn most(&self, meter: &MeterId) -> u64 {
-        match standing_of(&self.subscription.order, meter, 0).limit {
-            Limit::AtMost(most) => most,
-            Limit::Unlimited => u64::MAX,
-        }
     }
 
     fn standing(&self, meter: &MeterId) -> Standing {
@@ -235,7 +229,7 @@ impl Counters {
         let told = known.map_or(&[][..], |it| &it.alerts);
         let alerts = raised(told, order, meter, value, period, self.now);
         if known.is_some_and(|it| it.period.as_ref() == Some(period)) && alerts == told {
-            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.most(meter));
+            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.subscription.most(meter));
             let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());
             return Write::Count { customer, meter, period, by, at_most, at: self.now };
         }
@@ -244,6 +238,7 @@ impl Counters {
             meter: meter.clone(),
             value,
             period: Some(period.clone()),
+            before: known.map_or_else(Vec::new, |it| self.subscription.unbilled(it, period)),
             alerts,
             at: self.now,
             version: known.map_or(0, |it| it.version),

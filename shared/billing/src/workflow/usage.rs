@@ -5,8 +5,9 @@ use crate::alert::raised;
 use crate::catalog::{Meter, MeterKind};
 use crate::entitlement::{Standing, standing};
 use crate::id::{CustomerId, FamilyId, MeterId};
-use crate::ports::{Clock, Gateways, Key, MeterUsage, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::Subscription;
+use crate::usage::MeterUsage;
 use std::collections::BTreeMap;
 
 /// What is wrong with the name of a meter.
@@ -53,6 +54,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 meter: meter.id.clone(),
                 value,
                 period: None,
+                before: vec![],
                 alerts: live.as_ref().map_or_else(Vec::new, raised),
                 at: now,
                 version: known.as_ref().map_or(0, |it| it.version),

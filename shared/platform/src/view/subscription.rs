@@ -10,7 +10,7 @@ use billing::entitlement::{Entitlement, standings};
 use billing::id::FeatureId;
 use billing::money::Money;
 use billing::order::BoughtAddon;
-use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription};
+use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription, UsageLine};
 use billing::token::Tokens;
 use billing::wallet::Method;
 use billing::workflow::Live;
@@ -49,7 +49,7 @@ pub fn subscription(it: &Subscription) -> Value {
         "features": features,
         "price_change": price_change(it), "scheduled_change": scheduled(it),
         "pending_change": it.changing.as_deref().map(pending),
-        "balance": it.balances, "dunning": dunning(it),
+        "balance": it.balances, "usage_charges": usage_charges(&it.usage), "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
         "driven": it.driven.as_ref().map(driven),
     })
@@ -120,6 +120,11 @@ fn addons(order: &Order) -> Vec<Value> {
 /// Its price is for one.
 fn addon(it: &BoughtAddon) -> Value {
     json!({ "id": it.addon.id, "name": it.addon.name, "price": it.price, "quantity": it.quantity })
+}
+
+/// What was used beyond limits and is on the next invoice, or on this one.
+pub(super) fn usage_charges(lines: &[UsageLine]) -> Value {
+    if lines.is_empty() { Value::Null } else { json!(lines) }
 }
 
 fn status(it: &Subscription) -> &'static str {
@@ -241,7 +246,8 @@ mod tests {
     use billing::wallet::{Card, Expiry, Instrument, Wallet};
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
-        live(&Live { subscription, usage: [(meter("estates"), 5)].into(), wallet, tokens: None, account: None })
+        let usage = [(meter("estates"), 5)].into();
+        live(&Live { subscription, usage, alerts: vec![], wallet, tokens: None, account: None })
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! What was used: the level of a gauge, what a counter has counted, and each use that it counted.
+
+use crate::alert::Alert;
+use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
+use crate::subscription::Subscription;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
+
+/// The level of a gauge as last reported, or what a counter has counted in a period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterUsage {
+    pub customer: CustomerId,
+    pub meter: MeterId,
+    pub value: u64,
+    /// When a counter counted that. In the next one it starts at zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<PeriodId>,
+    /// What it counted in periods before that, where that may be on no invoice yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<(PeriodId, u64)>,
+    /// That were raised of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
+    pub at: Timestamp,
+    pub version: u64,
+}
+
+impl MeterUsage {
+    pub(crate) fn none(customer: CustomerId, meter: MeterId, at: Timestamp) -> Self {
+        Self { customer, meter, value: 0, period: None, before: vec![], alerts: vec![], at, version: 0 }
+    }
+
+    /// That it has counted in, and how much.
+    pub(crate) fn periods(&self) -> impl Iterator<Item = (&PeriodId, u64)> {
+        let last = self.period.as_ref().map(|period| (period, self.value));
+        self.before.iter().map(|(period, value)| (period, *value)).chain(last)
+    }
+
+    /// How much that is in the period at hand, or in one that has begun and is not paid yet.
+    pub fn in_period_of(&self, subscription: &Subscription) -> u64 {
+        let counts = |period: &PeriodId| {
+            let index = subscription.term().map_or(0, |term| term.index);
+            period.subscription == subscription.id && period.index >= index
+        };
+        if self.period.as_ref().is_none_or(counts) { self.value } else { 0 }
+    }
+}
+
+/// A use that was counted, under the id of whoever reported it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    pub customer: CustomerId,
+    pub id: UsageId,
+    pub meter: MeterId,
+    pub value: NonZeroU64,
+    /// When it was, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Where it is counted: late, it is the one at hand when it was told.
+    pub period: PeriodId,
+    pub counted_at: Timestamp,
+    pub expires_at: Timestamp,
+}
