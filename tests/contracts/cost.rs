@@ -178,7 +178,7 @@ async fn usage_is_set_with_a_read_and_a_write() {
 }
 
 #[tokio::test]
-async fn what_is_counted_is_a_read_and_a_write_for_up_to_forty_five_of_a_meter() {
+async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter() {
     let mut order = request("minutes-pro", "key-1");
     order.currency = billing::testing::plan("minutes-pro").prices[0].amount.currency;
     let shop = Shop::open().await;
@@ -195,11 +195,16 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_forty_five_of_a_meter()
         };
         (from..to).map(one).collect::<Vec<_>>()
     };
-    for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 46, cost(1, 1)), (46, 546, cost(12, 12)), (0, 1, cost(1, 0))] {
+    for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 34, cost(1, 1)), (34, 534, cost(16, 16)), (0, 1, cost(1, 0))] {
         let answers = shop.billing.report(&customer(), &uses(from, to)).await.expect("an answer");
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(shop.spent("report uses"), expected, "{from}..{to}");
     }
+    let statistics = shop.billing.statistics(&customer()).await.expect("an answer").expect("a subscription");
+    assert_eq!(shop.spent("statistics"), cost(2, 0));
+    assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [534]);
+    shop.billing.alerts(&customer()).await.expect("an answer");
+    assert_eq!(shop.spent("alerts"), cost(1, 0));
 }
 
 #[tokio::test]

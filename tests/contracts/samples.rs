@@ -16,12 +16,14 @@ use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
+use billing::statistics::DayUsage;
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term, UsageLine};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
 use billing::token::{Consumption, Grant, Purpose, Tokens};
 use billing::trial::{Kind, Trial};
 use billing::usage::{MeterUsage, UsageRecord};
 use billing::wallet::{Card, Expiry, Instrument, Leaving, Method, Wallet};
+use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use payments::{bank_account, payment_id, payments};
 use std::collections::BTreeMap;
@@ -267,7 +269,7 @@ fn usage_line() -> UsageLine {
 }
 
 /// Above its limit, as was the period before.
-fn over_limit(of: &CustomerId) -> MeterUsage {
+pub(crate) fn over_limit(of: &CustomerId) -> MeterUsage {
     let alert = |percent, acknowledged_at| Alert {
         percent,
         limit: 1_000,
@@ -409,6 +411,13 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         Record::Consumption(consumption(of, 0)),
         Record::Consumption(consumption(of, 1)),
         Record::UsageRecord(usage_record(of, 0)),
+        Record::Day(DayUsage { customer: of.clone(), date: date(2026, 1, 31), meter: None, value: u64::MAX }),
+        Record::Day(DayUsage {
+            customer: of.clone(),
+            date: date(2026, 1, 31),
+            meter: Some(meter("minutes")),
+            value: 1,
+        }),
         Record::UsageRecord(usage_record(of, 1)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),

@@ -26,15 +26,17 @@ mod sequences;
 use crate::samples::payments::{payment, payment_id};
 use crate::samples::{
     account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer,
-    period_id, plan_id, stored_plan, tokens, usage, usage_record, wallet,
+    over_limit, period_id, plan_id, stored_plan, tokens, usage, usage_record, wallet,
 };
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
 use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::statistics::DayUsage;
 use billing::testing::meter;
 use billing::token::Tokens;
 use billing::usage::MeterUsage;
 use futures::future::join_all;
+use jiff::civil::date;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -62,6 +64,8 @@ promises![
     consumptions_are_listed_newest_first_page_by_page,
     a_counter_counts_in_its_period_up_to_its_limit,
     of_many_who_count_as_many_succeed_as_the_limit_allows,
+    a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment,
+    the_days_of_a_customer_are_those_between_two_dates,
     customers_do_not_see_each_other,
     another_customers_payment_is_not_found_under_ones_own_name,
     the_catalogue_is_the_families_and_the_current_plans,
@@ -98,7 +102,7 @@ async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
 fn next(record: &Record) -> Option<Record> {
     match Write::next(record.clone()) {
         Write::Replace { record, .. } => Some(record),
-        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } => None,
+        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => None,
     }
 }
 
@@ -267,7 +271,7 @@ async fn live_is_what_is_true_of_a_customer_now(store: &impl Store) {
         Record::Tokens(tokens(&acme, u64::MAX)),
         Record::Usage(usage(&acme, "estates", 0)),
         Record::Usage(usage(&acme, "clients", u64::MAX)),
-        Record::Usage(MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 1) }),
+        Record::Usage(over_limit(&acme)),
     ];
     assert_eq!(sorted(store.live(&acme).await.expect("an answer").records()), sorted(&live));
 }
@@ -437,6 +441,40 @@ async fn a_counter_counts_in_its_period_up_to_its_limit(store: &impl Store) {
     create(store, [Record::Usage(MeterUsage { meter: meter("agents"), ..usage(&acme, "agents", 1) })]).await;
     let Write::Count { customer, period, by, at_most, at, .. } = count(&acme, 3, 1, 9) else { return };
     assert!(refused(Write::Count { customer, meter: meter("agents"), period, by, at_most, at }).await);
+}
+
+fn used(of: &CustomerId, day: i8, of_what: Option<&str>, value: u64) -> DayUsage {
+    DayUsage { customer: of.clone(), date: date(2026, 1, day), meter: of_what.map(meter), value }
+}
+
+async fn a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment(store: &impl Store) {
+    let acme = customer("acme");
+    let adding = (1..=50).map(|value| store.commit(vec![Write::Add(used(&acme, 31, Some("minutes"), value))]));
+    assert!(join_all(adding).await.into_iter().all(|added| added.is_ok()));
+    let days = store.days(&acme, date(2026, 1, 1), date(2026, 1, 31)).await.expect("an answer");
+    assert_eq!(days, [used(&acme, 31, Some("minutes"), 50 * 51 / 2)]);
+    let again = Write::Create(Record::Day(used(&acme, 31, Some("minutes"), 1)));
+    assert!(matches!(store.commit(vec![again]).await, Err(StoreError::Duplicate)));
+    // A commit that is refused adds nothing.
+    create(store, [Record::Claim(claim(&acme, "k"))]).await;
+    let twice = vec![Write::Add(used(&acme, 31, None, 1)), Write::Create(Record::Claim(claim(&acme, "k")))];
+    assert!(matches!(store.commit(twice).await, Err(StoreError::Duplicate)));
+    assert_eq!(store.days(&acme, date(2026, 1, 1), date(2026, 1, 31)).await.expect("an answer").len(), 1);
+}
+
+async fn the_days_of_a_customer_are_those_between_two_dates(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("globex"));
+    let mut all = vec![];
+    for day in [1, 9, 10, 31] {
+        all.extend([used(&acme, day, None, 7), used(&acme, day, Some("agents"), 1), used(&acme, day, Some("zeta"), 2)]);
+    }
+    create(store, all.iter().cloned().map(Record::Day)).await;
+    create(store, [Record::Day(used(&globex, 10, None, 9))]).await;
+    for (from, to, expected) in [(1, 31, 0..12), (9, 10, 3..9), (10, 10, 6..9), (11, 30, 0..0)] {
+        let mut found = store.days(&acme, date(2026, 1, from), date(2026, 1, to)).await.expect("an answer");
+        found.sort_by_key(|it| (it.date, it.meter.clone()));
+        assert_eq!(found, all[expected], "{from} to {to}");
+    }
 }
 
 async fn of_many_who_count_as_many_succeed_as_the_limit_allows(store: &impl Store) {

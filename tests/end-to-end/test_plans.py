@@ -141,6 +141,7 @@ def test_s27_s66_there_is_nothing_else(client: Client, customer: Customer, metho
         ("GET", "/tokens/history?limit=3", None),
         ("GET", "/entitlements", None),
         ("GET", "/alerts", None),
+        ("GET", "/usage/statistics", None),
         ("PUT", "/alerts/minutes", {"acknowledged": True}),
         ("GET", "/entitlements/analytics", None),
         ("POST", "/payments", {"plan": "none"}),

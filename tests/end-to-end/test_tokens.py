@@ -33,6 +33,7 @@ PROTECTED = [
     ("GET", "/tokens/history"),
     ("GET", "/entitlements"),
     ("GET", "/alerts"),
+    ("GET", "/usage/statistics"),
     ("PUT", "/alerts/minutes"),
     ("GET", "/entitlements/analytics"),
     ("POST", "/test-clock/advance"),

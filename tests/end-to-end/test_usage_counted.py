@@ -585,3 +585,34 @@ def test_what_is_counted_while_periods_begin_is_in_one_of_them(client: Client, p
     periods = Counter(item["period"]["S"].rpartition("-")[2] for item in records.of(pro.name, "COUNT#"))
     assert set(periods) <= {"0", "1", "2", "3"}
     assert shown(pro) == periods["3"]
+
+
+# -- Day by day
+
+
+def recounted(customer: Customer, records: Records) -> dict[str, int]:
+    """By day in UTC, from the record of each use."""
+    days: dict[str, int] = {}
+    for use in records.of(customer.name, "COUNT#"):
+        day = (use.get("at") or use["counted_at"])["S"][:10]
+        days[day] = days.get(day, 0) + int(use["value"]["N"])
+    return days
+
+
+def test_days_are_what_their_records_say_however_many_report_at_once(pro: Customer, records: Records) -> None:
+    late = (datetime.fromisoformat(pro.subscription()["current_period"]["start"]) - timedelta(days=3)).isoformat()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: pro.count(n % 7 + 1, id=f"call-{n % 60}"), range(100)))
+    assert statuses(answers).keys() <= {200, 409}
+    granted(pro.count(40, id="late", at=late))
+    found = granted(pro.call("GET", "/usage/statistics"))
+    (minutes,) = found["meters"]
+    shown_by_day = {day["date"]: day["used"] for day in minutes["by_day"] if day["used"]}
+    assert (shown_by_day, len(minutes["by_day"])) == (recounted(pro, records), 30)
+    assert (minutes["meter"], minutes["today"]) == ("minutes", shown_by_day[found["date"]])
+    assert sum(shown_by_day.values()) == shown(pro)
+    assert (minutes["unusual"], found["tokens"]) == (False, None)
+
+
+def test_who_never_subscribed_has_no_statistics(customer: Customer) -> None:
+    refusal(customer.call("GET", "/usage/statistics"), 404)

@@ -18,6 +18,7 @@ use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Store, StoreError, Wanted, Write};
+use billing::statistics::DayUsage;
 use billing::subscription::{Command, Effective};
 use billing::testing::{Script, World, customer, idempotency_key, method, request, seen, world};
 use billing::token::Consumption;
@@ -25,6 +26,7 @@ use billing::wallet::Method;
 use billing::workflow::{Billing, Import, Use};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, pending};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -163,6 +165,10 @@ impl Store for Fragile<'_> {
         limit: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         self.world.store.consumptions(customer, before, limit).await
+    }
+
+    async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
+        self.world.store.days(customer, from, to).await
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

@@ -13,6 +13,7 @@ mod mails;
 mod overage;
 mod prices;
 mod stage;
+mod statistics;
 mod stories;
 mod taken_over;
 mod tokens;

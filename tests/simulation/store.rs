@@ -7,11 +7,13 @@ use crate::world::{State, lock};
 use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::statistics::DayUsage;
 use billing::subscription::Event;
 use billing::testing::made_of_all;
 use billing::token::Consumption;
 use billing::wallet::Method;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use std::collections::BTreeSet;
 
 impl Store for Port {
@@ -39,6 +41,10 @@ impl Store for Port {
         _: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         Err(StoreError::Unavailable("no workflow that is simulated lists what was consumed".into()))
+    }
+
+    async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated shows statistics".into()))
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

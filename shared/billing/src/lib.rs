@@ -12,6 +12,7 @@
 //! | [`pricing`]      | what a quantity costs                                            |
 //! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
 //! | [`usage`]        | what was used of what is metered                                 |
+//! | [`statistics`]   | what was used on each day                                        |
 //! | [`alert`]        | what a customer is told of as a limit comes near                 |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
 //! | [`discount`]     | what is taken off a price, and how often a coupon may be redeemed |
@@ -59,6 +60,7 @@ pub mod ports;
 pub mod pricing;
 pub mod proration;
 pub mod ratio;
+pub mod statistics;
 pub mod subscription;
 pub mod tax;
 pub mod token;

@@ -12,9 +12,11 @@ use crate::mail::Mail;
 use crate::money::{Currency, Money};
 use crate::outcome::{Outcome, RefundOutcome, Sighting};
 use crate::payment::{Gateway, Opened, Payment, Refund};
+use crate::statistics::DayUsage;
 use crate::token::Consumption;
 use crate::wallet::Method;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -57,6 +59,14 @@ pub trait Store: Send + Sync {
         before: Option<&ConsumptionId>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Consumption>, StoreError>> + Send;
+
+    /// What a customer used on each day from `from` to `to`, both included.
+    fn days(
+        &self,
+        customer: &CustomerId,
+        from: Date,
+        to: Date,
+    ) -> impl Future<Output = Result<Vec<DayUsage>, StoreError>> + Send;
 
     /// The families and the current version of every plan, inactive ones too.
     fn catalogue(&self) -> impl Future<Output = Result<Found, StoreError>> + Send;

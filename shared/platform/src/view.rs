@@ -10,12 +10,16 @@ use crate::gateways::Clients;
 use billing::catalog::{Addon, Plan};
 use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
+use billing::id::MeterId;
 use billing::payment::Gateway;
+use billing::statistics::Statistics;
 use billing::token::Consumption;
 use billing::usage::MeterUsage;
 use billing::workflow::{Comparison, OpenAlert};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::{Map, Number, Value, json};
+use std::collections::BTreeMap;
 
 pub use change::{changed, preview};
 pub use payment::payment;
@@ -87,6 +91,18 @@ pub fn usage(usage: &MeterUsage, against: Option<Standing>) -> Value {
 
 pub fn consumption(it: &Consumption) -> Value {
     json!({ "id": it.id, "tokens": it.tokens, "description": it.description, "at": it.at, "balance": it.balance })
+}
+
+/// What was used of each meter lately, and of tokens: `null`, if none were.
+pub fn statistics((date, statistics): &(Date, BTreeMap<Option<MeterId>, Statistics>)) -> Value {
+    let of = |(meter, it): (&Option<MeterId>, &Statistics)| {
+        let meter = meter.as_ref()?;
+        let mut view = json!({ "meter": meter });
+        view.as_object_mut()?.extend(json!(it).as_object()?.clone());
+        Some(view)
+    };
+    let meters: Vec<Value> = statistics.iter().filter_map(of).collect();
+    json!({ "date": date, "meters": meters, "tokens": statistics.get(&None) })
 }
 
 /// The alerts that are open.

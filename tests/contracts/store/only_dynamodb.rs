@@ -163,7 +163,7 @@ async fn lists_with_a_record_of_a_newer_schema_are_refused() {
 
 /// F31: time to live is for what may be forgotten, and never for money.
 #[tokio::test]
-async fn only_claims_uses_and_finished_deliveries_and_mails_are_ever_forgotten() {
+async fn only_claims_uses_their_days_and_finished_deliveries_and_mails_are_ever_forgotten() {
     let embedded = Embedded::new();
     let table = embedded.table();
     let acme = customer("acme");
@@ -180,11 +180,11 @@ async fn only_claims_uses_and_finished_deliveries_and_mails_are_ever_forgotten()
     assert_eq!(items.len(), all.len());
     let kinds: BTreeSet<_> = items.iter().filter(forgotten).map(kind).collect();
     let pair = |pk: &str, sk: &str| (pk.to_owned(), sk.to_owned());
-    let of_customer = [pair("CUST", "CLAIM"), pair("CUST", "COUNT")];
+    let of_customer = [pair("CUST", "CLAIM"), pair("CUST", "COUNT"), pair("CUST", "DAY")];
     let of_all = [pair("HOOK", "HOOK"), pair("MAIL", "MAIL")];
     assert_eq!(kinds, BTreeSet::from_iter(of_customer.into_iter().chain(of_all)));
     let count = items.iter().filter(forgotten).count();
-    assert_eq!(count, 9, "three claims, two uses, the delivery and the three mails that are done");
+    assert_eq!(count, 11, "three claims, two uses, their two days, the delivery and the three mails that are done");
 
     let stored = embedded.items().into_iter().find(|item| kind(item) == pair("CUST", "CLAIM")).expect("a claim");
     let at = claim(&acme, "k").expires_at.as_second().to_string();

@@ -16,9 +16,11 @@ use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{
     Clock, Found, GatewayError, Gateways, Key, Lane, MailError, Mailer, Store, StoreError, Wanted, Write,
 };
+use billing::statistics::DayUsage;
 use billing::token::Consumption;
 use billing::wallet::Method;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,6 +102,10 @@ impl Store for Port {
         _: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         panic!("nobody who is explored lists what was consumed")
+    }
+
+    async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {
+        panic!("nobody who is explored shows statistics")
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

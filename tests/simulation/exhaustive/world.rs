@@ -137,7 +137,7 @@ impl World {
     pub(crate) fn has_settled(&self, call: &Call) -> bool {
         match call {
             Call::Commit(writes) => writes.iter().any(|write| match write {
-                Write::Create(_) | Write::Consume { .. } | Write::Count { .. } => false,
+                Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => false,
                 Write::Replace { record, seen } => {
                     self.get(record.key()).records().first().and_then(Record::version) > Some(*seen)
                 }
@@ -236,6 +236,7 @@ impl Call {
                     },
                     Write::Consume { tokens, .. } => format!("consumes {tokens} tokens"),
                     Write::Count { meter, by, .. } => format!("counts {by} of {meter}"),
+                    Write::Add(day) => format!("adds {} to {}", day.value, day.date),
                 };
                 format!("commits {}", writes.iter().map(told).collect::<Vec<_>>().join("; "))
             }

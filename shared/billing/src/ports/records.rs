@@ -12,11 +12,13 @@ use crate::id::{
 };
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
+use crate::statistics::DayUsage;
 use crate::subscription::{Event, Status, Subscription};
 use crate::token::{Consumption, Tokens};
 use crate::usage::{MeterUsage, UsageRecord};
 use crate::wallet::Wallet;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -34,6 +36,8 @@ pub enum Write {
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if it counts in another period, or would then be more than
     /// `at_most`.
     Count { customer: CustomerId, meter: MeterId, period: PeriodId, by: NonZeroU64, at_most: u64, at: Timestamp },
+    /// Adds the day's value to what the same day has, if there is any. Never refused.
+    Add(DayUsage),
 }
 
 impl Write {
@@ -52,6 +56,7 @@ impl Write {
             Self::Create(record) | Self::Replace { record, .. } => record.key(),
             Self::Consume { customer, .. } => Key::Tokens(customer.clone()),
             Self::Count { customer, meter, .. } => Key::Usage(customer.clone(), meter.clone()),
+            Self::Add(day) => Key::Day(day.customer.clone(), day.date, day.meter.clone()),
         }
     }
 }
@@ -71,6 +76,7 @@ pub enum Key {
     Consumption(CustomerId, ConsumptionId),
     Usage(CustomerId, MeterId),
     UsageRecord(CustomerId, UsageId),
+    Day(CustomerId, Date, Option<MeterId>),
     Claim(CustomerId, IdempotencyKey),
     Reference(Gateway, Reference),
     Delivery(DeliveryId),
@@ -96,6 +102,7 @@ pub enum Record {
     Consumption(Consumption),
     Usage(MeterUsage),
     UsageRecord(UsageRecord),
+    Day(DayUsage),
     Claim(Claim),
     Reference(Referred),
     Delivery(Delivery),
@@ -185,6 +192,7 @@ impl Record {
             Self::Consumption(it) => Key::Consumption(it.customer.clone(), it.id.clone()),
             Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
             Self::UsageRecord(it) => Key::UsageRecord(it.customer.clone(), it.id.clone()),
+            Self::Day(it) => Key::Day(it.customer.clone(), it.date, it.meter.clone()),
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
             Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
             Self::Delivery(it) => Key::Delivery(it.id.clone()),
@@ -218,6 +226,7 @@ impl Record {
             | Self::History { .. }
             | Self::Consumption(_)
             | Self::UsageRecord(_)
+            | Self::Day(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -243,6 +252,7 @@ impl Record {
             | Self::History { .. }
             | Self::Consumption(_)
             | Self::UsageRecord(_)
+            | Self::Day(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::PlanVersion(_) => None,
@@ -283,6 +293,7 @@ impl Record {
             | Self::Consumption(_)
             | Self::Usage(_)
             | Self::UsageRecord(_)
+            | Self::Day(_)
             | Self::Claim(_)
             | Self::Reference(_)
             | Self::Family(_)
@@ -299,6 +310,7 @@ impl Record {
         match self {
             Self::Claim(it) => Some(it.expires_at),
             Self::UsageRecord(it) => Some(it.expires_at),
+            Self::Day(it) => it.expires_at(),
             Self::Delivery(it) => it.expires_at(),
             Self::Mail(it) => it.expires_at(),
             Self::Subscription(_)

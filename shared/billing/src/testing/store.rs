@@ -5,9 +5,11 @@ use crate::id::{ConsumptionId, CustomerId, PaymentId};
 use crate::mail::Mail;
 use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use crate::statistics::DayUsage;
 use crate::token::{Consumption, Tokens};
 use crate::usage::MeterUsage;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -80,6 +82,10 @@ impl State {
 fn made(write: &Write, stored: Option<&Record>) -> Option<Record> {
     match (write, stored) {
         (Write::Create(record), None) => Some(record.clone()),
+        (Write::Add(day), None) => Some(Record::Day(day.clone())),
+        (Write::Add(more), Some(Record::Day(day))) => {
+            Some(Record::Day(DayUsage { value: day.value.saturating_add(more.value), ..day.clone() }))
+        }
         (Write::Replace { record, seen }, Some(stored)) if stored.version() == Some(*seen) => Some(record.clone()),
         (Write::Consume { tokens, .. }, Some(Record::Tokens(held))) => {
             let balance = held.balance.checked_sub(tokens.get().into())?;
@@ -129,6 +135,7 @@ impl Store for MemoryStore {
             | Record::Payment(_)
             | Record::Consumption(_)
             | Record::UsageRecord(_)
+            | Record::Day(_)
             | Record::Claim(_)
             | Record::Reference(_)
             | Record::Delivery(_)
@@ -171,6 +178,13 @@ impl Store for MemoryStore {
         });
         let older = all.filter(|it| before.is_none_or(|before| it.id < *before));
         Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
+        let state = lock(&self.0);
+        let days =
+            state.records.values().filter_map(|record| if let Record::Day(it) = record { Some(it) } else { None });
+        Ok(days.filter(|it| it.customer == *customer && (from..=to).contains(&it.date)).cloned().collect())
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

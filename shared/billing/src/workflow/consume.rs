@@ -4,6 +4,7 @@ use super::{Billing, MOST_RACES, Opening};
 use crate::entitlement::unserved;
 use crate::id::{ConsumptionId, CustomerId, IdempotencyKey};
 use crate::ports::{Claim, Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
+use crate::statistics::{DayUsage, date};
 use crate::token::{Consumption, Purpose, Tokens};
 use jiff::Timestamp;
 use std::num::NonZeroU32;
@@ -50,7 +51,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             if let Some(claim) = found.claim() {
                 return self.consumed_before(opening, claim).await;
             }
-            let (consumption, claim) = match decide(wanted, opening, &mut found, now) {
+            let (consumption, claim, day) = match decide(wanted, opening, &mut found, now) {
                 Ok(decided) => decided,
                 // Several records are not read as of one moment: the same request may have been granted between them.
                 Err(refusal) => match self.claimed(opening).await? {
@@ -62,6 +63,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Write::Consume { customer: consumption.customer.clone(), tokens: consumption.tokens },
                 Write::Create(Record::Consumption(consumption.clone())),
                 Write::Create(Record::Claim(claim)),
+                Write::Add(day),
             ];
             match self.store.commit(writes).await {
                 Ok(()) => return Ok(consumption),
@@ -91,13 +93,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 }
 
-/// What is consumed, and the claim that it is granted under.
+/// What is consumed, the claim that it is granted under, and what its day has more of.
 fn decide(
     wanted: &Consume,
     opening: Opening<'_>,
     found: &mut Found,
     now: Timestamp,
-) -> Result<(Consumption, Claim), ConsumeError> {
+) -> Result<(Consumption, Claim, DayUsage), ConsumeError> {
     let Consume { customer, tokens, description, key, .. } = wanted;
     let subscription = found.subscription().ok_or(ConsumeError::NoSubscription)?;
     if unserved(&subscription, now).is_some() {
@@ -108,5 +110,7 @@ fn decide(
     let consumption = Consumption::of(&held, *tokens, key, now).ok_or(too_few)?;
     let claim = opening.claim(subscription.no_payment(), now);
     let claim = Claim { consumption: Some(consumption.id.clone()), ..claim };
-    Ok((Consumption { description: description.clone(), ..consumption }, claim))
+    let date = date(now, &subscription.time_zone);
+    let day = DayUsage { customer: customer.clone(), date, meter: None, value: tokens.get().into() };
+    Ok((Consumption { description: description.clone(), ..consumption }, claim, day))
 }

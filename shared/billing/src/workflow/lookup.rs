@@ -4,14 +4,16 @@ use super::Billing;
 use super::alerts::OpenAlert;
 use crate::account::VirtualAccount;
 use crate::entitlement::{Entitlement, Usage, entitlement, entitlements};
-use crate::id::{CustomerId, FeatureId, PaymentId};
+use crate::id::{CustomerId, FeatureId, MeterId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
+use crate::statistics::{Statistics, date, first_of};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
 use crate::usage::MeterUsage;
 use crate::wallet::Wallet;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -79,5 +81,19 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let entitlements = entitlements(&subscription, &usage, now);
             (subscription, entitlements)
         }))
+    }
+
+    /// What the customer has used lately, by meter, and of tokens; and what day it is for them. None: they never had a
+    /// subscription. What was not used is not listed.
+    pub async fn statistics(
+        &self,
+        customer: &CustomerId,
+    ) -> Result<Option<(Date, BTreeMap<Option<MeterId>, Statistics>)>, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        let found = self.store.get(vec![Key::Subscription(customer.clone())]).await?.subscription();
+        let Some(subscription) = found else { return Ok(None) };
+        let today = date(now, &subscription.time_zone);
+        let days = self.store.days(customer, first_of(today), today).await?;
+        Ok(Some((today, Statistics::all(&days, today))))
     }
 }

@@ -12,6 +12,7 @@
 //! | payment           | `CUST#{customer}`          | `PAY#{number}#{period}#{attempt}`     | its lane, shard |
 //! | consumption       | `CUST#{customer}`          | `USE#{consumption}`                   |                 |
 //! | usage record      | `CUST#{customer}`          | `COUNT#{use}`                         |                 |
+//! | day               | `CUST#{customer}`          | `DAY#{date}#{meter}`                  |                 |
 //! | claim             | `CUST#{customer}`          | `CLAIM#{key}`                         |                 |
 //! | reference         | `REF#{gateway}#{reference}`| `REF`                                 |                 |
 //! | delivery          | `HOOK#{gateway}#{event}`   | `HOOK`                                | its lane, shard |
@@ -27,6 +28,7 @@
 //! | what is true of a customer now?         | query `CUST#{customer}`, `sk begins_with LIVE#`           |
 //! | which payments did they make?           | query `CUST#{customer}`, `sk begins_with PAY#`, backwards |
 //! | what did they consume?                  | query `CUST#{customer}`, `sk begins_with USE#`, backwards |
+//! | what did they use, day by day?          | query `CUST#{customer}`, `sk` between two `DAY#`          |
 //! | how did a subscription get there?       | query `CUST#{customer}`, `sk begins_with EVENT#{number}`  |
 //! | whose payment does a gateway speak of?  | get `REF#…`                                               |
 //! | have we seen this webhook?              | get `HOOK#…`; its creation is refused if it exists        |
@@ -39,10 +41,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
-use billing::id::{ConsumptionId, CustomerId, MailId, PaymentId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, MailId, MeterId, PaymentId, SubscriptionId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -52,6 +55,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub const LIVE: &str = "LIVE#";
 pub const PAYMENTS: &str = "PAY#";
 pub const CONSUMPTIONS: &str = "USE#";
+pub const DAYS: &str = "DAY#";
 pub const CATALOGUE: &str = "CATALOGUE";
 
 const SUBSCRIPTION: &str = "LIVE#SUB";
@@ -74,6 +78,11 @@ pub fn consumption(id: &ConsumptionId) -> String {
     format!("{CONSUMPTIONS}{id}")
 }
 
+/// Of one thing that was used, or before all that were used on that day. Tokens are no meter.
+pub fn day(date: Date, meter: Option<&str>) -> String {
+    format!("{DAYS}{date}#{}", meter.unwrap_or("-"))
+}
+
 pub fn of(key: &Key) -> Item {
     let (pk, sk) = match key {
         Key::Subscription(of) => (customer(of), SUBSCRIPTION.to_owned()),
@@ -87,6 +96,7 @@ pub fn of(key: &Key) -> Item {
         }
         Key::Payment(of, id) => (customer(of), payment(id)),
         Key::Consumption(of, id) => (customer(of), consumption(id)),
+        Key::Day(of, date, meter) => (customer(of), day(*date, meter.as_ref().map(MeterId::as_str))),
         // Hashed, both: any text of up to 255 characters, chosen by the caller.
         Key::UsageRecord(of, id) => (customer(of), format!("COUNT#{}", digest(id.as_str()))),
         Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),

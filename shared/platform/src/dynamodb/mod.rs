@@ -11,9 +11,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWr
 use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::statistics::DayUsage;
 use billing::token::Consumption;
 use futures::future::try_join_all;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use keys::Item;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -157,9 +159,28 @@ impl Table {
                     .expression_attribute_values(":room", room);
                 return self.update(&write.key(), update);
             }
+            Write::Add(day) => return self.add(&write.key(), day),
         };
         let put = put.table_name(&self.name).set_item(Some(item(record)?)).build().map_err(unavailable)?;
         Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// What is stored of the day, with its value added to it: DynamoDB begins at zero where there is none.
+    fn add(&self, key: &Key, day: &DayUsage) -> Result<TransactWriteItem, StoreError> {
+        let mut item = item(&Record::Day(day.clone()))?;
+        let mut update = Update::builder().table_name(&self.name).set_key(Some(keys::of(key)));
+        let value = item.remove("value").unwrap_or(AttributeValue::N("0".to_owned()));
+        update = update.expression_attribute_names("#value", "value").expression_attribute_values(":value", value);
+        let others = item.into_iter().filter(|(name, _)| name != "pk" && name != "sk");
+        let mut set = vec![];
+        for (n, (name, value)) in others.enumerate() {
+            set.push(format!("#{n} = :{n}"));
+            update = update
+                .expression_attribute_names(format!("#{n}"), name)
+                .expression_attribute_values(format!(":{n}"), value);
+        }
+        let update = update.update_expression(format!("SET {} ADD #value :value", set.join(", ")));
+        Ok(TransactWriteItem::builder().update(update.build().map_err(unavailable)?).build())
     }
 
     /// Of a record that is there, whatever its version: it has the next one then.
@@ -208,6 +229,15 @@ impl Store for Table {
         let before = before.map(keys::consumption);
         let items = self.newest(keys::customer(customer), keys::CONSUMPTIONS, before, limit).await?;
         items.into_iter().map(read).collect()
+    }
+
+    async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
+        let query = self
+            .in_partition(keys::customer(customer))
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(keys::day(from, Some(""))))
+            .expression_attribute_values(":last", AttributeValue::S(keys::day(to, Some("~"))));
+        self.query(query, None).await?.into_iter().map(read).collect()
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {
@@ -310,6 +340,7 @@ fn item(record: &Record) -> Result<Item, StoreError> {
         Record::Consumption(it) => to_item(it),
         Record::Usage(it) => to_item(it),
         Record::UsageRecord(it) => to_item(it),
+        Record::Day(it) => to_item(it),
         Record::Claim(it) => to_item(it),
         Record::Reference(it) => to_item(it),
         Record::Delivery(it) => to_item(it),
@@ -354,6 +385,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         ("CUST", "PAY") => Record::Payment(read(item)?),
         ("CUST", "USE") => Record::Consumption(read(item)?),
         ("CUST", "COUNT") => Record::UsageRecord(read(item)?),
+        ("CUST", "DAY") => Record::Day(read(item)?),
         ("CUST", "CLAIM") => Record::Claim(read(item)?),
         ("CUST", "EVENT") => match keys::history(&pk, &sk) {
             Some((customer, subscription, version, index)) => {
