@@ -40,6 +40,9 @@ walk: tools ## Time passes: BY=P1Y for everyone, or one customer alone (WHO=acme
 deploy-local: tools ## Build, and deploy onto the running local stack
 	@$(VENV)/python local/commands.py deploy
 
+deploy-sample: tools ## Deploy tests/sample-saas, whose routes plans open, onto the running local stack, and print its address
+	@$(VENV)/python local/commands.py sample
+
 catalogue: tools ## Load plans: FILE=catalogue/estates.json, into the local stack or STACK=<name in AWS>
 	@[ -n "$(FILE)" ] || { echo "Which one? make catalogue FILE=catalogue/estates.json [STACK=perennial]" >&2; exit 2; }
 	@$(VENV)/python local/catalogue.py $(if $(STACK),--stack "$(STACK)",--local .local) $(FILE)
@@ -83,7 +86,7 @@ unit:
 	$(PYTHON) tests/simulation/planted.py
 
 templates: tools
-	$(VENV)/cfn-lint template.yaml infra/*.yaml
+	$(VENV)/cfn-lint template.yaml infra/*.yaml tests/sample-saas/template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
 # On a stack of their own, on ports of their own: a local stack that is running is not disturbed.
@@ -181,7 +184,7 @@ help: ## This
 	    /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
-.PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local catalogue gateway-drift gateway-sync \
+.PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local deploy-sample catalogue gateway-drift gateway-sync \
     build lint test format-check clippy unit templates end-to-end simulate exhaustive mutants check-vectors billing-cases \
     bench-renewals bench-usage fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:

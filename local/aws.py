@@ -104,8 +104,13 @@ def forget_failed_stack(stack: str, endpoint: str) -> None:
     except formation.exceptions.ClientError:
         return  # there is none
     if status.startswith(("CREATE_", "ROLLBACK_", "REVIEW_", "DELETE_")) and status != "CREATE_COMPLETE":
-        formation.delete_stack(StackName=stack)
-        formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        delete_stack(stack, endpoint)
+
+
+def delete_stack(stack: str, endpoint: str) -> None:
+    formation = client("cloudformation", endpoint)
+    formation.delete_stack(StackName=stack)
+    formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
 
 def failures(stack: str, endpoint: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What make run, stop, deploy-local, story, token and walk do."""
+"""What make run, stop, deploy-local, deploy-sample, story, token and walk do."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
+import aws
 import catalogue
 import processes
 from client import Response, Unmoved
@@ -159,6 +160,14 @@ def deploy(stack: Stack) -> int:
     return 0
 
 
+def sample(stack: Stack) -> int:
+    """Deploy a SaaS of the customer's own beside ours, and say where it is."""
+    running, name = stack_that_runs(stack), "sample-saas"
+    running.deploy_template(name, ROOT / "tests" / name / "template.yaml")
+    say(f"{running.endpoint}/_aws/execute-api/{aws.outputs(name, running.endpoint)['ApiId']}")
+    return 0
+
+
 def story(stack: Stack) -> int:
     running = stack_that_runs(stack)
     if not (LOCAL / "story.py").exists():
@@ -194,7 +203,7 @@ def stack_that_runs(stack: Stack) -> Stack:
     return Stack(stack.folder, Ports(*(port for port in ports if port)), stack.binaries)
 
 
-COMMANDS = {"run": run, "stop": stop, "deploy": deploy, "story": story, "token": token, "walk": walk}
+COMMANDS = {"run": run, "stop": stop, "deploy": deploy, "sample": sample, "story": story, "token": token, "walk": walk}
 
 
 def main() -> int:

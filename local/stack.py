@@ -14,7 +14,7 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -164,30 +164,36 @@ class Stack:
         keys = self.keys()
         values = self.parameters(keys, parameters or {})
         overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items() if value)]
+        built = self.folder / "build"
+        aws.make_bucket(self.endpoint)
+        aws.verify_sender(MAIL_FROM, self.endpoint)
+        with step("Packaging the functions (sam build)"):
+            self.sam("build", "--config-env", "local", "--build-dir", built, *overrides)
+        with step("Deploying the template (sam deploy)"):
+            self.deploy_template(STACK_NAME, built / "template.yaml", overrides)
+        self.describe(keys, values)
+        self.introduce_gateways(keys)
+
+    def deploy_template(self, stack: str, template: Path, overrides: Sequence[str] = ()) -> None:
+        """Deploy what needs no building any more, under that name, beside whatever else is there."""
+        aws.forget_failed_stack(stack, self.endpoint)
+        # SAM looks for its settings beside the template, and that may be anywhere.
+        settings = ["--config-env", "local", "--config-file", ROOT / "samconfig.toml"]
+        try:
+            self.sam("deploy", *settings, "--stack-name", stack, "--template", template, *overrides)
+        except StackError as failure:
+            reasons = aws.failures(stack, self.endpoint)
+            title = f"The deployment failed ({self.log('sam')}):"
+            raise StackError("\n".join([title, *reasons])) if reasons else failure
+
+    def sam(self, *words: str | Path) -> None:
         environment = aws.shell(self.endpoint) | {
             "PERENNIAL_BINARIES": str(self.binaries),
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.2",
             "__SAM_CLI_APP_DIR": str(ROOT / ".venv" / "sam"),  # made by tools.py
         }
-        sam, built, log = Path(sys.executable).with_name("sam"), self.folder / "build", self.log("sam")
-        aws.make_bucket(self.endpoint)
-        aws.forget_failed_stack(STACK_NAME, self.endpoint)
-        aws.verify_sender(MAIL_FROM, self.endpoint)
-        with step("Packaging the functions (sam build)"):
-            command = [sam, "build", "--config-env", "local", "--build-dir", built, *overrides]
-            run_logged(command, log, environment, ROOT)
-        with step("Deploying the template (sam deploy)"):
-            # SAM looks for its settings beside the template, and this one was built.
-            command = [sam, "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml"]
-            command += ["--template", built / "template.yaml", *overrides]
-            try:
-                run_logged(command, log, environment, ROOT)
-            except StackError as failure:
-                reasons = aws.failures(STACK_NAME, self.endpoint)
-                raise StackError("\n".join([f"The deployment failed ({log}):", *reasons])) if reasons else failure
-        self.describe(keys, values)
-        self.introduce_gateways(keys)
+        run_logged([Path(sys.executable).with_name("sam"), *words], self.log("sam"), environment, ROOT)
 
     def parameters(self, keys: dict[str, Any], overrides: Mapping[str, str]) -> dict[str, str]:
         values = {

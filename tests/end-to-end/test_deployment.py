@@ -123,6 +123,7 @@ ALLOWED = {
     "ListAlerts": on_table("Query"),
     "GetUsageStatistics": on_table("GetItem", "Query"),
     "AcknowledgeAlerts": on_table("GetItem", "BatchGetItem", "PutItem"),
+    "EntitlementAuthorizer": on_table("Query") | CLOCK,
     "Health": CLOCK,
     "AdvanceTestClock": CLOCK | {("dynamodb:PutItem", "table clock")},
     "WalkTestClock": on_table("GetItem") | {("dynamodb:PutItem", "table clock")} | WAKES,

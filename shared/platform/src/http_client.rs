@@ -42,6 +42,18 @@ pub fn client_with(timeout: Duration) -> Result<reqwest::Client, Box<dyn std::er
     Ok(client)
 }
 
+/// The body of `response`, unless it is longer than `most`.
+pub(crate) async fn body_within(mut response: reqwest::Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > most {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// Our client as the AWS SDK wants it.
 #[derive(Clone, Debug)]
 pub struct SdkClient(pub reqwest::Client);

@@ -3,7 +3,10 @@
 //! The API's authorizer has checked the token's signature. What it says is read
 //! again here, by type, because an authorizer hands claims on as text: an array
 //! that contains our issuer, a missing expiry or a claim given twice would look
-//! right there (RELIABILITY S1–S16).
+//! right there (RELIABILITY S1–S16). Before a route of the SaaS nobody has
+//! looked yet: there the signature is verified too, by the [`issuer`]'s keys.
+
+mod issuer;
 
 use crate::config::TokenRules;
 use crate::http::Problem;
@@ -18,6 +21,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use issuer::{IssuerKeys, NoKeys};
 
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -56,8 +61,32 @@ const MOST_BYTES: usize = 8 * 1024;
 pub fn caller(rules: &TokenRules, request: &Request, scope: Scope, now: Timestamp) -> Result<Caller, Problem> {
     let claims = claims(rules, request, now)?;
     claims.allow(scope)?;
-    let (customer, email) = (claims.customer(&rules.customer_claim)?, claims.email(&rules.email_claim));
-    Ok(Caller { customer, email, time_zone: claims.time_zone() })
+    claims.caller(rules)
+}
+
+/// Why a caller whom nobody else has verified is not known.
+#[derive(Debug)]
+pub enum Unverified {
+    Refused(Problem),
+    /// Whether the signature is right cannot be told.
+    NoKeys(NoKeys),
+}
+
+/// The caller whose token `authorization` is, the whole of that header, if the issuer has signed it and it says all it must
+/// at `now`. What it allows is for whoever asks to decide.
+pub async fn verified(
+    rules: &TokenRules,
+    keys: &IssuerKeys,
+    authorization: &str,
+    now: Timestamp,
+) -> Result<Caller, Unverified> {
+    let refused = |detail| Unverified::Refused(unauthorized(detail));
+    let token = Token::read(rules, bearer(authorization), now).map_err(Unverified::Refused)?;
+    let signature = BASE64URL_NOPAD.decode(token.signature.as_bytes()).map_err(|_| refused("its signature is none"))?;
+    match keys.signed(&token.key, token.signed.as_bytes(), &signature, now).await.map_err(Unverified::NoKeys)? {
+        true => token.claims.caller(rules).map_err(Unverified::Refused),
+        false => Err(refused("the issuer has not signed the token")),
+    }
 }
 
 /// Who reports what is used: a customer their own, and a service of the SaaS, which is none, any customer's.
@@ -90,27 +119,42 @@ impl fmt::Debug for Reporter {
 }
 
 fn claims(rules: &TokenRules, request: &Request, now: Timestamp) -> Result<Claims, Problem> {
-    let token = bearer(request).ok_or_else(|| unauthorized("a bearer token is needed"))?;
-    let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(unauthorized("the token is not a signed JWT"));
-    };
-    check_header(&part(header)?)?;
-    let claims: Claims = match part(claims) {
-        Ok(claims) => claims,
-        Err(_) if has_twice(claims) => return Err(Problem::forbidden("the token says something twice")),
-        Err(problem) => return Err(problem),
-    };
-    claims.check(rules, now)?;
-    Ok(claims)
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
+    Ok(Token::read(rules, value.and_then(bearer), now)?.claims)
 }
 
-fn bearer(request: &Request) -> Option<&str> {
-    let mut values = request.headers().get_all(AUTHORIZATION).iter();
-    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+/// Of the value of an `Authorization` header. Several that were joined are none.
+fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     (scheme.eq_ignore_ascii_case("bearer") && token.len() <= MOST_BYTES && token.bytes().all(plain)).then_some(token)
+}
+
+/// A token that says all it must. What it says is true if the key of that name has signed it.
+struct Token<'a> {
+    claims: Claims,
+    /// The name of the issuer's key.
+    key: String,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Token<'a> {
+    fn read(rules: &TokenRules, token: Option<&'a str>, now: Timestamp) -> Result<Self, Problem> {
+        let token = token.ok_or_else(|| unauthorized("a bearer token is needed"))?;
+        let none = || unauthorized("the token is not a signed JWT");
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(none)?;
+        let (header, claims) = signed.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or_else(none)?;
+        let key = key_of(&part(header)?)?;
+        let claims: Claims = match part(claims) {
+            Ok(claims) => claims,
+            Err(_) if has_twice(claims) => return Err(Problem::forbidden("the token says something twice")),
+            Err(problem) => return Err(problem),
+        };
+        claims.check(rules, now)?;
+        Ok(Self { claims, key, signed, signature })
+    }
 }
 
 fn part<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
@@ -120,13 +164,10 @@ fn part<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
 }
 
 /// Only RS256, by a key that the issuer names; never by one that the token brings along.
-fn check_header(header: &Claims) -> Result<(), Problem> {
+fn key_of(header: &Claims) -> Result<String, Problem> {
     let brings_key = ["jku", "x5u", "x5c", "jwk", "crit"].iter().any(|name| header.0.contains_key(*name));
-    let names_key = header.text("kid").is_some_and(|kid| !kid.is_empty());
-    match header.text("alg") == Some("RS256") && names_key && !brings_key {
-        true => Ok(()),
-        false => Err(unauthorized("the token is not signed as it must be")),
-    }
+    let named = header.text("kid").filter(|key| !key.is_empty() && !brings_key && header.text("alg") == Some("RS256"));
+    named.map(str::to_owned).ok_or_else(|| unauthorized("the token is not signed as it must be"))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -200,6 +241,11 @@ impl Claims {
             true => Ok(()),
             false => Err(Problem::forbidden(format!("the token lacks the scope {}", scope.as_str()))),
         }
+    }
+
+    fn caller(&self, rules: &TokenRules) -> Result<Caller, Problem> {
+        let (customer, email) = (self.customer(&rules.customer_claim)?, self.email(&rules.email_claim));
+        Ok(Caller { customer, email, time_zone: self.time_zone() })
     }
 
     fn customer(&self, claim: &str) -> Result<CustomerId, Problem> {

@@ -12,6 +12,7 @@
 //! | [`mails`]         | mails to Amazon SES                                             |
 //! | [`links`]         | what a mail carries, to whom it names and back                  |
 //! | [`identity`]      | tokens to callers                                               |
+//! | [`authorizer`]    | API Gateway's question before a route of the SaaS               |
 //! | [`return_url`]    | where a customer may be sent back to                            |
 //! | [`clock`]         | the world's time, or a test stack's                             |
 //! | [`http`]          | requests in, replies and problems out                           |
@@ -27,6 +28,7 @@
 //! | [`view`]          | the shapes of our own API                                       |
 
 pub mod assignments;
+pub mod authorizer;
 pub mod aws;
 pub mod batch;
 pub mod catalogue;
@@ -56,7 +58,7 @@ use clock::StackClock;
 use config::Config;
 use gateways::{Clients, KeyStore};
 use http_client::SdkClient;
-use identity::{Caller, Reporter, Scope};
+use identity::{Caller, IssuerKeys, Reporter, Scope, Unverified};
 use jiff::Timestamp;
 use lambda_http::Request;
 
@@ -98,6 +100,16 @@ impl App {
     /// The caller of `request`, if their token allows `scope`.
     pub fn caller(&self, request: &Request, scope: Scope) -> Result<Caller, Problem> {
         identity::caller(&self.config.tokens, request, scope, world_time())
+    }
+
+    /// The issuer's keys, for whoever is asked before anybody has looked at a token.
+    pub fn issuer_keys(&self) -> IssuerKeys {
+        IssuerKeys::new(&self.config.tokens, self.sdk.0.clone())
+    }
+
+    /// The caller whose token `authorization` is, if one of `keys` has signed it.
+    pub async fn verified(&self, keys: &IssuerKeys, authorization: &str) -> Result<Caller, Unverified> {
+        identity::verified(&self.config.tokens, keys, authorization, world_time()).await
     }
 
     /// Who reports in `request` what is used, if their token allows it.

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 pub use change::{changed, preview};
 pub use payment::payment;
+pub(crate) use subscription::status;
 pub use subscription::{entitlement, entitlements, live, subscription};
 pub use wallet::payment_methods;
 

@@ -25,6 +25,10 @@ impl Problem {
         Self { status, slug, title, detail, field: None, more, retry_after_s: None, cause: None }
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub fn not_found() -> Self {
         // Says nothing of what was asked for: another customer's is answered like nobody's.
         Self::new(StatusCode::NOT_FOUND, "not-found", "No such resource", "There is nothing here for you.")

@@ -127,7 +127,7 @@ pub(super) fn usage_charges(lines: &[UsageLine]) -> Value {
     if lines.is_empty() { Value::Null } else { json!(lines) }
 }
 
-fn status(it: &Subscription) -> &'static str {
+pub(crate) fn status(it: &Subscription) -> &'static str {
     match &it.status {
         Status::Incomplete => "incomplete",
         Status::Active { .. } if it.is_trialing() => "trialing",

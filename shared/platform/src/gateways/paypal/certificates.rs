@@ -5,6 +5,7 @@
 
 use crate::gateways::WebhookError;
 use crate::gateways::access::no_answer;
+use crate::http_client::body_within;
 use billing::ports::GatewayError;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Url};
@@ -145,7 +146,7 @@ impl Certificates {
 
 /// That nobody answers proves nothing, and PayPal sends the delivery again.
 async fn fetch(http: &Client, url: Url) -> Result<String, WebhookError> {
-    let mut response = http.get(url).timeout(FETCHED_WITHIN).send().await.map_err(no_answer)?;
+    let response = http.get(url).timeout(FETCHED_WITHIN).send().await.map_err(no_answer)?;
     let status = response.status();
     if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
         return Err(GatewayError::NoAnswer(format!("status {status}").into()).into());
@@ -153,13 +154,7 @@ async fn fetch(http: &Client, url: Url) -> Result<String, WebhookError> {
     if !status.is_success() {
         return Err(WebhookError::Forged);
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-        if body.len() + chunk.len() > MOST_BYTES {
-            return Err(WebhookError::Forged);
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body_within(response, MOST_BYTES).await.map_err(no_answer)?.ok_or(WebhookError::Forged)?;
     String::from_utf8(body).map_err(|_| WebhookError::Forged)
 }
 
