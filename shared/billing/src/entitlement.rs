@@ -128,6 +128,21 @@ pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
     }
 }
 
+/// When the clock may next take something of it away: with the period that is paid for, or with grace. Not before then, as
+/// long as nobody does anything; None: not by itself. What was over before `now` takes nothing away any more.
+pub(crate) fn holds_until(it: &Subscription, now: Timestamp) -> Option<Timestamp> {
+    let until = match &it.status {
+        Status::Active { .. } => it.period().map(|period| period.end),
+        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } => Some(*ends_at),
+        Status::PastDue { dunning: Dunning::Retry { .. }, .. }
+        | Status::Incomplete
+        | Status::Paused { .. }
+        | Status::Canceled { .. }
+        | Status::Expired { .. } => None,
+    };
+    until.filter(|until| *until > now)
+}
+
 /// Whether a customer may go down to a plan, and if not, exactly what to reduce.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Downgrade {
@@ -381,6 +396,37 @@ mod tests {
         assert_eq!(at(&paid, 86_400), None);
         let nobody = entitlement(None, &named("analytics"), &Usage::new(), now);
         assert_eq!(nobody, Entitlement { reason: Some(Reason::NoSubscription), standing: None });
+    }
+
+    #[test]
+    fn until_then_the_clock_takes_nothing_away_and_then_it_does() {
+        let now = instant("2025-02-10T10:00:00Z");
+        let paid = Subscription { order: order("minutes-pro"), ..active() };
+        let ends = paid.period().map(|period| period.end);
+        let after = |event: Event| paid.clone().apply(&event);
+        let in_grace = |ends_at| after(Event::PaymentMissed { failure: None, dunning: Dunning::Grace { ends_at } });
+        let grace_ends = instant("2025-03-03T10:00:00Z");
+        let mut once = paid.clone();
+        once.order.price.recurring = false;
+        let takes = [
+            (after(Event::CancellationScheduled), ends),
+            (after(Event::PauseScheduled), ends),
+            (once, ends),
+            (in_grace(grace_ends), Some(grace_ends)),
+        ];
+        for (it, until) in takes {
+            assert_eq!(holds_until(&it, now), until, "{:?}", it.status);
+            let until = until.unwrap_or_else(|| panic!("{:?}", it.status));
+            let before = Timestamp::from_second(until.as_second() - 1).unwrap_or(now);
+            assert_eq!((unserved(&it, before), unserved(&it, until).is_some()), (None, true), "{:?}", it.status);
+            assert_eq!(holds_until(&it, until), None);
+        }
+        // What renews may be of another plan then.
+        assert_eq!(holds_until(&paid, now), ends);
+        let retried = after(Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at: grace_ends } });
+        for it in [retried, after(Event::Paused { at: now }), incomplete()] {
+            assert_eq!(holds_until(&it, now), None, "{:?}", it.status);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Billing;
 use super::alerts::OpenAlert;
 use crate::account::VirtualAccount;
-use crate::entitlement::{Entitlement, Usage, entitlement, entitlements};
+use crate::entitlement::{Entitlement, Usage, entitlement, entitlements, holds_until};
 use crate::id::{CustomerId, FeatureId, MeterId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
@@ -12,8 +12,8 @@ use crate::subscription::Subscription;
 use crate::token::Tokens;
 use crate::usage::MeterUsage;
 use crate::wallet::Wallet;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -25,6 +25,15 @@ pub struct Live {
     pub wallet: Option<Wallet>,
     pub tokens: Option<Tokens>,
     pub account: Option<VirtualAccount>,
+}
+
+/// What of a subscription may be used.
+#[derive(Clone, Debug)]
+pub struct Entitled {
+    pub subscription: Subscription,
+    pub entitlements: BTreeMap<FeatureId, Entitlement>,
+    /// How long it is until the clock may take some of it away. None: it does not by itself.
+    pub holds_for: Option<SignedDuration>,
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -71,15 +80,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     /// What the customer may use now, of all that their plan's family has. None: they never had a subscription.
-    pub async fn entitlements(
-        &self,
-        customer: &CustomerId,
-    ) -> Result<Option<(Subscription, BTreeMap<FeatureId, Entitlement>)>, StoreError> {
+    pub async fn entitlements(&self, customer: &CustomerId) -> Result<Option<Entitled>, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
         let live = self.lookup(customer).await?;
-        Ok(live.map(|Live { subscription, usage, .. }| {
-            let entitlements = entitlements(&subscription, &usage, now);
-            (subscription, entitlements)
+        Ok(live.map(|Live { subscription, usage, .. }| Entitled {
+            entitlements: entitlements(&subscription, &usage, now),
+            holds_for: holds_until(&subscription, now).map(|until| until.duration_since(now)),
+            subscription,
         }))
     }
 

@@ -47,7 +47,7 @@ pub use clock::{AdvanceClockError, Goal, Step};
 pub use consume::{Consume, ConsumeError};
 pub use downgrade::DowngradeError;
 pub use import::{Import, ImportError};
-pub use lookup::Live;
+pub use lookup::{Entitled, Live};
 pub use mails::{FollowError, SendError};
 pub use methods::{MethodError, Setup};
 pub use once::{ChangeError, Changed};
