@@ -122,6 +122,10 @@ bench-renewals: ## What a renewal costs, beside SIZES=1000,10000 others (default
 bench-usage: ## What consuming tokens and reporting a use cost, and how many a second one core takes
 	@cargo run --locked --quiet --package tests --bin bench-usage
 
+bench-entitlements: ## How many signed entitlements a second one core verifies; with Node, the npm package too
+	@cargo run --locked --quiet --package tests --bin bench-entitlements
+	@if command -v node >/dev/null; then echo && node tests/bench/entitlements.mjs; else echo "No node: the npm package is not measured."; fi
+
 fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
 	@$(PYTHON) tests/fuzz/run.py
 
@@ -186,5 +190,5 @@ help: ## This
 
 .PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local deploy-sample catalogue gateway-drift gateway-sync \
     build lint test format-check clippy unit templates end-to-end simulate exhaustive mutants check-vectors billing-cases \
-    bench-renewals bench-usage fuzz test-simulator deny format tools clean release deploy release-tools help
+    bench-renewals bench-usage bench-entitlements fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:

@@ -141,8 +141,12 @@ class Client:
 
     def running(self, output: str) -> list[int]:
         """The processes in which a function lives at this moment, for tests that kill them. Linux only."""
+        return self.processes_of(self.outputs[output])
+
+    def processes_of(self, function: str) -> list[int]:
+        """The same of a function that no output names."""
         emulator = Register(self.folder / "processes.json").find("emulator")
-        name = f"AWS_LAMBDA_FUNCTION_NAME={self.outputs[output]}".encode()
+        name = f"AWS_LAMBDA_FUNCTION_NAME={function}".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:

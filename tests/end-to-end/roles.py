@@ -67,7 +67,9 @@ class Roles:
             case "sqs", queue:
                 return queues[queue]
             case "secretsmanager", secret:
-                return "the link key" if secret.startswith("perennial-LinkKey") else secret.rpartition("-")[0]
+                ours = {"perennial-LinkKey": "the link key", "perennial-EntitlementKey": "the entitlement key"}
+                made_up = [name for prefix, name in ours.items() if secret.startswith(prefix)]
+                return made_up[0] if made_up else secret.rpartition("-")[0]
             case "ses", "configuration-set/*":
                 return "any configuration set"
             case "ses", identity:

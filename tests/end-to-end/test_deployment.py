@@ -20,6 +20,7 @@ PUBLIC = {
     "POST /webhooks/flitt",
     "POST /webhooks/paypal",
     "GET /pay/{link}",
+    "GET /.well-known/jwks.json",
     "GET /health",
 }
 PROTECTED = {
@@ -54,6 +55,7 @@ PROTECTED = {
     "GET /usage/statistics",
     "PUT /alerts/{meter}",
     "GET /entitlements/{feature}",
+    "GET /entitlements/token",
     "POST /test-clock/advance",
     "POST /test-clock/walk",
 }
@@ -69,6 +71,7 @@ def secret(gateway: str) -> set[tuple[str, str]]:
 SECRETS = {each for gateway in GATEWAYS for each in secret(gateway)}
 
 LINK_KEY = {("secretsmanager:GetSecretValue", "the link key")}
+ENTITLEMENT_KEY = {("secretsmanager:GetSecretValue", "the entitlement key")}
 
 
 def on_table(*actions: str) -> set[tuple[str, str]]:
@@ -124,6 +127,8 @@ ALLOWED = {
     "GetUsageStatistics": on_table("GetItem", "Query"),
     "AcknowledgeAlerts": on_table("GetItem", "BatchGetItem", "PutItem"),
     "EntitlementAuthorizer": on_table("Query") | CLOCK,
+    "SignEntitlements": on_table("Query") | CLOCK | ENTITLEMENT_KEY,
+    "ListSigningKeys": ENTITLEMENT_KEY,
     "Health": CLOCK,
     "AdvanceTestClock": CLOCK | {("dynamodb:PutItem", "table clock")},
     "WalkTestClock": on_table("GetItem") | {("dynamodb:PutItem", "table clock")} | WAKES,

@@ -1,5 +1,7 @@
 """No gateway's keys, no plans, no mails, no test clock: the stack starts all the same, and says what is missing."""
 
+import base64
+
 import catalogue
 import pytest
 import signing
@@ -80,6 +82,13 @@ def test_without_mails_no_link_leads_anywhere(client: Client) -> None:
     answer = client.call("GET", f"/pay/mail_{'a' * 24}.4102444800.{'A' * 43}")
     assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert b"This link is no longer valid" in answer.body
+
+
+def test_entitlements_are_signed_at_once_by_a_key_that_nobody_had_to_make(client: Client, customer: Customer) -> None:
+    (key,) = granted(client.call("GET", "/.well-known/jwks.json"))["keys"]
+    token = granted(customer.call("GET", "/entitlements/token"))["token"]
+    assert token.startswith(base64.urlsafe_b64encode(b'{"alg":"EdDSA","typ":"entitlements+jwt"').decode().rstrip("="))
+    assert key["crv"] == "Ed25519" and token.count(".") == 2
 
 
 def test_the_sweeper_finds_nothing_to_do(client: Client) -> None:

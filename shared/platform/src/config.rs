@@ -125,6 +125,16 @@ pub fn link_key_arn() -> Option<String> {
     optional("LINK_KEY_SECRET_ARN")
 }
 
+/// Of the secret that the key of signed entitlements is made of, for the functions that sign and publish.
+pub fn entitlement_key_arn() -> Result<String, Missing> {
+    required("ENTITLEMENT_KEY_SECRET_ARN")
+}
+
+/// What signed entitlements call this deployment.
+pub fn entitlement_issuer() -> Result<String, Missing> {
+    required("ENTITLEMENT_ISSUER")
+}
+
 /// The name under which this function was deployed; empty where there is none.
 pub fn function_name() -> String {
     optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()

@@ -11,6 +11,7 @@
 //! | [`gateways`]      | payments to the gateways, and their webhooks back               |
 //! | [`mails`]         | mails to Amazon SES                                             |
 //! | [`links`]         | what a mail carries, to whom it names and back                  |
+//! | [`signing`]       | what a customer may use to what a service believes unasked      |
 //! | [`identity`]      | tokens to callers                                               |
 //! | [`authorizer`]    | API Gateway's question before a route of the SaaS               |
 //! | [`return_url`]    | where a customer may be sent back to                            |
@@ -47,6 +48,7 @@ pub mod mails;
 pub mod metrics;
 pub mod purchases;
 pub mod return_url;
+pub mod signing;
 pub mod sqs;
 pub mod usage;
 pub mod view;

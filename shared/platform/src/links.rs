@@ -5,24 +5,19 @@
 //! spelling, and good until a business time. Whether anything is still owed,
 //! the domain says.
 
-use crate::config::{self, Secret};
-use crate::gateways::{KeySource, KeyStore, Keys};
+use crate::config;
+use crate::gateways::{KeySource, KeyStore, OwnKey};
 use crate::{App, aws};
 use billing::id::MailId;
 use billing::ports::GatewayError;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
 use sha2::Sha256;
-
-/// A shorter key could be guessed by someone who has one link.
-const LEAST_KEY: usize = 32;
 
 #[derive(Clone, Debug)]
 pub struct Links {
-    key: KeySource<LinkKey>,
+    key: KeySource<OwnKey>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,34 +70,6 @@ impl Links {
         let mac = Hmac::<Sha256>::new_from_slice(key.key.expose().as_bytes());
         let mac = mac.map_err(|_| LinkError::NoKey(GatewayError::NoAnswer("no key to sign with".into())))?;
         Ok(mac.chain_update(format!("pay|{mail}|{until}")))
-    }
-}
-
-/// What the secret of the links holds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LinkKey {
-    #[serde(deserialize_with = "long_enough")]
-    key: Secret,
-}
-
-impl Keys for LinkKey {
-    const SHAPE: &'static str = r#"{"key"} of at least 32 characters"#;
-
-    fn all(&self) -> Vec<&str> {
-        vec![self.key.expose()]
-    }
-
-    fn verifying(&self) -> usize {
-        1
-    }
-}
-
-fn long_enough<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-    let key = Secret::deserialize(from)?;
-    match key.expose().len() >= LEAST_KEY {
-        true => Ok(key),
-        false => Err(Error::custom("too short")),
     }
 }
 

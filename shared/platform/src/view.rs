@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 pub use change::{changed, preview};
 pub use payment::payment;
 pub(crate) use subscription::status;
-pub use subscription::{entitlement, entitlements, live, subscription};
+pub use subscription::{claims, entitlement, entitlements, live, subscription};
 pub use wallet::payment_methods;
 
 pub fn plan(plan: &Plan) -> Value {

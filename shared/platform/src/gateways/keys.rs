@@ -3,8 +3,10 @@
 
 use crate::config::Secret;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use billing::ports::GatewayError;
-use serde::de::DeserializeOwned;
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,14 +26,58 @@ impl KeyStore {
     }
 
     async fn text(&self) -> Result<Secret, GatewayError> {
-        match self {
-            Self::Given(text) => Ok(text.clone()),
-            Self::SecretsManager { client, arn } => {
-                let request = client.get_secret_value().secret_id(arn);
-                let output = Box::pin(request.send()).await.map_err(|error| GatewayError::NoAnswer(Box::new(error)))?;
-                Ok(Secret::new(output.secret_string.unwrap_or_default()))
-            }
+        match self.version(Stage::Current).await? {
+            Some(version) => Ok(version.text),
+            None => Err(GatewayError::NoAnswer("there is no such secret".into())),
         }
+    }
+
+    /// None: the secret has no such version, or there is no secret.
+    pub(crate) async fn version(&self, stage: Stage) -> Result<Option<Version>, GatewayError> {
+        let (client, arn) = match (self, stage) {
+            (Self::Given(text), Stage::Current) => {
+                return Ok(Some(Version { text: text.clone(), made_at: Timestamp::UNIX_EPOCH }));
+            }
+            (Self::Given(_), Stage::Previous) => return Ok(None),
+            (Self::SecretsManager { client, arn }, _) => (client, arn),
+        };
+        let request = client.get_secret_value().secret_id(arn).version_stage(stage.as_str());
+        match Box::pin(request.send()).await {
+            Ok(output) => Version::of(output).map(Some),
+            Err(error) if error.as_service_error().is_some_and(|it| it.is_resource_not_found_exception()) => Ok(None),
+            Err(error) => Err(GatewayError::NoAnswer(Box::new(error))),
+        }
+    }
+}
+
+/// Which version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Current,
+    /// The one that the current one took the place of.
+    Previous,
+}
+
+impl Stage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Previous => "AWSPREVIOUS",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) text: Secret,
+    pub(crate) made_at: Timestamp,
+}
+
+impl Version {
+    fn of(output: GetSecretValueOutput) -> Result<Self, GatewayError> {
+        let made_at = output.created_date.and_then(|made| Timestamp::from_second(made.secs()).ok());
+        let made_at = made_at.ok_or_else(|| GatewayError::NoAnswer("nobody knows when the secret was made".into()))?;
+        Ok(Self { text: Secret::new(output.secret_string.unwrap_or_default()), made_at })
     }
 }
 
@@ -122,6 +168,37 @@ impl Keys for PayPalKeys {
     }
 }
 
+/// A key of our own, which the deployment made up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnKey {
+    #[serde(deserialize_with = "long_enough")]
+    pub(crate) key: Secret,
+}
+
+/// A shorter key could be guessed by someone who has seen what it signed.
+const LEAST_KEY: usize = 32;
+
+impl Keys for OwnKey {
+    const SHAPE: &'static str = r#"{"key"} of at least 32 characters"#;
+
+    fn all(&self) -> Vec<&str> {
+        vec![self.key.expose()]
+    }
+
+    fn verifying(&self) -> usize {
+        1
+    }
+}
+
+fn long_enough<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+    let key = Secret::deserialize(from)?;
+    match key.expose().len() >= LEAST_KEY {
+        true => Ok(key),
+        false => Err(D::Error::custom("too short")),
+    }
+}
+
 fn number_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -144,7 +221,7 @@ enum BadSecret {
 }
 
 /// The keys that a secret holds, or no answer.
-pub(super) fn read<K: Keys>(secret: &Secret) -> Result<K, GatewayError> {
+pub(crate) fn read<K: Keys>(secret: &Secret) -> Result<K, GatewayError> {
     parse(secret.expose()).map_err(|error| GatewayError::NoAnswer(Box::new(error)))
 }
 
@@ -157,34 +234,58 @@ fn parse<K: Keys>(text: &str) -> Result<K, BadSecret> {
     }
 }
 
-/// The keys, and when they were read.
-type Read<K> = (Instant, Arc<K>);
+/// What was read, for a while: long enough that few calls wait for it, and not so long that a rotation is.
+#[derive(Debug)]
+pub(crate) struct Kept<T>(Arc<Mutex<Option<Read<T>>>>);
+
+/// What was read, and when.
+type Read<T> = (Instant, Arc<T>);
+
+const KEPT_FOR: Duration = Duration::from_secs(300);
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Kept<T> {
+    pub(crate) fn get(&self) -> Option<Arc<T>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|(read_at, _)| read_at.elapsed() < KEPT_FOR).map(|(_, read)| read)
+    }
+
+    pub(crate) fn keep(&self, read: T) -> Arc<T> {
+        let read = Arc::new(read);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), read.clone()));
+        read
+    }
+}
 
 /// The keys of a gateway, wherever they are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct KeySource<K> {
     store: KeyStore,
-    cached: Arc<Mutex<Option<Read<K>>>>,
+    kept: Kept<K>,
 }
-
-const KEPT_FOR: Duration = Duration::from_secs(300);
 
 impl<K: Keys> KeySource<K> {
     pub(crate) fn new(store: KeyStore) -> Self {
-        Self { store, cached: Arc::default() }
+        Self { store, kept: Kept::default() }
     }
 
     /// The keys, or no answer: a store of secrets that is down is not a decline.
     pub(crate) async fn get(&self) -> Result<Arc<K>, GatewayError> {
-        let known = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((read_at, keys)) = known
-            && read_at.elapsed() < KEPT_FOR
-        {
-            return Ok(keys);
+        match self.kept.get() {
+            Some(keys) => Ok(keys),
+            None => Ok(self.kept.keep(read::<K>(&self.store.text().await?)?)),
         }
-        let keys = Arc::new(read::<K>(&self.store.text().await?)?);
-        *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keys.clone()));
-        Ok(keys)
     }
 }
 

@@ -33,7 +33,7 @@ use std::time::Duration;
 use stripe::Stripe;
 
 pub use keys::KeyStore;
-pub(crate) use keys::{KeySource, Keys};
+pub(crate) use keys::{Kept, KeySource, Keys, OwnKey, Stage, Version, read};
 
 /// The gateways that this deployment has keys for.
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use crate::gateways::WebhookError;
+use crate::signing::SigningError;
 use crate::view;
 use billing::order::AddonRefusal;
 use billing::payment::RefundRefusal;
@@ -57,6 +58,12 @@ impl From<GatewayError> for Problem {
                 Self::new(StatusCode::BAD_GATEWAY, "gateway-refused", "The gateway refused", detail).because(error)
             }
         }
+    }
+}
+
+impl From<SigningError> for Problem {
+    fn from(error: SigningError) -> Self {
+        Self::unavailable(error)
     }
 }
 

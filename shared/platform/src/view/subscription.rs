@@ -6,18 +6,16 @@ use billing::account::VirtualAccount;
 use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
-use billing::entitlement::{Entitlement, standings};
-use billing::id::FeatureId;
+use billing::entitlement::{Entitlement, Standing, standings};
 use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription, UsageLine};
 use billing::token::Tokens;
 use billing::wallet::Method;
-use billing::workflow::Live;
+use billing::workflow::{Entitled, Live};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// Where the customer pays what they owe, besides where a gateway wants them.
 const PAY_AT: &str = "/subscription/payments";
@@ -140,12 +138,32 @@ pub(crate) fn status(it: &Subscription) -> &'static str {
 }
 
 /// What of a subscription may be used, by the names of features and meters.
-pub fn entitlements(found: Option<&(Subscription, BTreeMap<FeatureId, Entitlement>)>) -> Value {
-    let Some((it, entitlements)) = found else {
+pub fn entitlements(found: Option<&Entitled>) -> Value {
+    let Some(it) = found else {
         return json!({ "plan": null, "status": null, "entitlements": {} });
     };
-    let each = entitlements.iter().map(|(name, it)| (name.to_string(), entitlement(it)));
-    json!({ "plan": it.order.plan.id, "status": status(it), "entitlements": each.collect::<Map<_, _>>() })
+    let each = it.entitlements.iter().map(|(name, it)| (name.to_string(), entitlement(it)));
+    let (plan, status) = (&it.subscription.order.plan.id, status(&it.subscription));
+    json!({ "plan": plan, "status": status, "entitlements": each.collect::<Map<_, _>>() })
+}
+
+/// The same as a signed entitlement says it: of each whether it is on, and of what is metered how much of it is left.
+pub fn claims(found: Option<&Entitled>) -> Value {
+    let Some(it) = found else {
+        return json!({ "plan": null, "status": null, "features": {}, "limits": {} });
+    };
+    let switch = |it: &Entitlement| match it.reason {
+        None => json!({ "on": true }),
+        Some(reason) => json!({ "on": false, "reason": reason }),
+    };
+    let limit = |it: &Standing| json!({ "limit": it.limit, "used": it.used, "remaining": it.remaining });
+    let features = it.entitlements.iter().map(|(name, it)| (name.to_string(), switch(it)));
+    let metered = it.entitlements.values().filter_map(|it| it.standing.as_ref());
+    let limits = metered.map(|it| (it.meter.to_string(), limit(it)));
+    json!({
+        "plan": it.subscription.order.plan.id, "status": status(&it.subscription),
+        "features": features.collect::<Map<_, _>>(), "limits": limits.collect::<Map<_, _>>(),
+    })
 }
 
 /// `{"on", "reason"}`, and where it is metered also `meter`, `used`, `limit`, `remaining` and `percentage`.

@@ -1,0 +1,2 @@
+// Node 18 has it here alone.
+export { webcrypto as default } from "node:crypto";
