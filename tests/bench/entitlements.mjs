@@ -32,18 +32,19 @@ async function tell(what, by) {
   while (spent < FOR_MS) {
     const round = arrived();
     const verifying = await by();
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     for (const { customer, token } of round) {
       const it = await verifying.verify(token, customer, now);
       if (!it.allows("analytics", now)) throw new Error("analytics is on");
     }
-    spent += performance.now() - begun;
+    const { user, system } = process.cpuUsage(begun); // whoever else is busy
+    spent += (user + system) / 1_000;
     checks += round.length;
   }
   console.log(`${what.padStart(34)} | ${String(Math.floor((checks * 1_000) / spent)).padStart(11)}`);
 }
 
-console.log(`Node ${process.version}, tokens of ${CUSTOMERS} customers, ${requests[0].token.length} bytes each. Checks a second:\n`);
+console.log(`Node ${process.version}, tokens of ${CUSTOMERS} customers, ${requests[0].token.length} bytes each. Checks a second of a core:\n`);
 await tell("verified for the first time", () => verifier(2 * CUSTOMERS));
 const remembering = await verifier(2 * CUSTOMERS);
 await tell("again, from the token's text", () => remembering);

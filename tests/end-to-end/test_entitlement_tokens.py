@@ -47,10 +47,15 @@ def node() -> list[str | Path]:
     return [program, ROOT / "tests" / "end-to-end" / "entitlements.mjs"]
 
 
+CRATE = [BINARIES / "verify-entitlements"]
+
+
 @pytest.fixture(params=["crate", "npm"])
 def verify(request: pytest.FixtureRequest) -> Verify:
-    command = node() if request.param == "npm" else [BINARIES / "verify-entitlements"]
+    return verifying(node() if request.param == "npm" else CRATE)
 
+
+def verifying(command: list[str | Path]) -> Verify:
     def verify(keys: Any, asked: list[tuple[str, str, int]], issuer: str = ISSUER) -> list[Verdict]:
         lines = [{"issuer": issuer, "keys": keys}]
         lines += [{"token": token, "customer": who, "now": now, "names": NAMES} for token, who, now in asked]
@@ -305,20 +310,30 @@ def test_what_a_forger_with_any_key_but_ours_writes_is_refused(verify: Verify) -
 # -- Rotation
 
 
-@sees_processes
-def test_a_rotated_key_is_published_before_it_signs(client: Client, pro: Customer, verify: Verify) -> None:
-    """The functions that have read the secret are ended, as when five minutes have passed."""
-    before, token = keys_of(client)["keys"], token_of(pro)
+def rotate(client: Client) -> list[Any]:
+    """The keys afterwards. The functions that have read the secret are ended, as when five minutes have passed."""
     secrets = aws.client("secretsmanager", client.endpoint)
-    arn = client.outputs["EntitlementKeyArn"]
-    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"key": os.urandom(32).hex()}))
+    key = json.dumps({"key": os.urandom(32).hex()})
+    secrets.put_secret_value(SecretId=client.outputs["EntitlementKeyArn"], SecretString=key)
     functions = Roles(client).functions
     for function in ("SignEntitlements", "ListSigningKeys"):
         for process in client.processes_of(functions[function]["FunctionName"]):
             os.kill(process, signal.SIGKILL)
-    after = keys_of(client)["keys"]
-    assert len(after) == 2 and after[0] not in before and after[1] == before[0]
-    fresh = token_of(pro)
-    assert parts(fresh)[0]["kid"] == before[0]["kid"], "the new one signs when everybody knows it"
-    verdicts = verify({"keys": after}, [(each, pro.name, int(time.time())) for each in (token, fresh)])
-    assert not any("refused" in verdict for verdict in verdicts)
+    return keys_of(client)["keys"]
+
+
+@sees_processes
+def test_a_rotated_key_is_published_before_it_signs_and_forgotten_after_the_next(client: Client, pro: Customer) -> None:
+    [first], before = keys_of(client)["keys"], token_of(pro)
+    [second, kept] = rotate(client)
+    assert kept == first != second
+    after = token_of(pro)
+    assert parts(after)[0]["kid"] == first["kid"], "the new one signs when everybody knows it"
+    now, verify = int(time.time()), verifying(CRATE)
+    verdicts = verify({"keys": [second, kept]}, [(token, pro.name, now) for token in (before, after)])
+    assert [verdict.get("refused") for verdict in verdicts] == [None, None]
+
+    [third, kept] = rotate(client)
+    assert kept == second and third not in (first, second)
+    assert parts(token_of(pro))[0]["kid"] == second["kid"]
+    assert verify({"keys": [third, kept]}, [(before, pro.name, now)]) == [{"refused": "unknown_key"}]

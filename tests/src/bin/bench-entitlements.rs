@@ -12,12 +12,13 @@ use platform::gateways::KeyStore;
 use platform::signing::Signer;
 use serde_json::json;
 use signed_entitlements::{Cache, Verifier};
+use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
 const CUSTOMERS: usize = 1_000;
 
-/// How long each is measured for.
+/// How long each is measured for, of the processor's time.
 const FOR: Duration = Duration::from_secs(2);
 
 const ISSUER: &str = "perennial-bench";
@@ -38,7 +39,7 @@ async fn main() {
         requests.push(issued(&signer, format!("customer-{n}")).await);
     }
     let now = SystemTime::now();
-    println!("Tokens of {CUSTOMERS} customers, {} bytes each. Checks a second:\n", requests[0].token.len());
+    println!("Tokens of {CUSTOMERS} customers, {} bytes each. Checks a second of a core:\n", requests[0].token.len());
 
     let pure = verifier();
     tell("verified for the first time", CUSTOMERS, || {
@@ -50,7 +51,7 @@ async fn main() {
     let again = |it: &Request| cache.verify(&it.token, &it.customer, now).expect("verified").allows("analytics", now);
     assert!(requests.iter().all(again));
     tell("again, from the token's text", CUSTOMERS, || assert!(requests.iter().all(again)));
-    tell("the same, each of two threads", 100 * CUSTOMERS, || {
+    tell("the same, by two threads at once", 200 * CUSTOMERS, || {
         std::thread::scope(|threads| {
             for _ in 0..2 {
                 threads.spawn(|| assert!((0..100).all(|_| requests.iter().all(again))));
@@ -67,12 +68,22 @@ async fn main() {
 
 /// `round` is so many checks.
 fn tell(what: &str, checks_a_round: usize, mut round: impl FnMut()) {
-    let (begun, mut checks) = (Instant::now(), 0);
-    while begun.elapsed() < FOR {
+    let (begun, had, mut checks, mut spent) = (Instant::now(), processor_time(), 0, Duration::ZERO);
+    while spent < FOR {
         round();
         checks += checks_a_round as u128;
+        spent = processor_time().zip(had).map_or_else(|| begun.elapsed(), |(has, had)| has.saturating_sub(had));
     }
-    println!("{what:>34} | {:>11}", checks * 1_000_000 / begun.elapsed().as_micros().max(1));
+    println!("{what:>34} | {:>11}", checks * 1_000_000 / spent.as_micros());
+}
+
+/// What this process has had of it, by all its threads, whoever else is busy. None: the system does not tell, and the
+/// world's time is as good on a machine that does nothing else.
+fn processor_time() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split(' ').collect();
+    let hundredths = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (hundredths(12)? + hundredths(13)?)))
 }
 
 /// As the API signs it.
