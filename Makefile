@@ -129,7 +129,7 @@ bench-entitlements: ## How many signed entitlements a second one core verifies; 
 fuzz: ## Fuzz the webhook parsers and verifiers, a minute each: FUZZ_SECONDS, FUZZ_RUNS, FUZZ_TARGETS
 	@$(PYTHON) tests/fuzz/run.py
 
-# Each gateway's own client library is a second opinion on how it speaks. They are JavaScript, which nothing else here needs.
+# Each gateway's own client library is a second opinion on how it speaks. They are JavaScript, which make test does without.
 test-simulator: ## The gateways' own SDKs against the simulator: needs Node, and is no part of make test
 	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 15) ? 0 : 1)' 2>/dev/null \
 	    && command -v npm >/dev/null || { echo "Node 20.15 or newer and npm are needed. Install with:" \
