@@ -9,10 +9,10 @@
 use crate::identity::{Caller, Unverified};
 use crate::sqs::chain;
 use crate::view;
-use billing::entitlement::{Entitlement, Reason};
+use billing::entitlement::Reason;
 use billing::id::{CustomerId, FeatureId, PlanId};
 use billing::ports::StoreError;
-use billing::subscription::Subscription;
+use billing::workflow::Entitled;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -108,12 +108,8 @@ impl Asked {
     }
 
     /// What the code behind the route reads, if `found` is enough to open it. What does not apply is left out.
-    pub fn context(
-        &self,
-        caller: &Caller,
-        found: Option<(Subscription, BTreeMap<FeatureId, Entitlement>)>,
-    ) -> Result<Value, Closed> {
-        let (subscription, entitlements) = found.ok_or_else(|| not_entitled(Reason::NoSubscription))?;
+    pub fn context(&self, caller: &Caller, found: Option<Entitled>) -> Result<Value, Closed> {
+        let Entitled { subscription, entitlements, .. } = found.ok_or_else(|| not_entitled(Reason::NoSubscription))?;
         let asked = entitlements.get(&self.name).filter(|it| !self.metered || it.standing.is_some());
         let asked = asked.ok_or_else(|| not_entitled(Reason::NotInPlan))?;
         if let Some(reason) = asked.reason {
@@ -176,7 +172,7 @@ impl From<StoreError> for Closed {
 mod tests {
     use super::*;
     use billing::entitlement::{Usage, entitlements};
-    use billing::subscription::{CancelReason, Event};
+    use billing::subscription::{CancelReason, Event, Subscription};
     use billing::testing::{active, customer, instant, meter, order};
 
     const TOKEN: &str = "Bearer a.b.c";
@@ -262,10 +258,10 @@ mod tests {
         let asked = Asked::read(text).unwrap_or_else(|| panic!("{text}"));
         let usage: Usage = [(meter("minutes"), used)].into();
         let entitlements = entitlements(&subscription, &usage, instant("2025-02-01T10:00:00Z"));
-        told(&asked, Some((subscription, entitlements)))
+        told(&asked, Some(Entitled { subscription, entitlements, holds_for: None }))
     }
 
-    fn told(asked: &Asked, found: Option<(Subscription, BTreeMap<FeatureId, Entitlement>)>) -> Result<Value, String> {
+    fn told(asked: &Asked, found: Option<Entitled>) -> Result<Value, String> {
         match asked.context(&Caller { customer: customer(), email: None, time_zone: None }, found) {
             Ok(context) => Ok(context),
             Err(Closed::Denied(why)) => Err(why),
