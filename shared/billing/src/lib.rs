@@ -10,7 +10,8 @@
 //! | [`id`]           | how things are named, and which names follow from others         |
 //! | [`catalog`]      | what is for sale                                                 |
 //! | [`pricing`]      | what a quantity costs                                            |
-//! | [`entitlement`]  | what a customer is allowed, how much of it is used, what blocks a smaller plan |
+//! | [`entitlement`]  | what a customer is allowed, and how much of it is used            |
+//! | [`downgrade`]    | what stands in the way of a smaller plan                         |
 //! | [`usage`]        | what was used of what is metered                                 |
 //! | [`statistics`]   | what was used on each day                                        |
 //! | [`alert`]        | what a customer is told of as a limit comes near                 |
@@ -47,6 +48,7 @@ pub mod catalog;
 pub mod credit;
 pub mod delivery;
 pub mod discount;
+pub mod downgrade;
 pub mod driven;
 pub mod dunning;
 pub mod entitlement;

@@ -4,8 +4,9 @@ use super::amounts::unnamed;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
 use billing::catalog::{Family, Limit, Meter, MeterKind, Plan, PricingModel, Unit};
+use billing::downgrade::downgrade;
 use billing::dunning::ladder::DunningPolicy;
-use billing::entitlement::{Usage, downgrade};
+use billing::entitlement::Usage;
 use billing::id::{FamilyId, Invalid, MeterId, PlanId};
 use billing::money::{Currency, Money};
 use billing::order::Order;
@@ -78,7 +79,7 @@ fn validate_downgrade(case: &Case) -> Answer {
     let held = Order { plan: larger, ..order("estates-enterprise") };
     let wanted = Order { plan: wanted, ..held.clone() };
     let answer = downgrade(&held, &wanted, &family, &usage);
-    let overage = |excess: &billing::entitlement::Excess| (excess.resource.to_string(), json!(excess.overage));
+    let overage = |excess: &billing::downgrade::Excess| (excess.resource.to_string(), json!(excess.overage));
     Ok(json!({
         "can_downgrade": answer.can_downgrade,
         "exceeds": answer.exceeds,

@@ -5,7 +5,7 @@ use super::{Billing, ChangeError, Changed, Live, NotForSale, Opening, transition
 use crate::calendar::Interval;
 use crate::catalog::Plan;
 use crate::discount::Discount;
-use crate::entitlement::{Downgrade, downgrade};
+use crate::downgrade::{Downgrade, downgrade};
 use crate::id::{AddonId, CustomerId, IdempotencyKey, PlanId};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
 use crate::subscription::{Action, Change, Effective, Order, Preview, PreviewId, Refusal, Subscription};

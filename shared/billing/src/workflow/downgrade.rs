@@ -1,7 +1,7 @@
 //! May this customer go down to that plan, and if not, what must they reduce?
 
 use super::Billing;
-use crate::entitlement::{Downgrade, downgrade};
+use crate::downgrade::{Downgrade, downgrade};
 use crate::id::{CustomerId, FamilyId, PlanId};
 use crate::order::Order;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};

@@ -4,7 +4,7 @@
 use super::advance::AnswerError;
 use super::settle::Scene;
 use super::{Billing, CouponRefusal, NotForSale, Opening, WakeError};
-use crate::entitlement::Downgrade;
+use crate::downgrade::Downgrade;
 use crate::id::{AddonId, FamilyId, PlanId};
 use crate::order::AddonRefusal;
 use crate::payment::{Paid, Payment, PaymentStatus};

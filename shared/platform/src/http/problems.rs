@@ -301,7 +301,7 @@ impl From<WebhookError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::entitlement::downgrade;
+    use billing::downgrade::downgrade;
     use billing::outcome::{Decline, Outcome, Remedy};
     use billing::testing::{family, instant, meter, off_session_payment, order};
 
