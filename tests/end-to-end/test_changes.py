@@ -174,8 +174,9 @@ def test_a_downgrade_is_blocked_above_a_limit_and_made_at_it_once_confirmed(
     assert said["exceeds"] == [{"resource": "estates", "current": 26, "limit": 25, "overage": 1}]
     assert said["steps"] == ["Estates: delete or archive 1 (reduce from 26 to 25 max)", "Or stay on Professional"]
     check = granted(customer.preview(**down))["downgrade"]
-    assert check == customer.downgrade("estates-starter")
-    assert check["can_downgrade"] is False
+    fit = {"plan": "estates-professional", "display_name": "Professional", "amount": {"minor": 700_000, "currency": "NGN"}}
+    assert customer.downgrade("estates-starter") == check | {"cheapest_fit": fit}
+    assert (check["can_downgrade"], check["can_downgrade_at_period_end"], check["possible_from"]) == (False, False, None)
     assert records.of(customer.name) == before
 
     customer.use("estates", 25)
@@ -186,6 +187,45 @@ def test_a_downgrade_is_blocked_above_a_limit_and_made_at_it_once_confirmed(
     assert records.of(customer.name) == before
     granted(customer.change(**down, confirm=True))
     assert customer.subscription()["plan"]["id"] == "estates-starter"
+
+
+def test_minutes_that_are_used_up_are_in_the_way_now_and_not_at_the_end_of_the_period(
+    client: Client, customer: Customer, records: Records
+) -> None:
+    subscribed(client, customer, gateway="stripe", plan="minutes-pro", currency="USD")
+    granted(customer.count(1500))
+    end = customer.subscription()["current_period"]["end"]
+    check = customer.downgrade("minutes-starter")
+    assert (check["can_downgrade"], check["can_downgrade_at_period_end"], check["possible_from"]) == (False, True, end)
+    assert check["exceeds"] == [
+        {"resource": "minutes", "current": 1500, "limit": 1000, "overage": 500, "resets_at": end}
+    ]
+    above = "Monthly Call Minutes: 500 above the limit (1500 used, 1000 max)"
+    assert check["steps"] == [f"{above}: possible from the next period, {end[:10]}", "Or stay on Pro"]
+    assert check["cheapest_fit"] == {
+        "plan": "minutes-pro",
+        "display_name": "Pro",
+        "amount": {"minor": 9900, "currency": "USD"},
+    }
+
+    down = {"action": "downgrade", "plan": "minutes-starter", "confirm": True}
+    before = records.of(customer.name)
+    said = problem(customer.change(**down, effective="now"), 409, "downgrade-blocked")
+    assert (said["exceeds"], said["steps"]) == (check["exceeds"], check["steps"])
+    assert records.of(customer.name) == before
+    # An agent too many is in the way whenever it is to be.
+    customer.use("agents", 2)
+    said = problem(customer.change(**down, effective="period_end"), 409, "downgrade-blocked")
+    assert [it["resource"] for it in said["exceeds"]] == ["minutes", "agents"]
+    assert "Number of Agents: remove 1 (reduce from 2 to 1 max)" in said["steps"]
+    customer.use("agents", 1)
+    granted(customer.change(**down, effective="period_end"))
+    granted(customer.count(1500))
+    passes(client, "P1M")
+    found = customer.subscription()
+    assert (found["plan"]["id"], found["scheduled_change"]) == ("minutes-starter", None)
+    assert [payment["amount"]["minor"] for payment in customer.payments()] == [2900, 9900]
+    assert granted(customer.count(1000))["remaining"] == 0
 
 
 def test_the_features_that_are_lost_or_gained_are_named(client: Client, customer: Customer) -> None:

@@ -368,6 +368,20 @@ def test_a_downgrade_is_blocked_by_exactly_what_exceeds(customer: Customer, reco
     assert answer["steps"][0] == "Estates: delete or archive 125 (reduce from 150 to 25 max)"
     assert "stay on Enterprise" in answer["steps"][-1]
     assert records.all() == before
+    # Levels are reduced; no time makes them smaller.
+    assert (answer["can_downgrade_at_period_end"], answer["possible_from"]) == (False, None)
+    assert answer["cheapest_fit"]["plan"] == "estates-enterprise"
+    customer.use("clients", 500)
+    for meter, value in (("estates", 100), ("allocations", 200), ("marketers", 25)):
+        assert customer.downgrade("estates-starter")["cheapest_fit"]["plan"] == "estates-enterprise"
+        customer.use(meter, value)
+    before = records.all()
+    assert customer.downgrade("estates-starter")["cheapest_fit"] == {
+        "plan": "estates-professional",
+        "display_name": "Professional",
+        "amount": {"minor": 700_000, "currency": "NGN"},
+    }
+    assert records.all() == before
 
 
 @pytest.mark.parametrize(

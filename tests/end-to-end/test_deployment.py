@@ -113,7 +113,7 @@ ALLOWED = {
     "PreferPaymentMethod": on_table("GetItem", "PutItem"),
     "RemovePaymentMethod": on_table("GetItem", "PutItem"),
     "GetSubscription": on_table("Query"),
-    "ValidateDowngrade": on_table("Query", "BatchGetItem"),
+    "ValidateDowngrade": on_table("Query") | CLOCK,
     "PreviewChange": on_table("Query", "GetItem", "BatchGetItem"),
     "ChangeSubscription": SETTLES | on_table("Query"),
     "SetUsage": on_table("GetItem", "BatchGetItem", "PutItem"),

@@ -6,6 +6,7 @@ mod changes;
 mod collecting;
 mod coupons;
 mod crashes;
+mod downgrades;
 mod imports;
 mod interventions;
 mod living;

@@ -1,4 +1,5 @@
-//! `POST /subscription/validate-downgrade`: would a smaller plan fit, and if not, what is to be reduced?
+//! `POST /subscription/validate-downgrade`: would a smaller plan fit, and if not, what is to be reduced or waited for, and
+//! which plan would do?
 
 use billing::id::PlanId;
 use lambda_http::{Error, Request, run, service_fn};

@@ -1,20 +1,35 @@
 //! Whether a customer may go down to a smaller plan, and if not, what stands in the way. What is allowed and used of a plan is
 //! [`crate::entitlement`]'s; what the change costs, [`crate::proration`]'s.
+//!
+//! A level that is above the new limit is in the way until the customer reduces it. What is counted is in the way of a change
+//! within the period only: when the next one begins it is zero, and nothing is to be reduced.
 
-use crate::catalog::{Family, Limit};
+mod cheapest;
+
+use crate::catalog::{Family, Limit, MeterKind};
 use crate::entitlement::{Usage, used};
 use crate::id::{FeatureId, MeterId};
 use crate::order::Order;
+use crate::subscription::Effective;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Whether a customer may go down to a plan, and if not, exactly what to reduce.
+pub use cheapest::{CheapestFit, cheapest_fit};
+
+/// What a change that may allow less finds in its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Downgrade {
+    /// Whether it can be made now.
     pub can_downgrade: bool,
+    /// Whether it can be made when the period ends, as far as can be told now: whether every level fits.
+    pub can_downgrade_at_period_end: bool,
+    /// From when on it is possible, once what `steps` say is reduced: when the next period begins, if that is what is to be
+    /// waited for. None: there is nothing to wait for.
+    pub possible_from: Option<Timestamp>,
     pub usage_comparison: Vec<Comparison>,
     pub exceeds: Vec<Excess>,
-    /// What to do, one sentence a meter, and the way out.
+    /// What to do, or to wait for, one sentence a meter, and the way out.
     pub steps: Vec<String>,
     pub features_lost: Vec<FeatureId>,
 }
@@ -34,29 +49,36 @@ pub struct Excess {
     pub resource: MeterId,
     pub current: u64,
     pub limit: u64,
+    /// The smallest reduction that is enough, of a level.
     pub overage: u64,
+    /// When a counter starts at zero. None: it is a gauge, which the customer reduces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
+}
+
+impl Downgrade {
+    pub fn is_possible(&self, effective: Effective) -> bool {
+        match effective {
+            Effective::Now => self.can_downgrade,
+            Effective::PeriodEnd => self.can_downgrade_at_period_end,
+        }
+    }
 }
 
 /// Holds `usage` against what `wanted` allows. Blocked only above a limit: 25 of 25 fits. The order is the family's, so
-/// that the same question has the same answer.
-pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage) -> Downgrade {
+/// that the same question has the same answer. What is counted starts at zero at `next_period`, as the customer's clocks
+/// have it.
+///
+/// Now, a counter is in the way even if a new period were to begin with the change: what is credited of the old one would
+/// have been used up in it.
+pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage, next_period: &Zoned) -> Downgrade {
     let (present, then) = (from.limits(), wanted.limits());
-    let limit = |limits: &BTreeMap<MeterId, Limit>, meter| limits.get(meter).copied().unwrap_or(Limit::AtMost(0));
-    let mut answer = Downgrade {
-        can_downgrade: true,
-        usage_comparison: vec![],
-        exceeds: vec![],
-        steps: vec![],
-        features_lost: features_lost(from, wanted),
-    };
+    let (mut usage_comparison, mut exceeds, mut steps) = (vec![], vec![], vec![]);
     for meter in &family.meters {
         let current = used(usage, &meter.id);
         let new_limit = limit(&then, &meter.id);
-        let excess = match new_limit {
-            Limit::AtMost(most) if current > most => Some((most, current - most)),
-            Limit::AtMost(_) | Limit::Unlimited => None,
-        };
-        answer.usage_comparison.push(Comparison {
+        let excess = excess(new_limit, current);
+        usage_comparison.push(Comparison {
             resource: meter.id.clone(),
             name: meter.name.clone(),
             current,
@@ -65,20 +87,46 @@ pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage) -
             fits: excess.is_none(),
         });
         if let Some((most, overage)) = excess {
-            answer.exceeds.push(Excess { resource: meter.id.clone(), current, limit: most, overage });
-            answer
-                .steps
-                .push(format!("{}: {} {overage} (reduce from {current} to {most} max)", meter.name, meter.reduce));
+            let (resets_at, step) = match meter.kind {
+                MeterKind::Gauge => (None, format!("{} {overage} (reduce from {current} to {most} max)", meter.reduce)),
+                MeterKind::Counter => {
+                    let (at, date) = (next_period.timestamp(), next_period.date());
+                    let above = format!("{overage} above the limit ({current} used, {most} max)");
+                    (Some(at), format!("{above}: possible from the next period, {date}"))
+                }
+            };
+            exceeds.push(Excess { resource: meter.id.clone(), current, limit: most, overage, resets_at });
+            steps.push(format!("{}: {step}", meter.name));
         }
     }
-    if !answer.exceeds.is_empty() {
-        answer.can_downgrade = false;
-        answer.steps.push(match from.plan.id == wanted.plan.id {
+    if !exceeds.is_empty() {
+        steps.push(match from.plan.id == wanted.plan.id {
             true => "Or keep what you have".to_owned(),
             false => format!("Or stay on {}", from.plan.display_name),
         });
     }
-    answer
+    Downgrade {
+        can_downgrade: exceeds.is_empty(),
+        can_downgrade_at_period_end: exceeds.iter().all(|it| it.resets_at.is_some()),
+        possible_from: exceeds.iter().find_map(|it| it.resets_at),
+        usage_comparison,
+        exceeds,
+        steps,
+        features_lost: features_lost(from, wanted),
+    }
+}
+
+/// What is not said to be allowed is not.
+fn limit(limits: &BTreeMap<MeterId, Limit>, meter: &MeterId) -> Limit {
+    limits.get(meter).copied().unwrap_or(Limit::AtMost(0))
+}
+
+/// The most that is allowed, and by how much `used` is above it, if it is.
+fn excess(limit: Limit, used: u64) -> Option<(u64, u64)> {
+    match limit {
+        Limit::AtMost(most) if used > most => Some((most, used - most)),
+        Limit::AtMost(_) | Limit::Unlimited => None,
+    }
 }
 
 fn features_lost(from: &Order, wanted: &Order) -> Vec<FeatureId> {
@@ -91,8 +139,13 @@ fn features_lost(from: &Order, wanted: &Order) -> Vec<FeatureId> {
 mod tests {
     use super::*;
     use crate::catalog::tests::{documented, documented_family};
-    use crate::testing::{family, meter, order};
+    use crate::testing::{family, instant, meter, order, zone};
     use std::num::NonZeroU32;
+
+    /// Half an hour before March in UTC, and half an hour into it in Lagos.
+    fn next_period() -> Zoned {
+        zone("Africa/Lagos").clocks(instant("2025-02-28T23:30:00Z"))
+    }
 
     fn usage(levels: [(&str, u64); 4]) -> Usage {
         levels.into_iter().map(|(name, level)| (meter(name), level)).collect()
@@ -100,7 +153,14 @@ mod tests {
 
     fn to_starter(levels: [(&str, u64); 4]) -> Downgrade {
         let (from, wanted) = (order("estates-enterprise"), order("estates-starter"));
-        downgrade(&from, &wanted, &family("estates"), &usage(levels))
+        downgrade(&from, &wanted, &family("estates"), &usage(levels), &next_period())
+    }
+
+    /// From Enterprise to Starter: 1,000 minutes and one agent.
+    fn of_minutes(minutes: u64, agents: u64) -> Downgrade {
+        let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
+        let usage: Usage = [(meter("minutes"), minutes), (meter("agents"), agents)].into();
+        downgrade(&from, &wanted, &family("minutes"), &usage, &next_period())
     }
 
     #[test]
@@ -126,20 +186,61 @@ mod tests {
         let fits = to_starter([("estates", 25), ("allocations", 50), ("clients", 100), ("marketers", 5)]);
         assert!(fits.can_downgrade && fits.exceeds.is_empty() && fits.steps.is_empty());
         let blocked = to_starter([("estates", 26), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
-        assert_eq!(blocked.exceeds, [Excess { resource: meter("estates"), current: 26, limit: 25, overage: 1 }]);
+        let estates = Excess { resource: meter("estates"), current: 26, limit: 25, overage: 1, resets_at: None };
+        assert_eq!(blocked.exceeds, [estates]);
+    }
+
+    #[test]
+    fn a_level_is_in_the_way_until_it_is_reduced_and_what_is_counted_until_the_next_period() {
+        let then = Some(next_period().timestamp());
+        // Minutes, agents; whether it can be made now, at the period's end, and what is to be waited for.
+        let cases = [
+            (1_000, 1, true, true, None),
+            (1_000, 2, false, false, None),
+            (1_001, 1, false, true, then),
+            (1_001, 2, false, false, then),
+        ];
+        for (minutes, agents, now, at_end, possible_from) in cases {
+            let answer = of_minutes(minutes, agents);
+            let possible = [Effective::Now, Effective::PeriodEnd].map(|effective| answer.is_possible(effective));
+            assert_eq!((possible, answer.possible_from), ([now, at_end], possible_from), "{minutes} {agents}");
+            let resets = |it: &Excess| (it.resource.as_str() == "minutes") == (it.resets_at == then);
+            assert!(answer.exceeds.iter().all(resets), "{:?}", answer.exceeds);
+        }
+    }
+
+    #[test]
+    fn of_what_is_counted_nothing_is_to_be_reduced() {
+        let answer = of_minutes(1_500, 3);
+        assert_eq!(
+            answer.steps,
+            [
+                "Monthly Call Minutes: 500 above the limit (1500 used, 1000 max): possible from the next period, 2025-03-01",
+                "Number of Agents: remove 2 (reduce from 3 to 1 max)",
+                "Or stay on Enterprise",
+            ]
+        );
+        let told = serde_json::to_value(&answer).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            told["exceeds"],
+            serde_json::json!([
+                {"resource": "minutes", "current": 1500, "limit": 1000, "overage": 500, "resets_at": "2025-02-28T23:30:00Z"},
+                {"resource": "agents", "current": 3, "limit": 1, "overage": 2},
+            ])
+        );
+        assert_eq!(told["possible_from"], "2025-02-28T23:30:00Z");
     }
 
     #[test]
     fn nothing_is_too_much_for_unlimited() {
         let enterprise = order("estates-enterprise");
         let levels = usage([("estates", u64::MAX), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
-        assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels).can_downgrade);
+        assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels, &next_period()).can_downgrade);
     }
 
     #[test]
     fn the_features_that_would_be_lost_are_named() {
-        let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
-        let answer = downgrade(&from, &wanted, &family("minutes"), &Usage::new());
+        let answer = of_minutes(0, 0);
         assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["analytics", "api_access"]);
         assert!(answer.can_downgrade);
     }
@@ -153,7 +254,7 @@ mod tests {
         let held = held.unwrap_or_else(|error| panic!("{error}"));
         let usage: Usage = [(meter("storage"), 80)].into();
         let bare = Order { addons: vec![], ..held.clone() };
-        let answer = downgrade(&held, &bare, &documented_family(), &usage);
+        let answer = downgrade(&held, &bare, &documented_family(), &usage, &next_period());
         assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["phone"]);
         let compared = &answer.usage_comparison[0];
         assert_eq!(

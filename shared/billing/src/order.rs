@@ -110,6 +110,16 @@ impl Order {
         alike.then(|| Self { plan: plan.clone(), price, ..self }.with_addons(&held))
     }
 
+    /// How many of `plan` whoever has this is to have, if they do not say. None: they have to, since it is sold by the seat,
+    /// and this is not.
+    pub(crate) fn quantity_of(&self, plan: &Plan) -> Option<u32> {
+        match (self.plan.pricing_model.is_by_quantity(), plan.pricing_model.is_by_quantity()) {
+            (true, true) | (false, false) => Some(self.quantity),
+            (false, true) => None,
+            (true, false) => Some(1),
+        }
+    }
+
     /// With `quantity` left of an add-on that it has, at the price it was bought at. None: it has not that many.
     pub fn keeping_of_addon(mut self, id: &AddonId, quantity: u32) -> Option<Self> {
         let held = self.addons.iter_mut().find(|it| it.addon.id == *id && quantity < it.quantity)?;

@@ -39,7 +39,7 @@ use crate::id::{CouponCode, CustomerId, PaymentId, PeriodId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -376,6 +376,15 @@ impl Subscription {
     pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
         let index = self.term().map_or(0, |term| term.index);
         PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
+    }
+
+    /// When what is counted at `now` starts at zero, if it goes on: the period is over then that it is counted in.
+    pub(crate) fn next_period(&self, now: Timestamp) -> Option<Zoned> {
+        let (term, mut period) = (self.term()?, self.period()?);
+        if self.is_over(now) {
+            period = self.next_term(term).period(self.next_order().price.interval, &self.time_zone);
+        }
+        Some(self.time_zone.clocks(period.end))
     }
 
     pub fn term(&self) -> Option<Term> {

@@ -3,6 +3,7 @@
 use super::amounts::unnamed;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use billing::calendar::zone::Zone;
 use billing::catalog::{Family, Limit, Meter, MeterKind, Plan, PricingModel, Unit};
 use billing::downgrade::downgrade;
 use billing::dunning::ladder::DunningPolicy;
@@ -14,6 +15,7 @@ use billing::proration::{Anchor, Change, Held, Proration};
 use billing::ratio::Ratio;
 use billing::testing::order;
 use billing::token::Bundle;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, json};
@@ -78,7 +80,8 @@ fn validate_downgrade(case: &Case) -> Answer {
     let larger = larger.map_err(|error| Refusal::of("limits", error))?;
     let held = Order { plan: larger, ..order("estates-enterprise") };
     let wanted = Order { plan: wanted, ..held.clone() };
-    let answer = downgrade(&held, &wanted, &family, &usage);
+    // What is limited are levels: when the next period begins makes no difference to them.
+    let answer = downgrade(&held, &wanted, &family, &usage, &Zone::UTC.clocks(Timestamp::UNIX_EPOCH));
     let overage = |excess: &billing::downgrade::Excess| (excess.resource.to_string(), json!(excess.overage));
     Ok(json!({
         "can_downgrade": answer.can_downgrade,

@@ -49,6 +49,17 @@ fn attempt(period: u32, attempt: u32) -> PaymentId {
     PaymentId { subscription: active().id, period, attempt }
 }
 
+/// Where the period is over and not paid, uses are counted in the one that has begun.
+#[test]
+fn what_is_counted_starts_at_zero_when_the_period_ends_that_it_is_counted_in() {
+    let lagos = Subscription { time_zone: zone("Africa/Lagos"), ..active() };
+    let next = |now| lagos.next_period(instant(now)).map(|it| it.to_string());
+    let told = |date: &str| Some(format!("{date}T11:00:00+01:00[Africa/Lagos]"));
+    assert_eq!(next("2025-02-28T09:59:59Z"), told("2025-02-28"));
+    assert_eq!(next("2025-02-28T10:00:00Z"), told("2025-03-31"));
+    assert_eq!(incomplete().next_period(now()), None);
+}
+
 #[test]
 fn nothing_is_due_before_the_period_ends() {
     let end = active().period().map(|period| period.end);

@@ -158,7 +158,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Status::PastDue { .. } => true,
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
-        if self.is_blocked(&subscription).await? {
+        if self.is_blocked(&subscription, now).await? {
             return Ok(None);
         }
         let due = subscription.amount_due()?;

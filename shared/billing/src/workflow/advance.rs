@@ -3,13 +3,12 @@
 use super::settle::Scene;
 use super::{Billing, transition};
 use crate::account::VirtualAccount;
-use crate::catalog::MeterKind;
 use crate::delivery::DeliveryId;
 use crate::downgrade::downgrade;
 use crate::dunning::ready_at;
 use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
 use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Wanted, Write};
-use crate::subscription::{Action, CancelReason, Due, Event, Fact, Refusal, Subscription};
+use crate::subscription::{Action, CancelReason, Due, Effective, Event, Fact, Refusal, Subscription};
 use crate::token::Tokens;
 use crate::usage::MeterUsage;
 use crate::wallet::{Method, Wallet};
@@ -111,7 +110,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             Some(Due::Pause) => vec![Event::Paused { at: subscription.period().map_or(now, |period| period.end) }],
             Some(Due::Look) => return self.watch_driven(customer, now).await,
-            Some(Due::Payment) if self.is_blocked(&subscription).await? => vec![Event::ChangeBlocked],
+            Some(Due::Payment) if self.is_blocked(&subscription, now).await? => vec![Event::ChangeBlocked],
             Some(Due::Payment) if subscription.amount_due()?.minor == 0 => {
                 return self.renew_for_nothing(subscription, found, now).await;
             }
@@ -180,7 +179,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// Whether more is in use than the plan allows that the next period is to be of: it is asked for again then
     /// (PRODUCT 12). Who was charged for it already has it.
-    pub(super) async fn is_blocked(&self, subscription: &Subscription) -> Result<bool, StoreError> {
+    pub(super) async fn is_blocked(&self, subscription: &Subscription, now: Timestamp) -> Result<bool, StoreError> {
         let Some(to) = subscription.scheduled.as_deref().filter(|_| subscription.attempts == 0) else {
             return Ok(false);
         };
@@ -188,15 +187,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if !Action::of(from, to).is_some_and(Action::allows_less) {
             return Ok(false);
         }
-        let customer = &subscription.customer;
         let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family();
-        let Some(family) = family.map(|it| it.family) else { return Ok(false) };
-        // What is counted starts at zero then.
-        let levels = family.meters.iter().filter(|meter| meter.kind == MeterKind::Gauge);
-        let meters = levels.map(|meter| Key::Usage(customer.clone(), meter.id.clone()));
+        let Some((family, then)) = family.map(|it| it.family).zip(subscription.next_period(now)) else {
+            return Ok(false);
+        };
+        let meters = family.meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.id.clone()));
         let mut found = self.store.get(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
-        Ok(!downgrade(from, to, &family, &usage).can_downgrade)
+        Ok(!downgrade(from, to, &family, &usage, &then).is_possible(Effective::PeriodEnd))
     }
 
     /// Nobody is left unserved whose transfer has come and was not told of.

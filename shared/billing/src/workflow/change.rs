@@ -57,9 +57,7 @@ impl Wish {
         }
         let quantity = match self.quantity {
             Some(quantity) => quantity,
-            None if plan.pricing_model.is_by_quantity() == held.plan.pricing_model.is_by_quantity() => held.quantity,
-            None if plan.pricing_model.is_by_quantity() => return Err(ChangeError::QuantityMissing),
-            None => 1,
+            None => held.quantity_of(&plan).ok_or(ChangeError::QuantityMissing)?,
         };
         let discount = held.discount.clone().and_then(|discount| discount.of(&plan.id));
         // A month that staff give is no year.
@@ -102,7 +100,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
         let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;
         match downgrade {
-            Some(downgrade) if !downgrade.can_downgrade => return Err(ChangeError::Blocked(Box::new(downgrade))),
+            Some(blocked) if !blocked.is_possible(wish.effective) => {
+                return Err(ChangeError::Blocked(Box::new(blocked)));
+            }
             Some(downgrade) if !wish.confirm => return Err(ChangeError::Unconfirmed(Box::new(downgrade))),
             Some(_) | None => {}
         }
@@ -121,7 +121,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         };
         let subscription = &live.subscription;
         let from = subscription.order.clone();
-        let (order, downgrade) = self.wished(wish, live).await?;
+        let (order, downgrade) = self.wished(wish, live, now).await?;
         let change = Change { action: wish.action, order, effective: wish.effective };
         let preview = subscription.preview(&change, at, now)?;
         match &wish.preview {
@@ -131,7 +131,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     /// The order that is wished for, and what it means if it allows less.
-    async fn wished(&self, wish: &Wish, live: &Live) -> Result<(Order, Option<Downgrade>), ChangeError> {
+    async fn wished(
+        &self,
+        wish: &Wish,
+        live: &Live,
+        now: Timestamp,
+    ) -> Result<(Order, Option<Downgrade>), ChangeError> {
         let held = &live.subscription.order;
         let wanted = wish.plan.as_ref().filter(|plan| **plan != held.plan.id);
         let mut keys = vec![];
@@ -154,7 +159,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         };
         let order = wish.order(held, plan)?;
         let family = found.family().filter(|_| wish.action.allows_less());
-        let downgrade = family.map(|it| downgrade(held, &order, &it.family, &live.usage));
+        // What has no period has begun with none, and is not changed.
+        let checked = family.zip(live.subscription.next_period(now));
+        let downgrade = checked.map(|(it, then)| downgrade(held, &order, &it.family, &live.usage, &then));
         Ok((order, downgrade))
     }
 

@@ -1,10 +1,21 @@
-//! May this customer go down to that plan, and if not, what must they reduce?
+//! May this customer go down to that plan, and if not, what must they reduce, and which plan would do?
 
 use super::Billing;
-use crate::downgrade::{Downgrade, downgrade};
+use crate::catalog::Plan;
+use crate::downgrade::{CheapestFit, Downgrade, cheapest_fit, downgrade};
 use crate::id::{CustomerId, FamilyId, PlanId};
 use crate::order::Order;
-use crate::ports::{Clock, Gateways, Key, Store, StoreError};
+use crate::ports::{Clock, Gateways, Store, StoreError};
+use serde::Serialize;
+
+/// What a customer should know before they go down to a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    #[serde(flatten)]
+    pub downgrade: Downgrade,
+    /// Which may be the wanted plan, or the one that they have. None: no plan alone holds what is in use.
+    pub cheapest_fit: Option<CheapestFit>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum DowngradeError {
@@ -22,27 +33,31 @@ pub enum DowngradeError {
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// An answer, whether or not the downgrade is blocked. Changes nothing.
-    pub async fn validate_downgrade(
-        &self,
-        customer: &CustomerId,
-        wanted: &PlanId,
-    ) -> Result<Downgrade, DowngradeError> {
+    pub async fn validate_downgrade(&self, customer: &CustomerId, wanted: &PlanId) -> Result<Advice, DowngradeError> {
+        let now = self.clock.now(Some(customer)).await?;
         let live = self.lookup(customer).await?.filter(|live| live.subscription.is_live());
         let live = live.ok_or(DowngradeError::NoSubscription)?;
+        let next_period = live.subscription.next_period(now).ok_or(DowngradeError::NoSubscription)?;
         let order = &live.subscription.order;
         let present = &order.plan;
-        let mut found = self.store.get(vec![Key::Plan(wanted.clone()), Key::Family(present.family.clone())]).await?;
+        // One request, as the wanted plan and the family alone would be.
+        let mut found = self.store.catalogue().await?;
+        let plans: Vec<Plan> = std::iter::from_fn(|| found.plan()).map(|it| it.plan).collect();
         let no_such_plan = || DowngradeError::NoSuchPlan(wanted.clone());
-        let plan = found.plan().map(|it| it.plan).filter(|plan| plan.active).ok_or_else(no_such_plan)?;
+        let plan = plans.iter().find(|plan| plan.id == *wanted && plan.active).ok_or_else(no_such_plan)?;
         if plan.family != present.family {
             return Err(DowngradeError::OtherFamily(wanted.clone(), present.family.clone()));
         }
         if plan.tier >= present.tier {
             return Err(DowngradeError::NotLower(wanted.clone()));
         }
-        let family = found.family().ok_or_else(no_such_plan)?.family;
+        let mut families = std::iter::from_fn(|| found.family()).map(|it| it.family);
+        let family = families.find(|family| family.id == present.family).ok_or_else(no_such_plan)?;
         // What it would allow, at whichever price: with the add-ons that it offers too.
-        let then = Order { plan, ..order.clone() }.with_addons_of(order);
-        Ok(downgrade(order, &then, &family, &live.usage))
+        let then = Order { plan: plan.clone(), ..order.clone() }.with_addons_of(order);
+        Ok(Advice {
+            downgrade: downgrade(order, &then, &family, &live.usage, &next_period),
+            cheapest_fit: cheapest_fit(order, &plans, &family, &live.usage),
+        })
     }
 }

@@ -45,7 +45,7 @@ pub use change::{Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError, NotForSale};
 pub use clock::{AdvanceClockError, Goal, Step};
 pub use consume::{Consume, ConsumeError};
-pub use downgrade::DowngradeError;
+pub use downgrade::{Advice, DowngradeError};
 pub use import::{Import, ImportError};
 pub use lookup::{Entitled, Live};
 pub use mails::{FollowError, SendError};

@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use billing::downgrade::downgrade;
     use billing::outcome::{Decline, Outcome, Remedy};
-    use billing::testing::{family, instant, meter, off_session_payment, order};
+    use billing::testing::{family, instant, meter, off_session_payment, order, zone};
 
     fn document(error: ChangeError) -> Value {
         Problem::from(error).document(None)
@@ -347,14 +347,15 @@ mod tests {
 
     #[test]
     fn a_downgrade_that_is_not_made_says_what_to_reduce_or_what_is_lost() {
+        let then = zone("UTC").clocks(instant("2025-02-28T10:00:00Z"));
         let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
-        let lost = downgrade(&from, &wanted, &family("minutes"), &[].into());
+        let lost = downgrade(&from, &wanted, &family("minutes"), &[].into(), &then);
         let said = document(ChangeError::Unconfirmed(Box::new(lost)));
         assert_eq!(slug(&said), (409, "confirmation-required"));
         assert_eq!((&said["field"], &said["features_lost"]), (&json!("confirm"), &json!(["analytics", "api_access"])));
 
         let (from, wanted) = (order("estates-professional"), order("estates-starter"));
-        let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into());
+        let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into(), &then);
         let said = document(ChangeError::Blocked(Box::new(blocked)));
         assert_eq!(slug(&said), (409, "downgrade-blocked"));
         assert_eq!(said["exceeds"], json!([{"resource": "estates", "current": 26, "limit": 25, "overage": 1}]));
