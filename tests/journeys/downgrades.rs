@@ -235,7 +235,7 @@ impl Drawn {
     fn cost(&self, seats: u32) -> i64 {
         let of = |seat: u32| match self.model {
             PricingModel::Flat => i64::from(seat == 0) * self.cents.0,
-            PricingModel::Package => i64::from(seat % 2 == 0) * self.cents.0,
+            PricingModel::Package => i64::from(seat.is_multiple_of(2)) * self.cents.0,
             PricingModel::Graduated if seat >= 2 => self.cents.1,
             PricingModel::Graduated | PricingModel::PerSeat => self.cents.0,
             PricingModel::Volume | PricingModel::Tokens => panic!("none is drawn"),
