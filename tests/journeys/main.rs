@@ -11,6 +11,7 @@ mod imports;
 mod interventions;
 mod living;
 mod mails;
+mod markets;
 mod overage;
 mod prices;
 mod stage;
