@@ -30,6 +30,7 @@ pub struct Route {
     /// The values of the sources, which are also what answers are remembered by.
     identity_source: Option<Vec<String>>,
     stage_variables: Option<BTreeMap<String, String>>,
+    query_string_parameters: Option<BTreeMap<String, String>>,
 }
 
 /// Why a route is not opened.
@@ -84,6 +85,11 @@ impl Route {
         let (Some(source), None) = (rest.next(), rest.next()) else {
             return Err(denied("the authorizer's identity sources are not a token and one stage variable"));
         };
+        // Said by the request as well, it may be the request's word that API Gateway passes on.
+        let mut said = self.headers.values().chain(self.query_string_parameters.iter().flat_map(BTreeMap::values));
+        if said.any(|value| value == source) {
+            return Err(denied("the request says itself what it asks for"));
+        }
         let declared = self.stage_variables.as_ref().is_some_and(|it| it.values().any(|value| value == source));
         let asked = Asked::read(source).filter(|_| declared);
         asked.ok_or_else(|| denied("the stage variable is not feature= or limit= and the id of one"))
@@ -225,6 +231,18 @@ mod tests {
         assert!(asked(&silent).is_err());
         silent.identity_source = None;
         assert!(asked(&silent).is_err());
+    }
+
+    #[test]
+    fn a_request_that_says_itself_what_it_asks_for_opens_nothing() {
+        // Declared for another route of the same API, and passed on by an authorizer that reads a header.
+        let mut chosen = route(&[TOKEN, "limit=users"]);
+        assert!(asked(&chosen).is_ok());
+        chosen.headers.insert("x-feature".to_owned(), "limit=users".to_owned());
+        assert!(asked(&chosen).is_err());
+        chosen.headers.remove("x-feature");
+        chosen.query_string_parameters = Some([("feature".to_owned(), "limit=users".to_owned())].into());
+        assert!(asked(&chosen).is_err());
     }
 
     #[test]

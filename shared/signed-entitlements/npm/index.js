@@ -42,6 +42,7 @@ export class Verifier {
 
   // `jwks`: what /.well-known/jwks.json says. Rotated keys are known to a new verifier.
   static async create(issuer, jwks, { remember = 1_000 } = {}) {
+    if (!Number.isSafeInteger(remember) || remember < 0) throw new TypeError("remember: a number of tokens");
     return new Verifier(issuer, await keysOf(jwks), remember);
   }
 

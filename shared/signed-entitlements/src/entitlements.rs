@@ -56,7 +56,8 @@ impl Entitlements {
 
     /// Why it may not: `expired`, or a reason of the API's. None: it may. What is not known is off.
     pub fn refusal(&self, name: &str, now: SystemTime) -> Option<&str> {
-        if now >= self.expires_at {
+        // Also for a clock that was put back since.
+        if self.held(now).is_err() {
             return Some("expired");
         }
         match (self.features.get(name), &self.plan) {
@@ -77,6 +78,10 @@ impl Entitlements {
         if self.customer != customer {
             return Err(Error::OtherCustomer);
         }
+        self.held(now)
+    }
+
+    fn held(&self, now: SystemTime) -> Result<(), Error> {
         if now >= self.expires_at {
             return Err(Error::Expired);
         }

@@ -25,6 +25,9 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(2);
 /// Whoever makes up names of keys makes us ask no more often.
 const ASKED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
+/// For how long nobody asks an issuer again that has not answered, where no key is known.
+const SILENT_FOR: SignedDuration = SignedDuration::from_secs(1);
+
 #[derive(Clone, Debug)]
 pub struct IssuerKeys {
     issuer: String,
@@ -58,6 +61,10 @@ impl IssuerKeys {
         now: Timestamp,
     ) -> Result<bool, NoKeys> {
         let mut kept = self.kept.lock().await;
+        // Who has never answered is asked once a second, by however many.
+        if !within(kept.fetched_at, KEPT_FOR, now) && within(kept.asked_at, SILENT_FOR, now) {
+            return Err(NoKeys("it did not answer just now".to_owned()));
+        }
         if kept.wants(name, now) {
             kept.asked_at = Some(now);
             match self.fetch().await {
@@ -67,6 +74,10 @@ impl IssuerKeys {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        // Asked since, the issuer said nothing: a key that it may have by now is not known, which is no refusal.
+        if kept.asked_at != kept.fetched_at && !kept.keys.iter().any(|key| key.name == name) {
+            return Err(NoKeys("it has not answered since it was asked for another".to_owned()));
         }
         // One name may stand for several keys, all of them the issuer's.
         Ok(kept.keys.iter().filter(|key| key.name == name).any(|key| key.signed(message, signature)))

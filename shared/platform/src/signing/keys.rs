@@ -57,7 +57,14 @@ pub(super) struct KeyRing {
 impl KeyRing {
     fn of(current: &Version, previous: Option<&Version>) -> Result<Self, GatewayError> {
         let (key, made_at) = (SigningKey::made_of(&current.text)?, current.made_at);
-        let previous = previous.map(|it| SigningKey::made_of(&it.text)).transpose()?;
+        // Rotated away from what was no secret at all, the one that is signs alone.
+        let previous = previous.and_then(|it| match SigningKey::made_of(&it.text) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                tracing::warn!("the secret before this one makes no key: {error}");
+                None
+            }
+        });
         // One key is both if it was rotated between two questions, and a set of keys names none twice.
         let previous = previous.filter(|previous| previous.kid != key.kid);
         Ok(Self { current: key, made_at, previous })
@@ -159,6 +166,16 @@ mod tests {
         let key = SigningKey::derived("k7".repeat(32).as_bytes()).unwrap_or_else(|| panic!("a key"));
         assert_eq!(public(&key.pair), "yRR3BQdZNwysBkMaUOa9szN9x6OqN_lfg5GGnxoaB-I");
         assert_eq!(format!("{key:?}"), format!("SigningKey {{ kid: {:?}, .. }}", key.kid));
+    }
+
+    #[test]
+    fn a_secret_that_was_none_is_no_obstacle_to_the_one_after_it() {
+        let (before, rotated) = (version("", "2026-01-01T00:00:00Z"), version(&"n".repeat(64), "2026-03-01T10:00:00Z"));
+        let broken = Version { text: Secret::new("not JSON".to_owned()), ..before };
+        let ring = KeyRing::of(&rotated, Some(&broken)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(ring.published()["keys"].as_array().map(Vec::len), Some(1));
+        assert_eq!(ring.signing(instant("2026-03-01T10:00:00Z")).kid, ring.current.kid);
+        assert!(KeyRing::of(&broken, Some(&rotated)).is_err());
     }
 
     #[test]

@@ -313,8 +313,26 @@ async fn without_keys_nobody_is_let_in_and_nobody_is_refused() {
     let token = issuer.token("k1");
     assert_eq!(issuer.hears(&token).await, "no keys");
     assert_eq!(issuer.hears("a.b.c").await, "401", "which needs no key");
+    let asked = issuer.asked();
+    for name in ["k1", "k2", "k3"] {
+        assert_eq!(issuer.hears(&issuer.token(name)).await, "no keys");
+    }
+    assert_eq!(issuer.asked(), asked, "it is asked once a second");
     issuer.says(set(&[written("k1")]));
-    assert_eq!(issuer.hears(&token).await, "acme", "as soon as it answers");
+    assert_eq!(issuer.after(1, &token).await, "acme", "as soon as it answers");
+}
+
+#[tokio::test]
+async fn who_comes_with_a_key_that_could_not_be_asked_for_is_not_refused() {
+    let issuer = Issuer::with(set(&[written("k1")]));
+    assert_eq!(issuer.hears(&issuer.token("k1")).await, "acme");
+    issuer.says(Value::Null);
+    assert_eq!(issuer.after(30, &issuer.token("k2")).await, "no keys");
+    assert_eq!(issuer.after(31, &issuer.token("k2")).await, "no keys");
+    assert_eq!(issuer.after(31, &issuer.token("k1")).await, "acme", "what is known holds");
+    issuer.says(set(&[written("k1"), written("k2")]));
+    assert_eq!(issuer.after(60, &issuer.token("k2")).await, "acme");
+    assert_eq!(issuer.after(61, &issuer.token("k3")).await, "401", "it has answered, and there is none");
 }
 
 #[tokio::test]
