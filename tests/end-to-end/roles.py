@@ -22,7 +22,8 @@ class Roles:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.iam = aws.client("iam", client.endpoint)
-        found = aws.client("lambda", client.endpoint).list_functions()["Functions"]
+        pages = aws.client("lambda", client.endpoint).get_paginator("list_functions").paginate()
+        found = [each for page in pages for each in page["Functions"]]
         # perennial-CreatePayment-F1AFB48CE6302
         self.functions: dict[str, dict[str, Any]] = {each["FunctionName"].split("-")[1]: each for each in found}
 
