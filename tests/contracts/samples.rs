@@ -112,7 +112,7 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         after(&announced()).apply(&Event::PriceChangeTold { from: later(30) }),
         taken_over(of).0,
         after(&changed(of, None)),
-        after(&Event::UsageBilled { period: 3, lines: vec![usage_line()] }),
+        after(&Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] }),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
         incomplete(of).apply(&Event::Expired { at }),
@@ -178,7 +178,7 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
-        Event::UsageBilled { period: 3, lines: vec![usage_line()] },
+        Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] },
         Event::ChangeRevoked,
         Event::ChangeBlocked,
         changed(of, Some(payment.clone())),
@@ -261,7 +261,7 @@ pub(crate) fn consumption(of: &CustomerId, number: i64) -> Consumption {
 fn usage_line() -> UsageLine {
     UsageLine {
         meter: meter("minutes"),
-        period: 3,
+        period: period_id(&customer("acme"), 3),
         used: 1_500,
         included: 1_000,
         amount: Money::new(2_500, plan("minutes-pro").prices[0].amount.currency),

@@ -1,16 +1,19 @@
 //! Stories of what is used beyond a limit and paid with the next invoice, worked out by hand: 1,000 minutes are included in
 //! 29.00 dollars a month, and each of the first 500 beyond costs 5 cents, each after that 4, up to 2,000.
 
-use crate::stage::{DAY, Is, command, declined_at_period_end, is, pass, to_period_end, told};
+use crate::stage::{DAY, Is, MINUTE, command, declined_at_period_end, is, pass, refund_of, to_period_end, told};
 use crate::usage::{minutes_plan, of_minutes};
+use billing::calendar::Interval;
 use billing::catalog::OveragePrice;
 use billing::id::{FeatureId, PeriodId};
+use billing::money::Money;
 use billing::outcome::Remedy;
+use billing::payment::Portion;
 use billing::ports::{Record, Wanted};
-use billing::subscription::{Command, Intervention, UsageLine};
+use billing::subscription::{Action, Command, Effective, Intervention, UsageLine};
 use billing::testing::{World, catalogue, customer, idempotency_key, meter, world};
 use billing::usage::MeterUsage;
-use billing::workflow::{NotCounted, Use};
+use billing::workflow::{NotCounted, RefundRequest, Use, Wish};
 use futures::executor::block_on;
 
 /// On Starter, whose overage is sold.
@@ -86,10 +89,12 @@ fn the_lines_are_on_the_payment_that_pays_for_them_and_all_of_it_can_be_given_ba
     assert_eq!(minutes(&world, 1_500, "a"), Ok(1_500));
     renewed(&world);
     let subscription = world.subscription();
-    assert!(subscription.usage.is_empty() && subscription.balances.iter().all(|it| it.minor == 0));
+    assert!(subscription.usage_charges.is_empty() && subscription.balances.iter().all(|it| it.minor == 0));
     let last = block_on(world.payments(&customer(), None, 1)).unwrap_or_else(|error| panic!("{error}")).remove(0);
-    let lines = last.bought.clone().map(|it| it.usage).unwrap_or_default();
-    let [UsageLine { period: 0, used: 1_500, included: 1_000, amount, .. }] = &lines[..] else { panic!("{lines:?}") };
+    let lines = last.bought.clone().map(|it| it.usage_charges).unwrap_or_default();
+    let [UsageLine { period: PeriodId { index: 0, .. }, used: 1_500, included: 1_000, amount, .. }] = &lines[..] else {
+        panic!("{lines:?}")
+    };
     assert_eq!(amount.minor, 2_500);
     let fund = subscription.funds.iter().find(|fund| fund.period == 1).map(|fund| fund.left.minor);
     assert_eq!(fund, Some(5_400));
@@ -125,7 +130,7 @@ fn each_period_is_billed_once_however_often_its_charge_is_tried() {
     let world = starter();
     assert_eq!(minutes(&world, 1_010, "a"), Ok(1_010));
     declined_at_period_end(&world, Remedy::RetryLater);
-    assert_eq!((is(&world.subscription()), world.subscription().usage.len()), (Is::Retrying, 1));
+    assert_eq!((is(&world.subscription()), world.subscription().usage_charges.len()), (Is::Retrying, 1));
     assert_eq!(minutes(&world, 1, "b"), Ok(1));
     assert!(
         matches!(minutes(&world, 1_000, "c"), Err(NotCounted::LimitReached(_))),
@@ -184,13 +189,16 @@ fn who_leaves_is_sold_nothing_more_and_what_they_owe_is_on_their_next_invoice() 
     renewed(&world);
     let ended = world.subscription();
     assert_eq!((is(&ended), charged(&world)), (Is::Canceled, vec![2_900]));
-    assert_eq!(ended.usage.iter().map(|line| (line.period, line.amount.minor)).collect::<Vec<_>>(), [(0, 50)]);
+    assert_eq!(
+        ended.usage_charges.iter().map(|line| (line.period.index, line.amount.minor)).collect::<Vec<_>>(),
+        [(0, 50)]
+    );
     let wanted =
         billing::workflow::Checkout { plan: billing::testing::plan("minutes-starter").id, ..minutes_plan("again") };
     let payment = block_on(world.checkout(wanted)).unwrap_or_else(|error| panic!("{error}"));
     world.gateways.visit(&payment, true);
     told(&world, &payment, "evt_again");
-    assert_eq!((is(&world.subscription()), world.subscription().usage.len()), (Is::Active, 0));
+    assert_eq!((is(&world.subscription()), world.subscription().usage_charges.len()), (Is::Active, 0));
     assert_eq!(charged(&world), [2_900, 2_950]);
 }
 
@@ -203,4 +211,137 @@ fn a_period_that_staff_made_longer_is_billed_as_one() {
     assert!(done.is_ok(), "{done:?}");
     renewed(&world);
     assert_eq!(charged(&world), [2_900, 5_800], "a period that was made longer is one period");
+}
+
+/// To another plan of the family, now or when the period ends.
+fn to(action: Action, name: &str, effective: Effective) -> Wish {
+    Wish {
+        customer: customer(),
+        action,
+        plan: Some(billing::testing::plan(name).id),
+        addon: None,
+        interval: None,
+        quantity: None,
+        effective,
+        confirm: true,
+        preview: None,
+    }
+}
+
+fn changed(world: &World, wish: &Wish, key: &str) {
+    let done = block_on(world.change(wish, &idempotency_key(key), key));
+    assert!(done.is_ok(), "{done:?}");
+}
+
+fn lines(world: &World) -> Vec<(u64, u64, i64)> {
+    let lines = world.subscription().usage_charges;
+    lines.iter().map(|line| (line.used, line.included, line.amount.minor)).collect()
+}
+
+#[test]
+fn a_bigger_plan_forgives_nothing_that_the_smaller_one_had_a_price_for() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_600, "a"), Ok(1_600));
+    // A minute before the period ends, the rest of Pro costs next to nothing.
+    to_period_end(&world);
+    world.clock.set(world.clock.time() - MINUTE);
+    changed(&world, &to(Action::Upgrade, "minutes-pro", Effective::Now), "up");
+    assert_eq!(lines(&world), [(1_600, 1_000, 2_900)]);
+    assert_eq!(minutes(&world, 1_000, "b"), Ok(2_600), "within what Pro allows");
+    changed(&world, &to(Action::Downgrade, "minutes-starter", Effective::PeriodEnd), "down");
+    renewed(&world);
+    let last = charged(&world).pop();
+    assert_eq!((last, lines(&world)), (Some(2_900 + 2_900), vec![]));
+}
+
+#[test]
+fn what_was_used_of_a_plan_that_allowed_it_is_not_held_against_the_one_after_it() {
+    let world = starter();
+    changed(&world, &to(Action::Upgrade, "minutes-enterprise", Effective::Now), "up");
+    assert_eq!(minutes(&world, 8_000, "a"), Ok(8_000));
+    changed(&world, &to(Action::Downgrade, "minutes-starter", Effective::PeriodEnd), "down");
+    assert_eq!(minutes(&world, 2_000, "b"), Ok(10_000), "what is paid for is allowed until it is over");
+    renewed(&world);
+    assert_eq!(
+        (world.subscription().order.plan.id.as_str().to_owned(), charged(&world).pop()),
+        ("minutes-starter".to_owned(), Some(2_900))
+    );
+    renewed(&world);
+    assert_eq!((charged(&world).pop(), lines(&world)), (Some(2_900), vec![]));
+}
+
+#[test]
+fn a_change_of_interval_takes_what_was_used_along() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_600, "a"), Ok(1_600));
+    let yearly = Wish {
+        plan: None,
+        interval: Some(Interval::Year),
+        ..to(Action::ChangeInterval, "minutes-starter", Effective::Now)
+    };
+    changed(&world, &yearly, "year");
+    assert_eq!(lines(&world), [(1_600, 1_000, 2_900)]);
+    assert_eq!(minutes(&world, 1_010, "b"), Ok(1_010), "a period of its own");
+    renewed(&world);
+    assert_eq!(charged(&world).pop(), Some(29_000 + 2_900 + 50));
+}
+
+#[test]
+fn a_change_is_previewed_with_the_invoice_that_it_leads_to() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
+    let wish = to(Action::Upgrade, "minutes-pro", Effective::Now);
+    let shown = block_on(world.preview_change(&wish)).unwrap_or_else(|error| panic!("{error}")).preview;
+    assert_eq!((shown.next_amount.minor, lines(&world)), (9_900 + 500, vec![]), "looking changes nothing");
+    changed(&world, &Wish { preview: Some(shown.id), ..wish }, "up");
+    renewed(&world);
+    assert_eq!(charged(&world).pop(), Some(9_900 + 500));
+}
+
+#[test]
+fn who_cancels_at_once_is_told_what_they_owe() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
+    assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
+    assert_eq!(lines(&world), [(1_100, 1_000, 500)]);
+}
+
+#[test]
+fn what_is_owed_in_one_currency_is_paid_in_no_other() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
+    command(&world, Command::CancelNow);
+    let naira = billing::testing::request("estates-starter", "naira");
+    let payment = block_on(world.checkout(naira)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(payment.amount.minor, 300_000);
+    world.gateways.visit(&payment, true);
+    told(&world, &payment, "evt_naira");
+    assert_eq!((is(&world.subscription()), lines(&world)), (Is::Active, vec![(1_100, 1_000, 500)]));
+}
+
+#[test]
+fn what_was_used_up_is_credited_to_nobody() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_500, "a"), Ok(1_500));
+    renewed(&world);
+    // 29.00 and 25.00 were paid; the plan's 29.00 go back.
+    let last = block_on(world.payments(&customer(), None, 1)).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let part = Money { minor: 2_900, ..last.amount };
+    let wanted = RefundRequest { payment: last.id, portion: Portion::Part(part), ..refund_of(&world, 2_900) };
+    block_on(world.refund(wanted)).unwrap_or_else(|error| panic!("{error}"));
+    world.run();
+    let wish = to(Action::Upgrade, "minutes-pro", Effective::Now);
+    let shown = block_on(world.preview_change(&wish)).unwrap_or_else(|error| panic!("{error}")).preview;
+    let credit: i64 = shown.lines.iter().filter(|line| line.is_credit).map(|line| line.amount.minor).sum();
+    assert_eq!(credit, 0);
+}
+
+#[test]
+fn a_trial_and_a_gift_have_their_limits() {
+    let world = starter();
+    let free = Intervention::Comp { percent: 100, periods: None };
+    let done = block_on(world.intervene(&customer(), &free, &idempotency_key("gift"), "gift"));
+    assert!(done.is_ok(), "{done:?}");
+    assert!(matches!(minutes(&world, 1_001, "a"), Err(NotCounted::LimitReached(_))));
+    assert_eq!(minutes(&world, 1_000, "b"), Ok(1_000));
 }

@@ -434,8 +434,8 @@ BUGS = [
     # What is bought is changed, and every minor unit of it is somewhere.
     ("more is credited than was paid", [(
         "subscription/funds.rs",
-        "Ok(Money { minor: rest.minor.min(fund.map_or(price, |fund| fund.left).minor), ..rest })",
-        "drop((price, fund)); Ok(rest)",
+        "Ok(Money { minor: rest.minor.min(left), ..rest })",
+        "let _ = left; Ok(rest)",
     )]),
     ("what is given back is not taken from what can be credited", [(
         "subscription/funds.rs",
@@ -686,8 +686,8 @@ BUGS = [
     )]),
     ("what a discount leaves is charged though no gateway takes so little", [(
         "subscription/funds.rs",
-        "if balance.minor == 0 && order.discounted().is_none() {",
-        "if balance.minor == 0 {",
+        "if balance.minor == 0 && self.usage_charges.is_empty() && order.discounted().is_none() {",
+        "if balance.minor == 0 && self.usage_charges.is_empty() {",
     )]),
 ]
 

@@ -31,16 +31,21 @@ impl Alert {
     }
 }
 
-/// The least of which `percent` of `limit` is in use. None: nothing is allowed, so nothing comes near.
+/// The least of which `percent` of `limit` is in use. Of nothing, that is the first unit. None: nobody gets there.
 fn level(percent: u16, limit: u64) -> Option<u64> {
     let level = (u128::from(limit) * u128::from(percent)).div_ceil(100);
-    u64::try_from(level).ok().filter(|level| *level > 0)
+    u64::try_from(level).ok().map(|level| level.max(1))
 }
 
 /// The lines of `meter` by what `order` allows of it, each with the least that reaches it.
 fn lines(order: &Order, meter: &MeterId) -> Vec<(u16, u64, u64)> {
     let Some(Limit::AtMost(limit)) = order.limits().get(meter).copied() else { return vec![] };
-    let percents = order.plan.alerts.get(meter).map_or(&DEFAULT_LINES[..], |lines| lines);
+    let mut percents = order.plan.alerts.get(meter).cloned().unwrap_or(DEFAULT_LINES.to_vec());
+    // Where more begins to cost, the customer is told, whatever else they are.
+    if order.overage_price(meter).is_some() && !percents.contains(&100) {
+        percents.push(100);
+        percents.sort_unstable();
+    }
     percents.iter().filter_map(|percent| Some((*percent, limit, level(*percent, limit)?))).collect()
 }
 
@@ -121,7 +126,7 @@ mod tests {
             (80, 4, Some(4)),
             (80, 1, Some(1)),
             (1, 3, Some(1)),
-            (100, 0, None),
+            (100, 0, Some(1)),
             (1_000, 7, Some(70)),
         ];
         for (percent, limit, expected) in levels {
@@ -174,12 +179,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unlimited_or_not_allowed_has_no_lines() {
+    fn what_is_unlimited_has_no_lines() {
         let enterprise = order("estates-enterprise");
         let now = instant("2025-03-01T10:00:00Z");
         assert_eq!(raised(&[], &enterprise, &meter("estates"), u64::MAX, &period(0), now), []);
-        let mut none = order("minutes-pro");
-        none.plan.limits.insert(meter("minutes"), Limit::AtMost(0));
-        assert_eq!(raised(&[], &none, &meter("minutes"), 5, &period(0), now), []);
+    }
+
+    #[test]
+    fn where_more_is_sold_the_customer_is_told_when_that_begins_whatever_the_plans_lines() {
+        let price = r#"{"per": 1, "tiers": [{"up_to": null, "amount": {"minor": 5, "currency": "USD"}}]}"#;
+        let price = serde_json::from_str(price).unwrap_or_else(|error| panic!("{error}"));
+        let (minutes, now) = (meter("minutes"), instant("2025-03-01T10:00:00Z"));
+        let mut sold = order("minutes-pro");
+        sold.plan.overage = [(minutes.clone(), vec![price])].into();
+        for (lines, expected) in [(vec![], vec![100]), (vec![50, 200], vec![50, 100])] {
+            sold.plan.alerts = [(minutes.clone(), lines)].into();
+            assert_eq!(percents(&raised(&[], &sold, &minutes, 3_000, &period(0), now)), expected);
+        }
+        sold.plan.limits.insert(minutes.clone(), Limit::AtMost(0));
+        let first = |used| raised(&[], &sold, &minutes, used, &period(0), now).is_empty();
+        assert_eq!([first(0), first(1)], [true, false], "of nothing, the first unit is beyond");
     }
 }

@@ -89,7 +89,7 @@ pub fn entitlement(
     let feature = it.order.features().get(name).copied();
     let reason = unserved(it, now).or(match (feature, &standing) {
         (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
-        (_, Some(Standing { limit: Limit::AtMost(0), .. })) => Some(Reason::NotInPlan),
+        (_, Some(Standing { limit: Limit::AtMost(0), .. })) if it.most(&meter) == 0 => Some(Reason::NotInPlan),
         (_, Some(Standing { remaining: Some(0), used, .. })) if *used >= it.most(&meter) => Some(Reason::LimitReached),
         (Some(true), None) | (Some(true) | None, Some(_)) => None,
     });

@@ -187,8 +187,7 @@ impl Order {
     /// What was used of `meter` beyond what is allowed of it, and what that costs. None: nothing.
     pub fn overage(&self, meter: &MeterId, used: u64) -> Option<Overage> {
         let Some(Limit::AtMost(limit)) = self.limits().get(meter).copied() else { return None };
-        // What cannot be charged for is not counted: a catalogue has no price for more.
-        self.overage_price(meter)?.overage(used, limit).ok().flatten()
+        self.overage_price(meter)?.overage(used, limit)
     }
 
     /// Every feature of the family, on or off: what the plan switches on, and what the add-ons do.

@@ -83,8 +83,8 @@ pub struct Subscription {
     pub balances: Vec<Money>,
     /// What was used beyond limits and is on the next invoice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub usage: Vec<UsageLine>,
-    /// Up to which period what was used is on an invoice. None: of none yet.
+    pub usage_charges: Vec<UsageLine>,
+    /// The last period of which all that was used is on an invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_billed: Option<u32>,
     /// How many payments there were for changes: their number names them.
@@ -337,9 +337,9 @@ impl Subscription {
             }
             Event::TakenOver { order, term, paid, at, .. } => self.goes_on_here(order, *term, *paid, *at),
             Event::EndMoved { at, end } => self.end_moved(*at, *end),
-            Event::UsageBilled { period, lines } => {
-                self.usage_billed = Some(*period);
-                self.usage.extend(lines.iter().cloned());
+            Event::UsageBilled { closed, lines } => {
+                self.usage_billed = closed.or(self.usage_billed);
+                self.usage_charges.extend(lines.iter().cloned());
             }
             // The balance is a record of its own.
             Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
@@ -449,10 +449,11 @@ impl Subscription {
     /// The period of `term` begins, and is paid for: with so much, where that was not the price.
     fn begins(&mut self, term: Term, paid: Option<Money>) {
         let (price, at) = (self.order.price_sold(), self.period_of(term).start);
-        let price = price.with_more(self.usage_due());
-        self.usage.clear();
+        let used_up = self.settle_usage(price.currency);
         self.worth = None;
-        self.settle_price(term, price, paid.unwrap_or(price), at);
+        let due = price.with_more(used_up);
+        self.settle_price(term, due, paid.unwrap_or(due), at);
+        self.use_up(term, used_up);
         self.starts_afresh();
     }
 

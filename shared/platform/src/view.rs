@@ -112,15 +112,15 @@ pub fn alerts(alerts: &[OpenAlert]) -> Value {
 }
 
 fn alert(it: &OpenAlert) -> Value {
-    let OpenAlert { meter, used, is_charged, alert } = it;
-    let kind = match (alert.is_warning(), is_charged) {
+    let OpenAlert { meter, used, overage, is_sold, alert } = it;
+    let kind = match (alert.is_warning(), is_sold) {
         (true, _) => "usage_warning",
         (false, true) => "usage_overage",
         (false, false) => "usage_limit",
     };
     json!({
         "kind": kind,
-        "meter": meter, "percent": alert.percent, "limit": alert.limit, "used": used,
+        "meter": meter, "percent": alert.percent, "limit": alert.limit, "used": used, "overage": overage,
         "raised_at": alert.raised_at, "acknowledged_at": alert.acknowledged_at,
     })
 }

@@ -1,9 +1,10 @@
 //! What is charged for what is used beyond a limit, with the next invoice.
 
+use super::price::MOST_TIERS;
 use super::{Catalogue, Limit, MeterKind, Offer, PriceTier, Problems};
 use crate::money::{Currency, Money};
 use crate::pricing::tiers::{Beyond, Tier, Tiers};
-use crate::pricing::{Model, Unpriced, total};
+use crate::pricing::{Model, Unpriced, Used, total};
 use crate::ratio::{Ratio, Rounding};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -19,9 +20,6 @@ pub struct OveragePrice {
 
 /// The most units that are sold beyond a limit where its price has no end: all of them can be charged for.
 const MOST_BEYOND: u32 = 1_000_000_000;
-
-/// More than any price list has; they are kept with every subscription.
-const MOST_TIERS: usize = 20;
 
 /// What was used beyond a limit, and what that costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +40,19 @@ impl OveragePrice {
         limit.saturating_add(last.min(MOST_BEYOND).into())
     }
 
-    /// What `used` costs in a period of which `limit` is included. None: nothing is beyond it.
-    pub fn overage(&self, used: u64, limit: u64) -> Result<Option<Overage>, Unpriced> {
-        let Some(units) = used.checked_sub(limit).filter(|units| *units > 0) else { return Ok(None) };
+    /// What `used` costs in a period of which `included` is, or is paid for. None: nothing is beyond it. What was used
+    /// though it was not sold, because less was allowed later, costs what the most does that is.
+    pub fn overage(&self, used: u64, included: u64) -> Option<Overage> {
+        let units = used.checked_sub(included).filter(|units| *units > 0)?;
+        Some(Overage { units, amount: self.cost(units.min(self.most(0))).ok()? })
+    }
+
+    fn cost(&self, units: u64) -> Result<Money, Unpriced> {
         let currency = self.currency().ok_or(Unpriced::InvalidQuantity)?;
         let tiers = self.tiers().ok_or(Unpriced::InvalidQuantity)?;
         let model = Model::Graduated { tiers, beyond: Beyond::Refused };
-        let exact = total(&model.overage(used.into(), limit.into(), Ratio::ZERO)?)?;
-        let amount = Money::rounded(exact, currency, Rounding::HalfUp).ok_or(Unpriced::TooExpensive)?;
-        Ok(Some(Overage { units, amount }))
+        let exact = total(&model.lines(Used::units(units.into()))?)?;
+        Money::rounded(exact, currency, Rounding::HalfUp).ok_or(Unpriced::TooExpensive)
     }
 
     fn tiers(&self) -> Option<Tiers> {
@@ -78,7 +80,7 @@ impl OveragePrice {
             let order = "each is up to more than the one before it, and only the last may have no end";
             found.add(&format!("{field}.tiers"), order.to_owned());
         } else if found.list.len() == earlier
-            && let Err(error) = self.overage(self.most(0), 0)
+            && let Err(error) = self.cost(self.most(0))
         {
             found.add(&format!("{field}.tiers"), error.to_string());
         }
@@ -134,7 +136,7 @@ mod tests {
 
     /// In minor units, of a thousand that are included.
     fn cost(price: &OveragePrice, used: u64) -> Option<i64> {
-        let overage = price.overage(used, 1_000).unwrap_or_else(|error| panic!("{error}"))?;
+        let overage = price.overage(used, 1_000)?;
         assert_eq!(overage.units, used - 1_000);
         Some(overage.amount.minor)
     }
@@ -173,6 +175,15 @@ mod tests {
             assert_eq!(cost(&tiered, used), expected, "{used}");
         }
         assert_eq!(tiered.most(1_000), 1_500);
-        assert!(tiered.overage(1_501, 1_000).is_err());
+        assert_eq!(cost(&tiered, 1_501), cost(&tiered, 1_500), "what could not be sold costs no more, and no less");
+    }
+
+    #[test]
+    fn a_fee_of_the_first_tier_is_charged_once_anything_is_beyond() {
+        let fee = price(
+            r#"{"per": 1, "tiers": [{"up_to": null, "amount": {"minor": 0, "currency": "USD"},
+                "flat": {"minor": 1000, "currency": "USD"}}]}"#,
+        );
+        assert_eq!([cost(&fee, 1_000), cost(&fee, 1_001), cost(&fee, 9_000)], [None, Some(1_000), Some(1_000)]);
     }
 }

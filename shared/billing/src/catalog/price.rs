@@ -63,7 +63,7 @@ pub struct PriceTier {
 }
 
 /// More than any price list has; they are kept with every subscription.
-const MOST_TIERS: usize = 20;
+pub(super) const MOST_TIERS: usize = 20;
 
 impl PricingModel {
     /// Whether the quantity decides what it costs; else it is sold once.

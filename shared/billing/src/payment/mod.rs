@@ -64,13 +64,13 @@ pub struct Bought {
     pub quantity: u32,
     /// What was used beyond limits before, and is paid with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub usage: Vec<UsageLine>,
+    pub usage_charges: Vec<UsageLine>,
 }
 
 impl Bought {
     fn of(order: &Order) -> Self {
         let (plan, interval) = (order.plan.id.clone(), order.price.interval);
-        Self { plan, interval, quantity: order.quantity, usage: vec![] }
+        Self { plan, interval, quantity: order.quantity, usage_charges: vec![] }
     }
 }
 
@@ -147,8 +147,10 @@ impl Payment {
 
     /// The same for what was used beyond limits besides.
     #[must_use]
-    pub(crate) fn with_usage(self, usage: &[UsageLine]) -> Self {
-        let bought = self.bought.map(|bought| Bought { usage: usage.to_vec(), ..bought });
+    pub(crate) fn with_usage(self, lines: &[UsageLine]) -> Self {
+        let currency = self.amount.currency;
+        let usage_charges: Vec<_> = lines.iter().filter(|line| line.amount.currency == currency).cloned().collect();
+        let bought = self.bought.map(|bought| Bought { usage_charges, ..bought });
         Self { bought, ..self }
     }
 

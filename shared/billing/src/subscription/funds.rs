@@ -29,8 +29,15 @@ pub struct Fund {
     pub short: i64,
     /// Whether a payment was made for it, which may go back.
     pub paid: bool,
+    /// Minor units that were paid for what had been used before: they may go back, and are credited to nobody.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub used_up: i64,
     /// When it was paid for last.
     pub at: Timestamp,
+}
+
+fn is_nothing(minor: &i64) -> bool {
+    *minor == 0
 }
 
 /// What the rest of the running period, from `at` on, was paid with.
@@ -58,10 +65,10 @@ impl Subscription {
         let price = order.amount()?;
         let balance = self.balance(price.currency);
         // What a plan costs, whoever sells it has seen to it that it can be charged.
-        if balance.minor == 0 && self.usage.is_empty() && order.discounted().is_none() {
+        if balance.minor == 0 && self.usage_charges.is_empty() && order.discounted().is_none() {
             return Ok(price);
         }
-        Ok(price.with_more(self.usage_due()).minus(balance).ok_or(Refusal::TooExpensive)?.chargeable())
+        Ok(price.with_more(self.usage_due(price.currency)).minus(balance).ok_or(Refusal::TooExpensive)?.chargeable())
     }
 
     /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no
@@ -73,7 +80,8 @@ impl Subscription {
         let part = left(at).over(left(worth.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
         let rest = worth.amount.part(part, Rounding::HalfUp).ok_or(Refusal::TooExpensive)?;
         let fund = self.funds.iter().find(|fund| self.is_of(fund, term.index));
-        Ok(Money { minor: rest.minor.min(fund.map_or(price, |fund| fund.left).minor), ..rest })
+        let left = fund.map_or(price.minor, |fund| fund.left.minor.saturating_sub(fund.used_up).max(0));
+        Ok(Money { minor: rest.minor.min(left), ..rest })
     }
 
     pub(super) fn worth_in(&self, period: Period) -> Worth {
@@ -124,8 +132,17 @@ impl Subscription {
             None => {
                 // What no payment was made for does not come back, and what is long ago does not either.
                 self.funds.retain(|it| (it.paid || it.left.minor > 0) && at <= after(it.at, REMEMBERED));
-                self.funds.push(Fund { subscription: number, period, left: more, short: 0, paid, at });
+                self.funds.push(Fund { subscription: number, period, left: more, short: 0, paid, used_up: 0, at });
             }
+        }
+    }
+
+    /// So much of what was paid with the period of `term` is for what had been used before.
+    pub(super) fn use_up(&mut self, term: Term, minor: i64) {
+        let number = self.id.number;
+        if let Some(fund) = self.funds.iter_mut().find(|fund| fund.subscription == number && fund.period == term.index)
+        {
+            fund.used_up = fund.used_up.saturating_add(minor);
         }
     }
 

@@ -1,25 +1,28 @@
 //! What is used beyond a limit, and charged with the next invoice.
 //!
 //! A period's usage is held against what the plan allows when it is over, and
-//! is on the invoice of the period that follows: once, whatever that costs. It
-//! is sold only to whom an invoice will follow: a trial, or what is to end,
+//! before that when the plan is changed or ended within it: what was used
+//! beyond the old limit is paid for by the old price. Either way it becomes
+//! lines on the invoice of the period that follows, once, whatever that costs.
+//! It is sold only to whom an invoice will follow: a trial, or what is to end,
 //! has its limits.
 
 use super::{Event, Status, Subscription};
 use crate::catalog::Limit;
+use crate::entitlement::Usage;
 use crate::id::{MeterId, PeriodId};
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::usage::MeterUsage;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What was used beyond the limit of one meter in one period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLine {
     pub meter: MeterId,
-    /// Of the subscription, counted from 0.
-    pub period: u32,
+    pub period: PeriodId,
     pub used: u64,
-    /// What the plan allowed.
+    /// What the plan allowed, or what an earlier line has.
     pub included: u64,
     pub amount: Money,
 }
@@ -38,24 +41,44 @@ impl Subscription {
         }
     }
 
-    /// Whether what is used beyond a limit will be paid for: who owes, leaves, or tries it has no more than the plan allows.
+    /// Whether what is used beyond a limit will be paid for: who owes, leaves, tries it or has it as a gift has no more than
+    /// the plan allows.
     fn sells_beyond(&self) -> bool {
         let goes_on = matches!(self.status, Status::Active { cancel_at_period_end: false, .. });
-        goes_on && !self.pausing && !self.is_trialing() && !self.is_driven() && self.disputed.is_empty()
+        let pays = || self.next_order().amount().is_ok_and(|amount| amount.minor > 0);
+        goes_on && !self.pausing && !self.is_trialing() && !self.is_driven() && self.disputed.is_empty() && pays()
     }
 
-    /// What is on the next invoice besides its price, in minor units.
-    pub(super) fn usage_due(&self) -> i64 {
-        self.usage.iter().fold(0_i64, |sum, line| sum.saturating_add(line.amount.minor))
+    /// What is on the next invoice in `currency` besides its price, in minor units.
+    pub(super) fn usage_due(&self, currency: Currency) -> i64 {
+        let lines = self.usage_charges.iter().filter(|line| line.amount.currency == currency);
+        lines.fold(0_i64, |sum, line| sum.saturating_add(line.amount.minor))
     }
 
-    /// The meters whose usage is to be billed before the period that is owed is charged for. None: it is, or there are none.
+    /// The same, paid. What is owed in another currency is owed still.
+    pub(super) fn settle_usage(&mut self, currency: Currency) -> i64 {
+        let due = self.usage_due(currency);
+        self.usage_charges.retain(|line| line.amount.currency != currency);
+        due
+    }
+
+    /// The period that is paid for, over or not.
+    fn period_id(&self) -> Option<PeriodId> {
+        Some(PeriodId { subscription: self.id.clone(), index: self.term()?.index })
+    }
+
+    /// Whether what was used in `period` may be on no invoice yet. In the periods before it, it is, or was not sold.
+    fn is_unbilled(&self, period: &PeriodId) -> bool {
+        self.period_id().as_ref() == Some(period) && self.usage_billed != Some(period.index)
+    }
+
+    /// The meters whose usage is to be billed before the period that is owed is charged for, or the subscription ends.
+    /// None: it is, or there are none.
     pub(crate) fn meters_to_bill(&self) -> Option<Vec<MeterId>> {
-        let over = self.term()?.index;
-        let billed = self.usage_billed.is_some_and(|billed| billed >= over);
+        let unbilled = self.is_unbilled(&self.period_id()?) && !self.is_trialing() && !self.is_driven();
         let meters: Vec<MeterId> = self.order.plan.overage.keys().cloned().collect();
         let begun = self.attempts > 0 || self.open.is_some();
-        (!billed && !begun && !self.is_driven() && !meters.is_empty()).then_some(meters)
+        (unbilled && !begun && !meters.is_empty()).then_some(meters)
     }
 
     /// What a meter has counted and may be on no invoice yet, once it counts in `period`.
@@ -65,24 +88,30 @@ impl Subscription {
         over.map(|(counted, value)| (counted.clone(), value)).collect()
     }
 
-    fn is_unbilled(&self, period: &PeriodId) -> bool {
-        period.subscription == self.id && self.usage_billed.is_none_or(|billed| period.index > billed)
+    /// What was counted in the period that is over, and is on no invoice yet.
+    pub(crate) fn bill(&self, counted: &[MeterUsage]) -> Option<Event> {
+        let over = self.period_id()?;
+        let of_period = |it: &MeterUsage| it.periods().find(|(period, _)| **period == over).map(|(_, used)| used);
+        let used = counted.iter().filter_map(|it| Some((it.meter.clone(), of_period(it)?)));
+        let lines = used.filter_map(|(meter, used)| self.line(&meter, &over, used)).collect();
+        Some(Event::UsageBilled { closed: Some(over.index), lines })
     }
 
-    /// What was counted in the periods that are over, and is on no invoice yet.
-    pub(crate) fn bill(&self, counted: &[MeterUsage]) -> Option<Event> {
-        let over = self.term()?.index;
-        let unbilled = |period: &PeriodId| period.index <= over && self.is_unbilled(period);
-        let tried = |period: u32| self.trial.is_some() && period == 0;
-        let line = |(meter, period, used): (&MeterId, u32, u64)| {
-            let overage = self.order.overage(meter, used).filter(|it| it.amount.minor > 0 && !tried(period))?;
-            let included = used - overage.units;
-            Some(UsageLine { meter: meter.clone(), period, used, included, amount: overage.amount })
-        };
-        let periods = counted.iter().flat_map(|it| it.periods().map(move |(period, used)| (&it.meter, period, used)));
-        let periods = periods.filter(|(_, period, _)| unbilled(period));
-        let lines = periods.filter_map(|(meter, period, used)| line((meter, period.index, used))).collect();
-        Some(Event::UsageBilled { period: over, lines })
+    /// What was used so far in the period at hand beyond what is allowed, and is in no line yet: before something else is
+    /// allowed, or nothing.
+    pub(crate) fn bill_so_far(&self, usage: &Usage, now: Timestamp) -> Option<Event> {
+        self.meters_to_bill().filter(|_| !self.is_over(now))?;
+        let period = self.period_id()?;
+        let lines: Vec<UsageLine> = usage.iter().filter_map(|(meter, used)| self.line(meter, &period, *used)).collect();
+        (!lines.is_empty()).then_some(Event::UsageBilled { closed: None, lines })
+    }
+
+    fn line(&self, meter: &MeterId, period: &PeriodId, used: u64) -> Option<UsageLine> {
+        let Some(Limit::AtMost(limit)) = self.order.limits().get(meter).copied() else { return None };
+        let told = self.usage_charges.iter().filter(|line| line.meter == *meter && line.period == *period);
+        let included = told.map(|line| line.used).max().map_or(limit, |told| told.max(limit));
+        let overage = self.order.overage_price(meter)?.overage(used, included).filter(|it| it.amount.minor > 0)?;
+        Some(UsageLine { meter: meter.clone(), period: period.clone(), used, included, amount: overage.amount })
     }
 
     /// The same meter, which counts in the period after the one that is over: whoever comes late with a use of that finds

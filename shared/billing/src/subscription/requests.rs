@@ -37,7 +37,7 @@ impl Subscription {
             worth: None,
             balances: current.map_or(vec![], |current| current.balances.clone()),
             // What was used beyond limits and is not paid is on the first invoice.
-            usage: current.map_or(vec![], |current| current.usage.clone()),
+            usage_charges: current.map_or(vec![], |current| current.usage_charges.clone()),
             usage_billed: None,
             changes: 0,
             scheduled: None,
@@ -94,7 +94,7 @@ impl Subscription {
         let id = self.next_attempt();
         self.contact = Contact::of(&page).or(self.contact);
         let payment = Payment::checkout(id, self.customer.clone(), Some(order), amount, page, now);
-        let payment = payment.with_usage(&self.usage);
+        let payment = payment.with_usage(&self.usage_charges);
         self.open = Some(payment.id.clone());
         Ok((self, payment))
     }
@@ -118,7 +118,7 @@ impl Subscription {
         let (order, amount) = (self.next_order(), self.amount_due()?);
         let id = self.next_attempt();
         let payment = Payment::off_session(id, self.customer.clone(), &order, amount, method, now);
-        let payment = payment.with_usage(&self.usage);
+        let payment = payment.with_usage(&self.usage_charges);
         self.open = Some(payment.id.clone());
         Ok((self, payment))
     }

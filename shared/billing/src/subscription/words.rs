@@ -117,9 +117,11 @@ pub enum Event {
     RefundOwed {
         payment: PaymentId,
     },
-    /// What was used beyond limits, up to that period, is charged with the next.
+    /// What was used beyond limits is charged with the next period.
     UsageBilled {
-        period: u32,
+        /// Which period that was all of. None: so far, of the one at hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closed: Option<u32>,
         lines: Vec<UsageLine>,
     },
     CancellationScheduled,

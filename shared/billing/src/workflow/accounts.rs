@@ -158,7 +158,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Status::PastDue { .. } => true,
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
-        if self.is_blocked(&subscription, now).await? {
+        // What was used is on the invoice before anything pays for it: whoever renews has seen to that.
+        let unbilled = owed && subscription.meters_to_bill().is_some();
+        if unbilled || self.is_blocked(&subscription, now).await? {
             return Ok(None);
         }
         let due = subscription.amount_due()?;

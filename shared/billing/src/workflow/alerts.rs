@@ -3,6 +3,7 @@
 use super::usage::Metered;
 use super::{Billing, MOST_RACES, UsageError};
 use crate::alert::{Alert, open};
+use crate::catalog::Overage;
 use crate::id::{CustomerId, MeterId};
 use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
 use crate::subscription::Subscription;
@@ -14,8 +15,10 @@ pub struct OpenAlert {
     pub meter: MeterId,
     /// Now.
     pub used: u64,
-    /// More than the limit is counted, and will be charged for.
-    pub is_charged: bool,
+    /// What is beyond the limit now, and will be charged for.
+    pub overage: Option<Overage>,
+    /// More than the limit is sold.
+    pub is_sold: bool,
     pub alert: Alert,
 }
 
@@ -24,11 +27,12 @@ impl OpenAlert {
     pub(super) fn all(usage: &MeterUsage, subscription: &Subscription) -> Vec<Self> {
         let used = usage.in_period_of(subscription);
         let alerts = open(&usage.alerts, &subscription.order, &usage.meter, used).filter(|_| subscription.is_live());
-        let most = subscription.most(&usage.meter);
+        let order = &subscription.order;
         let listed = |alert: &Alert| Self {
             meter: usage.meter.clone(),
             used,
-            is_charged: most > alert.limit,
+            overage: order.overage(&usage.meter, used),
+            is_sold: order.overage_price(&usage.meter).is_some(),
             alert: alert.clone(),
         };
         alerts.map(listed).collect()

@@ -86,6 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn preview_change(&self, wish: &Wish) -> Result<Previewed, ChangeError> {
         let now = self.clock.now(Some(&wish.customer)).await?;
         let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
+        let (live, _) = billed_so_far(live, wish.effective, now);
         self.previewed(wish, &live, now).await
     }
 
@@ -98,6 +99,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     async fn make_change(&self, wish: &Wish, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wish.customer)).await?;
         let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
+        let (live, billed) = billed_so_far(live, wish.effective, now);
         let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;
         match downgrade {
             Some(blocked) if !blocked.is_possible(wish.effective) => {
@@ -105,6 +107,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             Some(downgrade) if !wish.confirm => return Err(ChangeError::Unconfirmed(Box::new(downgrade))),
             Some(_) | None => {}
+        }
+        if !billed.is_empty() {
+            self.store.commit(billed).await?;
         }
         match preview.due_now.minor > 0 {
             true => self.pay_for_change(opening, live, &preview, now).await,
@@ -193,4 +198,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let paying = |method: Method| Ok(subscription.clone().paying_for_change(preview, method, now));
         self.pay_at_once(opening, found, paying, vec![], now).await
     }
+}
+
+/// With what was used beyond limits so far on the next invoice, and the writes that put it there: a change at once is not
+/// to allow what the old plan had a price for.
+fn billed_so_far(live: Live, effective: Effective, now: Timestamp) -> (Live, Vec<Write>) {
+    let event = match effective {
+        Effective::Now => live.subscription.bill_so_far(&live.usage, now),
+        Effective::PeriodEnd => None,
+    };
+    let (subscription, writes) = transition(live.subscription, event.into_iter().collect(), now);
+    (Live { subscription, ..live }, writes)
 }

@@ -98,7 +98,22 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let decide = |it: &Subscription, _: &mut Found, now| Ok((it.decide(command, now)?, vec![]));
+        let live = match command {
+            // What was used beyond limits is told with what ends there.
+            Command::CancelNow => self.lookup(customer).await?,
+            Command::CancelAtPeriodEnd
+            | Command::Resume
+            | Command::Pause
+            | Command::PauseAtPeriodEnd
+            | Command::Unpause => None,
+        };
+        let usage = live.map(|live| live.usage).unwrap_or_default();
+        let decide = |it: &Subscription, _: &mut Found, now| {
+            let decided = it.decide(command, now)?;
+            let ends = decided.iter().any(|event| matches!(event, Event::Canceled { .. }));
+            let billed = it.bill_so_far(&usage, now).filter(|_| ends && command == Command::CancelNow);
+            Ok((billed.into_iter().chain(decided).collect(), vec![]))
+        };
         self.grant(opening, &[], decide).await
     }
 

@@ -101,7 +101,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return self.begin_for_nothing(opening, ordered, started, found, past, now).await;
         }
         let open = self.payments_open(&ordered).await?;
-        let free = ordered.amount_due()?.minor == 0;
+        // What a returning customer owes for what they used makes no gift one that has to be paid for.
+        let free = Subscription { usage_charges: vec![], ..ordered.clone() }.amount_due()?.minor == 0;
         // No charge is made while another, or a page that is open, may still be paid (I-4). What costs nothing waits for no
         // page: who pays there yet gets that back.
         if open.iter().any(|payment| !free || payment.charged_method().is_some()) {

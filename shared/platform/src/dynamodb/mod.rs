@@ -26,7 +26,8 @@ use std::time::Duration;
 /// 2: subscriptions have add-ons, trials, pauses, changes to come and balances. Code that knows of none of them would
 /// write such a record back without; it leaves it alone instead.
 /// 3: a subscription has a time zone. Code that does not know it would count the next period in UTC.
-const SCHEMA: u32 = 3;
+/// 4: what was used beyond limits is charged for. Code that does not know it would write a subscription back without.
+const SCHEMA: u32 = 4;
 
 /// How often a request is repeated of which DynamoDB says that it did nothing.
 const MOST_TRIES: u32 = 6;

@@ -29,7 +29,7 @@ pub fn payment(payment: &Payment) -> Value {
         "method": method,
         "plan": bought.map(|it| &it.plan), "interval": bought.map(|it| it.interval),
         "quantity": bought.map(|it| it.quantity),
-        "usage_charges": bought.map_or(Value::Null, |it| super::subscription::usage_charges(&it.usage)),
+        "usage_charges": bought.map_or(Value::Null, |it| super::subscription::usage_charges(&it.usage_charges)),
         "reference": payment.reference, "checkout_url": url, "client_secret": secret, "bank_account": account,
         "decline": declined.map(decline), "refunded": paid.and_then(refunded),
         "refunds": paid.map(|paid| &*paid.refunds).unwrap_or_default().iter().map(refund).collect::<Vec<_>>(),
