@@ -105,3 +105,30 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::instant;
+
+    fn done() -> Delivery {
+        let id = DeliveryId { gateway: Gateway::Stripe, event: "evt_1".to_owned() };
+        let notice =
+            Notice { id, kind: "charge.succeeded".to_owned(), reference: None, object: None, body: "{}".to_owned() };
+        Delivery::done(notice, instant("2025-01-31T10:00:00Z"))
+    }
+
+    #[test]
+    fn a_delivery_that_waits_for_a_day_is_someones_to_look_at() {
+        let waiting = done().waiting(instant("2025-01-31T10:00:00Z"));
+        let overdue = |at| waiting.is_overdue(instant(at));
+        assert_eq!([overdue("2025-02-01T09:59:59Z"), overdue("2025-02-01T10:00:00Z")], [false, true]);
+        assert!(!done().is_overdue(instant("2035-01-31T10:00:00Z")), "what is done waits for nothing");
+    }
+
+    #[test]
+    fn a_delivery_is_kept_for_four_hundred_days_and_while_something_is_left_to_do() {
+        assert_eq!(done().expires_at(), Some(instant("2026-03-07T10:00:00Z")));
+        assert_eq!(done().waiting(instant("2025-01-31T10:00:00Z")).expires_at(), None);
+    }
+}

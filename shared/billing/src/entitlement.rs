@@ -177,6 +177,25 @@ mod tests {
         assert_eq!(standings(&held, &usage).first().and_then(|it| it.remaining), Some(20));
     }
 
+    #[test]
+    fn a_percentage_is_rounded_half_up_to_the_tenth_and_of_nothing_it_is_all() {
+        let cases = [
+            (0, 3_000, 0),
+            (1, 3_000, 0),
+            (2, 3_000, 1),
+            (150, 3_000, 50),
+            (3_001, 3_000, 1_000),
+            (1, 2_000, 1),
+            (1, 2_001, 0),
+            (0, 0, 0),
+            (1, 0, 1_000),
+            (u64::MAX, 1, u64::MAX),
+        ];
+        for (used, limit, expected) in cases {
+            assert_eq!(per_mille(used, limit), expected, "{used} of {limit}");
+        }
+    }
+
     fn named(name: &str) -> FeatureId {
         FeatureId::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
     }

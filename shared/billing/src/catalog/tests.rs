@@ -361,6 +361,79 @@ fn a_problem_names_the_plan_and_the_field() {
     }
 }
 
+/// How many times more a part of the document may be there: just so many, and not one more.
+#[test]
+fn a_catalogue_has_so_many_parts_and_no_more() {
+    use serde_json::{Value, json};
+    type Change = fn(&mut Value, usize);
+    let cases: [(&str, usize, Change); 6] = [
+        ("plans", 20, |it, n| {
+            let plan = it["plans"][0].clone();
+            let named = |n| {
+                let mut plan = plan.clone();
+                plan["id"] = format!("estates-{n}").into();
+                plan
+            };
+            it["plans"] = (0..n).map(named).collect();
+        }),
+        ("family.meters", 25, |it, n| {
+            it["family"]["meters"][0]["aliases"] = (1..n).map(|n| json!(format!("alias-{n}"))).collect();
+        }),
+        ("coupons", 20, |it, n| {
+            let coupon = |n| json!({"code": format!("CODE-{n}"), "off": {"percent": "5"}, "lasts": "once"});
+            it["coupons"] = (0..n).map(coupon).collect();
+        }),
+        ("addons", 20, |it, n| {
+            let price = json!([{"interval": "month", "amount": {"minor": 1, "currency": "NGN"}}]);
+            let addon = |n| {
+                json!({"id": format!("more-{n}"), "name": "More", "prices": price, "per_unit": true,
+                    "limits": {"estates": 1}})
+            };
+            it["plans"][0]["addons"] = (0..n).map(addon).collect();
+        }),
+        ("name", 500, |it, n| it["plans"][0]["name"] = "é".repeat(n / 2).into()),
+        ("family.name", 500, |it, n| it["family"]["name"] = "n".repeat(n).into()),
+    ];
+    for (field, most, change) in cases {
+        let fields = |n: usize| {
+            let problems = catalogue(|it| change(it, n)).unwrap_or_else(|error| panic!("{field}: {error}"));
+            problems.into_iter().map(|it| it.field).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(most), Vec::<String>::new(), "{most} of {field}");
+        let more = if field == "name" { most + 2 } else { most + 1 };
+        assert_eq!(fields(more), [field], "{more} of {field}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_family_is_said_of_it_and_of_no_plan() {
+    use serde_json::json;
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change); 5] = [
+        ("family.name", |it| it["family"]["name"] = "".into()),
+        ("plans", |it| it["plans"] = json!([])),
+        ("family.meters.estates", |it| it["family"]["meters"][0]["aliases"] = json!(["estates"])),
+        ("family.meters.estates", |it| it["family"]["meters"][0]["unit"]["one"] = " ".into()),
+        ("family.features.analytics", |it| {
+            let feature = it["family"]["features"][0].clone();
+            it["family"]["features"] = json!([feature, feature]);
+        }),
+    ];
+    for (field, change) in cases {
+        let problems = catalogue(change).unwrap_or_else(|error| panic!("{field}: {error}"));
+        assert_eq!(problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), [field]);
+        assert!(problems.iter().all(|it| it.plan.is_none()));
+    }
+}
+
+#[test]
+fn a_plan_that_says_the_same_has_no_new_version_and_another_has_the_next() {
+    let seventh = Plan { version: 7, ..documented() };
+    assert_eq!(documented().succeeding(&seventh), None);
+    let dearer = Plan { tier: seventh.tier + 1, ..documented() };
+    assert_eq!(dearer.succeeding(&seventh).map(|it| (it.version, it.tier)), Some((8, seventh.tier + 1)));
+}
+
 /// The fields that are wrong where a counter of 100 calls is sold beyond its limit as `overage` says, and alerts are raised
 /// at `alerts`.
 fn wrong(overage: serde_json::Value, alerts: serde_json::Value) -> Vec<String> {
