@@ -228,6 +228,35 @@ mod tests {
     }
 
     #[test]
+    fn a_discount_promises_what_comes_next_of_it() {
+        let (gift, half) = (Discount::comp(100, Some(2)), Discount::comp(50, None));
+        let followed = |left, is_on| Discount { is_on, left, then: Some(Box::new(half.clone())), ..gift.clone() };
+        // While some of it is to come, that is next; in its last period, what follows it is.
+        let next = |it: Discount| (it.promises(&Discount { then: None, ..it.clone() }), it.promises(&half));
+        assert_eq!(next(followed(Some(1), true)), (true, false));
+        assert_eq!(next(followed(Some(0), true)), (false, true));
+        assert_eq!(next(followed(Some(0), false)), (true, false));
+        assert!(!Discount { is_on: true, left: Some(0), then: None, ..gift.clone() }.promises(&gift));
+    }
+
+    #[test]
+    fn what_is_to_come_by_coupon_is_off_nothing_until_it_comes() {
+        let code = CouponCode::try_from("WELCOME".to_owned()).ok();
+        let on = Discount { coupon: code, is_on: true, ..Discount::comp(20, Some(3)) };
+        assert_eq!(on.clone().redeemed(), Some(Discount { is_on: false, ..on.clone() }));
+        assert_eq!(Discount { left: Some(0), ..on.clone() }.redeemed(), None);
+        let given = Discount { then: Some(Box::new(on.clone())), ..Discount::comp(100, Some(1)) };
+        assert_eq!(given.redeemed(), Some(Discount { is_on: false, ..on }));
+    }
+
+    #[test]
+    fn nothing_off_is_nothing_off() {
+        let price = money(1_000, "USD");
+        let nothing = Some(Discounted { discount: money(0, "USD"), left: price });
+        assert_eq!([Off::Amount(money(0, "USD")).from(price), part("0").from(price)], [nothing, nothing]);
+    }
+
+    #[test]
     fn a_discount_is_rounded_and_never_more_than_the_price() {
         let cases = [
             (money(1_000, "USD"), part("15.5"), Some(155)),

@@ -296,6 +296,38 @@ mod tests {
     }
 
     #[test]
+    fn it_is_looked_at_every_day_and_when_the_next_period_should_have_been_paid() {
+        let period = renewed().period;
+        let due = after(period.end, RENEWED_WITHIN);
+        let cases = [
+            (now(), after(now(), days(1))),
+            (after(due, -days(1)), due),
+            (after(due, SignedDuration::from_secs(-1)), due),
+            (due, after(due, days(1))),
+            (after(due, days(3)), after(due, days(4))),
+        ];
+        for (at, expected) in cases {
+            assert_eq!(next_look(period, at), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn only_a_price_that_was_not_known_before_is_looked_at_at_once() {
+        let looks_at = |it: &Subscription| it.driven.as_ref().and_then(|driven| driven.look_at);
+        let tomorrow = after(now(), days(1));
+        assert_eq!(looks_at(&following(imported(), &renewed(), now())), Some(tomorrow));
+        let unheard = Seen { price_id: "price_9".to_owned(), plan: None, ..renewed() };
+        let first = following(imported(), &unheard, now());
+        assert_eq!(looks_at(&first), Some(now()));
+        let other = Seen { price_id: "price_10".to_owned(), ..unheard.clone() };
+        assert_eq!(looks_at(&following(first.clone().looked(now()), &other, now())), Some(now()));
+        // Known again, or the same once more, it is no news.
+        assert_eq!(looks_at(&following(first.clone(), &renewed(), now())), Some(tomorrow));
+        let again = Seen { quantity: 2, ..unheard };
+        assert_eq!(looks_at(&following(first.looked(now()), &again, now())), Some(tomorrow));
+    }
+
+    #[test]
     fn what_is_due_is_a_look_and_never_a_payment() {
         let states = [renewed(), owing(1), owing(4), Seen { standing: Standing::Suspended, ..owing(4) }];
         for seen in states {
