@@ -135,7 +135,7 @@ impl Market {
     /// How far one can go down from what is held to a plan, if so much is used.
     fn down_to(&self, number: usize, used: [u64; 3]) -> Downgrade {
         let (from, wanted) = (self.held.1.order(self.held.0, self.seats), self.plans[number].order(number, self.seats));
-        downgrade(&from, &wanted, &self.family(), &usage(used), &next_period())
+        downgrade(&from, &wanted, &self.family(), &usage(used), Some(&next_period()))
     }
 
     /// Of `used`, what is left when the next period begins.

@@ -66,12 +66,18 @@ impl Downgrade {
 }
 
 /// Holds `usage` against what `wanted` allows. Blocked only above a limit: 25 of 25 fits. The order is the family's, so
-/// that the same question has the same answer. What is counted starts at zero at `next_period`, as the customer's clocks
+/// that the same question has the same answer. What is counted starts at zero at `next_period`, if one follows, as the customer's clocks
 /// have it.
 ///
 /// Now, a counter is in the way even if a new period were to begin with the change: what is credited of the old one would
 /// have been used up in it.
-pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage, next_period: &Zoned) -> Downgrade {
+pub fn downgrade(
+    from: &Order,
+    wanted: &Order,
+    family: &Family,
+    usage: &Usage,
+    next_period: Option<&Zoned>,
+) -> Downgrade {
     let (present, then) = (from.limits(), wanted.limits());
     let (mut usage_comparison, mut exceeds, mut steps) = (vec![], vec![], vec![]);
     for meter in &family.meters {
@@ -90,9 +96,13 @@ pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage, n
             let (resets_at, step) = match meter.kind {
                 MeterKind::Gauge => (None, format!("{} {overage} (reduce from {current} to {most} max)", meter.reduce)),
                 MeterKind::Counter => {
-                    let (at, date) = (next_period.timestamp(), next_period.date());
                     let above = format!("{overage} above the limit ({current} used, {most} max)");
-                    (Some(at), format!("{above}: possible from the next period, {date}"))
+                    match next_period {
+                        Some(then) => {
+                            (Some(then.timestamp()), format!("{above}: possible from the next period, {}", then.date()))
+                        }
+                        None => (None, format!("{above}: no period follows that starts at zero")),
+                    }
                 }
             };
             exceeds.push(Excess { resource: meter.id.clone(), current, limit: most, overage, resets_at });
@@ -107,7 +117,7 @@ pub fn downgrade(from: &Order, wanted: &Order, family: &Family, usage: &Usage, n
     }
     Downgrade {
         can_downgrade: exceeds.is_empty(),
-        can_downgrade_at_period_end: exceeds.iter().all(|it| it.resets_at.is_some()),
+        can_downgrade_at_period_end: next_period.is_some() && exceeds.iter().all(|it| it.resets_at.is_some()),
         possible_from: exceeds.iter().find_map(|it| it.resets_at),
         usage_comparison,
         exceeds,
@@ -153,14 +163,14 @@ mod tests {
 
     fn to_starter(levels: [(&str, u64); 4]) -> Downgrade {
         let (from, wanted) = (order("estates-enterprise"), order("estates-starter"));
-        downgrade(&from, &wanted, &family("estates"), &usage(levels), &next_period())
+        downgrade(&from, &wanted, &family("estates"), &usage(levels), Some(&next_period()))
     }
 
     /// From Enterprise to Starter: 1,000 minutes and one agent.
     fn of_minutes(minutes: u64, agents: u64) -> Downgrade {
         let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
         let usage: Usage = [(meter("minutes"), minutes), (meter("agents"), agents)].into();
-        downgrade(&from, &wanted, &family("minutes"), &usage, &next_period())
+        downgrade(&from, &wanted, &family("minutes"), &usage, Some(&next_period()))
     }
 
     #[test]
@@ -188,6 +198,21 @@ mod tests {
         let blocked = to_starter([("estates", 26), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
         let estates = Excess { resource: meter("estates"), current: 26, limit: 25, overage: 1, resets_at: None };
         assert_eq!(blocked.exceeds, [estates]);
+    }
+
+    #[test]
+    fn where_no_period_follows_nothing_is_possible_from_then_on() {
+        let (from, wanted) = (order("minutes-pro"), order("minutes-starter"));
+        let used: Usage = [(meter("minutes"), 1_500)].into();
+        let answer = |usage: &Usage| downgrade(&from, &wanted, &family("minutes"), usage, None);
+        let blocked = answer(&used);
+        assert_eq!((blocked.can_downgrade_at_period_end, blocked.possible_from), (false, None));
+        assert_eq!(
+            blocked.steps[0],
+            "Monthly Call Minutes: 500 above the limit (1500 used, 1000 max): no period follows that starts at zero"
+        );
+        let fits = answer(&Usage::new());
+        assert_eq!((fits.can_downgrade, fits.can_downgrade_at_period_end), (true, false));
     }
 
     #[test]
@@ -235,7 +260,7 @@ mod tests {
     fn nothing_is_too_much_for_unlimited() {
         let enterprise = order("estates-enterprise");
         let levels = usage([("estates", u64::MAX), ("allocations", 0), ("clients", 0), ("marketers", 0)]);
-        assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels, &next_period()).can_downgrade);
+        assert!(downgrade(&enterprise, &enterprise, &family("estates"), &levels, Some(&next_period())).can_downgrade);
     }
 
     #[test]
@@ -254,7 +279,7 @@ mod tests {
         let held = held.unwrap_or_else(|error| panic!("{error}"));
         let usage: Usage = [(meter("storage"), 80)].into();
         let bare = Order { addons: vec![], ..held.clone() };
-        let answer = downgrade(&held, &bare, &documented_family(), &usage, &next_period());
+        let answer = downgrade(&held, &bare, &documented_family(), &usage, Some(&next_period()));
         assert_eq!(answer.features_lost.iter().map(FeatureId::as_str).collect::<Vec<_>>(), ["phone"]);
         let compared = &answer.usage_comparison[0];
         assert_eq!(

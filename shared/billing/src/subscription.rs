@@ -378,6 +378,17 @@ impl Subscription {
         PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
     }
 
+    /// Whether another period follows the one at hand by itself: nobody has asked for its end, or disputes what it was paid with.
+    pub(crate) fn is_followed(&self) -> bool {
+        let goes_on = match &self.status {
+            Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end && !self.pausing,
+            Status::PastDue { .. } => true,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
+        };
+        let renews = self.order.price.recurring || self.is_trialing();
+        goes_on && renews && self.disputed.is_empty() && !self.is_driven()
+    }
+
     /// When what is counted at `now` starts at zero, if it goes on: the period is over then that it is counted in.
     pub(crate) fn next_period(&self, now: Timestamp) -> Option<Zoned> {
         let (term, mut period) = (self.term()?, self.period()?);

@@ -81,7 +81,7 @@ fn validate_downgrade(case: &Case) -> Answer {
     let held = Order { plan: larger, ..order("estates-enterprise") };
     let wanted = Order { plan: wanted, ..held.clone() };
     // What is limited are levels: when the next period begins makes no difference to them.
-    let answer = downgrade(&held, &wanted, &family, &usage, &Zone::UTC.clocks(Timestamp::UNIX_EPOCH));
+    let answer = downgrade(&held, &wanted, &family, &usage, Some(&Zone::UTC.clocks(Timestamp::UNIX_EPOCH)));
     let overage = |excess: &billing::downgrade::Excess| (excess.resource.to_string(), json!(excess.overage));
     Ok(json!({
         "can_downgrade": answer.can_downgrade,

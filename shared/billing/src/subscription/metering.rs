@@ -44,9 +44,9 @@ impl Subscription {
     /// Whether what is used beyond a limit will be paid for: who owes, leaves, tries it or has it as a gift has no more than
     /// the plan allows.
     fn sells_beyond(&self) -> bool {
-        let goes_on = matches!(self.status, Status::Active { cancel_at_period_end: false, .. });
+        let owes = !matches!(self.status, Status::Active { .. });
         let pays = || self.next_order().amount().is_ok_and(|amount| amount.minor > 0);
-        goes_on && !self.pausing && !self.is_trialing() && !self.is_driven() && self.disputed.is_empty() && pays()
+        self.is_followed() && !owes && !self.is_trialing() && pays()
     }
 
     /// What is on the next invoice in `currency` besides its price, in minor units.

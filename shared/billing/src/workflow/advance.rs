@@ -194,7 +194,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let meters = family.meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.id.clone()));
         let mut found = self.store.get(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
-        Ok(!downgrade(from, to, &family, &usage, &then).is_possible(Effective::PeriodEnd))
+        Ok(!downgrade(from, to, &family, &usage, Some(&then)).is_possible(Effective::PeriodEnd))
     }
 
     /// Nobody is left unserved whose transfer has come and was not told of.

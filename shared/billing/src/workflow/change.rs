@@ -166,7 +166,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let family = found.family().filter(|_| wish.action.allows_less());
         // What has no period has begun with none, and is not changed.
         let checked = family.zip(live.subscription.next_period(now));
-        let downgrade = checked.map(|(it, then)| downgrade(held, &order, &it.family, &live.usage, &then));
+        let downgrade = checked.map(|(it, then)| downgrade(held, &order, &it.family, &live.usage, Some(&then)));
         Ok((order, downgrade))
     }
 

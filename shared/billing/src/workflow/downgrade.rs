@@ -37,7 +37,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let now = self.clock.now(Some(customer)).await?;
         let live = self.lookup(customer).await?.filter(|live| live.subscription.is_live());
         let live = live.ok_or(DowngradeError::NoSubscription)?;
-        let next_period = live.subscription.next_period(now).ok_or(DowngradeError::NoSubscription)?;
+        let next_period = live.subscription.next_period(now).filter(|_| live.subscription.is_followed());
         let order = &live.subscription.order;
         let present = &order.plan;
         // One request, as the wanted plan and the family alone would be.
@@ -56,7 +56,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         // What it would allow, at whichever price: with the add-ons that it offers too.
         let then = Order { plan: plan.clone(), ..order.clone() }.with_addons_of(order);
         Ok(Advice {
-            downgrade: downgrade(order, &then, &family, &live.usage, &next_period),
+            downgrade: downgrade(order, &then, &family, &live.usage, next_period.as_ref()),
             cheapest_fit: cheapest_fit(order, &plans, &family, &live.usage),
         })
     }

@@ -349,13 +349,13 @@ mod tests {
     fn a_downgrade_that_is_not_made_says_what_to_reduce_or_what_is_lost() {
         let then = zone("UTC").clocks(instant("2025-02-28T10:00:00Z"));
         let (from, wanted) = (order("minutes-enterprise"), order("minutes-starter"));
-        let lost = downgrade(&from, &wanted, &family("minutes"), &[].into(), &then);
+        let lost = downgrade(&from, &wanted, &family("minutes"), &[].into(), Some(&then));
         let said = document(ChangeError::Unconfirmed(Box::new(lost)));
         assert_eq!(slug(&said), (409, "confirmation-required"));
         assert_eq!((&said["field"], &said["features_lost"]), (&json!("confirm"), &json!(["analytics", "api_access"])));
 
         let (from, wanted) = (order("estates-professional"), order("estates-starter"));
-        let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into(), &then);
+        let blocked = downgrade(&from, &wanted, &family("estates"), &[(meter("estates"), 26)].into(), Some(&then));
         let said = document(ChangeError::Blocked(Box::new(blocked)));
         assert_eq!(slug(&said), (409, "downgrade-blocked"));
         assert_eq!(said["exceeds"], json!([{"resource": "estates", "current": 26, "limit": 25, "overage": 1}]));
