@@ -98,23 +98,32 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let live = match command {
-            // What was used beyond limits is told with what ends there.
-            Command::CancelNow => self.lookup(customer).await?,
-            Command::CancelAtPeriodEnd
+        let decide = |it: &Subscription, _: &mut Found, now| Ok((it.decide(command, now)?, vec![]));
+        let subscription = self.grant(opening, &[], decide).await?;
+        match command {
+            // What was used beyond limits until then is told with what has ended; asked again, it is told again.
+            Command::CancelNow if subscription.meters_to_bill().is_some() => Ok(self.bill_what_ended(customer).await?),
+            Command::CancelNow
+            | Command::CancelAtPeriodEnd
             | Command::Resume
             | Command::Pause
             | Command::PauseAtPeriodEnd
-            | Command::Unpause => None,
-        };
-        let usage = live.map(|live| live.usage).unwrap_or_default();
-        let decide = |it: &Subscription, _: &mut Found, now| {
-            let decided = it.decide(command, now)?;
-            let ends = decided.iter().any(|event| matches!(event, Event::Canceled { .. }));
-            let billed = it.bill_so_far(&usage, now).filter(|_| ends && command == Command::CancelNow);
-            Ok((billed.into_iter().chain(decided).collect(), vec![]))
-        };
-        self.grant(opening, &[], decide).await
+            | Command::Unpause => Ok(subscription),
+        }
+    }
+
+    async fn bill_what_ended(&self, customer: &CustomerId) -> Result<Subscription, RequestError> {
+        let now = self.clock.now(Some(customer)).await?;
+        for _ in 0..MOST_RACES {
+            let Live { subscription, usage, .. } = self.lookup(customer).await?.ok_or(RequestError::NoSubscription)?;
+            let Some(billed) = subscription.bill_so_far(&usage, now) else { return Ok(subscription) };
+            let (subscription, writes) = transition(subscription, vec![billed], now);
+            match self.store.commit(writes).await {
+                Err(StoreError::Duplicate | StoreError::Conflict) => {}
+                done => return Ok(done.map(|()| subscription)?),
+            }
+        }
+        Err(StoreError::Conflict.into())
     }
 
     /// Makes of the customer's subscription what `decide` makes of it, given what is at the keys of `more`, and writes
