@@ -279,7 +279,7 @@ pub(crate) fn over_limit(of: &CustomerId) -> MeterUsage {
     };
     MeterUsage {
         period: Some(period_id(of, 3)),
-        before: vec![(period_id(of, 2), u64::MAX)],
+        before: Some((period_id(of, 2), u64::MAX)),
         alerts: vec![alert(80, Some(now())), alert(100, None)],
         ..usage(of, "minutes", 1_500)
     }
@@ -291,7 +291,7 @@ pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
         meter: meter(name),
         value,
         period: None,
-        before: vec![],
+        before: None,
         alerts: vec![],
         at: now(),
         version: 1,

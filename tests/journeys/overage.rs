@@ -11,9 +11,9 @@ use billing::outcome::Remedy;
 use billing::payment::Portion;
 use billing::ports::{Record, Wanted};
 use billing::subscription::{Action, Command, Effective, Intervention, UsageLine};
-use billing::testing::{World, catalogue, customer, idempotency_key, meter, world};
+use billing::testing::{Script, World, catalogue, customer, idempotency_key, meter, world};
 use billing::usage::MeterUsage;
-use billing::workflow::{NotCounted, RefundRequest, Use, Wish};
+use billing::workflow::{ChangeError, NotCounted, RefundRequest, Use, Wish};
 use futures::executor::block_on;
 
 /// On Starter, whose overage is sold.
@@ -296,6 +296,24 @@ fn a_change_is_previewed_with_the_invoice_that_it_leads_to() {
     changed(&world, &Wish { preview: Some(shown.id), ..wish }, "up");
     renewed(&world);
     assert_eq!(charged(&world).pop(), Some(9_900 + 500));
+}
+
+/// Found on a second reading: the rest of a period that was billed in two parts began anew at the first tier.
+#[test]
+fn a_period_that_is_billed_in_two_parts_costs_what_it_costs_as_one() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_400, "a"), Ok(1_400));
+    let seated =
+        Wish { interval: Some(Interval::Year), ..to(Action::ChangeInterval, "minutes-starter", Effective::Now) };
+    // It is declined: what was used so far is told, and the period goes on.
+    world.gateways.next(Script::Decline(Remedy::RetryLater));
+    let declined = block_on(world.change(&seated, &idempotency_key("year"), "year"));
+    assert!(matches!(declined, Err(ChangeError::Declined(_))), "{declined:?}");
+    assert_eq!(lines(&world), [(1_400, 1_000, 400 * 5)]);
+    assert_eq!(minutes(&world, 300, "b"), Ok(1_700));
+    renewed(&world);
+    // 500 at 5 cents and 200 at 4, whenever they were billed.
+    assert_eq!(charged(&world), [2_900, 2_900 + 500 * 5 + 200 * 4]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Alerts: what a customer is told of as a limit comes near, and when it is reached.
 //!
 //! An alert is raised in the transaction with which a meter comes to its line, once a period, and is open while so much
-//! is in use: a plan that allows more, or the next period, ends it. So does nothing else, but it may be acknowledged.
+//! is in use: a plan that allows more ends it, a counter's next period, or a level that falls. Meanwhile it may be acknowledged.
 
 use crate::catalog::Limit;
 use crate::id::{MeterId, PeriodId};

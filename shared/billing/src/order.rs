@@ -187,7 +187,7 @@ impl Order {
     /// What was used of `meter` beyond what is allowed of it, and what that costs. None: nothing.
     pub fn overage(&self, meter: &MeterId, used: u64) -> Option<Overage> {
         let Some(Limit::AtMost(limit)) = self.limits().get(meter).copied() else { return None };
-        self.overage_price(meter)?.overage(used, limit)
+        self.overage_price(meter)?.overage(used, limit, 0)
     }
 
     /// Every feature of the family, on or off: what the plan switches on, and what the add-ons do.

@@ -16,9 +16,9 @@ pub struct MeterUsage {
     /// When a counter counted that. In the next one it starts at zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<PeriodId>,
-    /// What it counted in periods before that, where that may be on no invoice yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub before: Vec<(PeriodId, u64)>,
+    /// What it counted in the period before, where that may be on no invoice yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<(PeriodId, u64)>,
     /// That were raised of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
@@ -28,7 +28,7 @@ pub struct MeterUsage {
 
 impl MeterUsage {
     pub(crate) fn none(customer: CustomerId, meter: MeterId, at: Timestamp) -> Self {
-        Self { customer, meter, value: 0, period: None, before: vec![], alerts: vec![], at, version: 0 }
+        Self { customer, meter, value: 0, period: None, before: None, alerts: vec![], at, version: 0 }
     }
 
     /// That it has counted in, and how much.

@@ -1,11 +1,11 @@
 //! What is charged for what is used beyond a limit, with the next invoice.
 
-use super::price::MOST_TIERS;
+use super::price::{MOST_TIERS, tiers};
 use super::{Catalogue, Limit, MeterKind, Offer, PriceTier, Problems};
 use crate::money::{Currency, Money};
-use crate::pricing::tiers::{Beyond, Tier, Tiers};
-use crate::pricing::{Model, Unpriced, Used, total};
-use crate::ratio::{Ratio, Rounding};
+use crate::pricing::tiers::{Beyond, Tiers};
+use crate::pricing::{Model, Tariff, Unpriced, Used};
+use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
@@ -40,29 +40,29 @@ impl OveragePrice {
         limit.saturating_add(last.min(MOST_BEYOND).into())
     }
 
-    /// What `used` costs in a period of which `included` is, or is paid for. None: nothing is beyond it. What was used
-    /// though it was not sold, because less was allowed later, costs what the most does that is.
-    pub fn overage(&self, used: u64, included: u64) -> Option<Overage> {
-        let units = used.checked_sub(included).filter(|units| *units > 0)?;
-        Some(Overage { units, amount: self.cost(units.min(self.most(0))).ok()? })
+    /// What `used` costs in a period of which `limit` is included and that up to `billed` is on an invoice: together all of a
+    /// period's parts cost what it costs as one. None: nothing more is beyond the limit. What was used though it was not
+    /// sold, because less was allowed later, costs what the most does that is.
+    pub fn overage(&self, used: u64, limit: u64, billed: u64) -> Option<Overage> {
+        let (now, before) = (used.saturating_sub(limit), billed.saturating_sub(limit));
+        let units = now.checked_sub(before).filter(|units| *units > 0)?;
+        let amount = self.cost(now).ok()?.minus(self.cost(before).ok()?)?;
+        Some(Overage { units, amount })
     }
 
     fn cost(&self, units: u64) -> Result<Money, Unpriced> {
         let currency = self.currency().ok_or(Unpriced::InvalidQuantity)?;
+        // The fee of the first tier is for what is in it.
+        if units == 0 {
+            return Ok(Money::zero(currency));
+        }
         let tiers = self.tiers().ok_or(Unpriced::InvalidQuantity)?;
-        let model = Model::Graduated { tiers, beyond: Beyond::Refused };
-        let exact = total(&model.lines(Used::units(units.into()))?)?;
-        Money::rounded(exact, currency, Rounding::HalfUp).ok_or(Unpriced::TooExpensive)
+        let tariff = Tariff { model: Model::Graduated { tiers, beyond: Beyond::Refused }, minimum: None };
+        tariff.cost(Used::units(units.min(self.most(0)).into()), currency)
     }
 
     fn tiers(&self) -> Option<Tiers> {
-        let per = Ratio::from(self.per.get());
-        let tier = |tier: &PriceTier| {
-            let unit = Ratio::from(tier.amount.minor).over(per)?;
-            let flat = tier.flat.map_or(Ratio::ZERO, |flat| flat.minor.into());
-            Some(Tier { up_to: tier.up_to.map(Ratio::from), unit, flat })
-        };
-        Tiers::new(self.tiers.iter().map(tier).collect::<Option<_>>()?).ok()
+        tiers(&self.tiers, self.currency()?, self.per.get().into(), |_| Ratio::ZERO)
     }
 
     fn check(&self, currency: Currency, field: &str, found: &mut Problems) {
@@ -76,12 +76,13 @@ impl OveragePrice {
                 found.amount(flat, 0, currency, &format!("{field}.tiers[{n}].flat"));
             }
         }
+        if found.list.len() > earlier {
+            return;
+        }
         if self.tiers().is_none() {
             let order = "each is up to more than the one before it, and only the last may have no end";
             found.add(&format!("{field}.tiers"), order.to_owned());
-        } else if found.list.len() == earlier
-            && let Err(error) = self.cost(self.most(0))
-        {
+        } else if let Err(error) = self.cost(self.most(0)) {
             found.add(&format!("{field}.tiers"), error.to_string());
         }
     }
@@ -136,7 +137,7 @@ mod tests {
 
     /// In minor units, of a thousand that are included.
     fn cost(price: &OveragePrice, used: u64) -> Option<i64> {
-        let overage = price.overage(used, 1_000)?;
+        let overage = price.overage(used, 1_000, 0)?;
         assert_eq!(overage.units, used - 1_000);
         Some(overage.amount.minor)
     }
@@ -176,6 +177,25 @@ mod tests {
         }
         assert_eq!(tiered.most(1_000), 1_500);
         assert_eq!(cost(&tiered, 1_501), cost(&tiered, 1_500), "what could not be sold costs no more, and no less");
+    }
+
+    #[test]
+    fn the_parts_of_a_period_cost_what_it_costs_as_one() {
+        let tiers = r#"{"per": 7, "tiers": [
+            {"up_to": 100, "amount": {"minor": 5, "currency": "USD"}, "flat": {"minor": 30, "currency": "USD"}},
+            {"up_to": null, "amount": {"minor": 4, "currency": "USD"}, "flat": {"minor": 9, "currency": "USD"}}
+        ]}"#;
+        let price = price(tiers);
+        for parts in [vec![1_400], vec![1_003, 1_400], vec![999, 1_000, 1_001, 1_100, 1_101, 1_400]] {
+            let (mut billed, mut sum) = (0, 0);
+            for used in parts {
+                sum += price.overage(used, 1_000, billed).map_or(0, |it| it.amount.minor);
+                billed = used;
+            }
+            assert_eq!(Some(sum), cost(&price, 1_400));
+        }
+        // What was billed of a plan that allowed less is included in one that allows more.
+        assert_eq!(price.overage(3_001, 3_000, 1_600).map(|it| it.units), Some(1));
     }
 
     #[test]

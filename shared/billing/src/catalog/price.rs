@@ -122,17 +122,12 @@ impl Price {
 
     /// The tiers, with what is charged besides them as a part of the fee of the first, and of the others.
     fn tiers(&self, with_first: Ratio, with_others: Ratio) -> Option<Tiers> {
-        let tier = |(at, tier): (usize, &PriceTier)| {
-            let flat = tier.flat.map_or(Some(Ratio::ZERO), |flat| self.minor(flat))?;
-            let besides = if at == 0 { with_first } else { with_others };
-            Some(Tier { up_to: tier.up_to.map(Ratio::from), unit: self.minor(tier.amount)?, flat: flat.plus(besides)? })
-        };
-        Tiers::new(self.tiers.iter().enumerate().map(tier).collect::<Option<_>>()?).ok()
+        let besides = |at| if at == 0 { with_first } else { with_others };
+        tiers(&self.tiers, self.amount.currency, Ratio::ONE, besides)
     }
 
-    /// None: it is of another currency.
     fn minor(&self, money: Money) -> Option<Ratio> {
-        (money.currency == self.amount.currency).then(|| money.minor.into())
+        minor(money, self.amount.currency)
     }
 
     pub(super) fn check(&self, model: PricingModel, field: &str, found: &mut Problems) {
@@ -201,6 +196,27 @@ impl Price {
             first = tier.up_to.map_or(first, |up_to| up_to.saturating_add(1));
         }
     }
+}
+
+/// The tiers as they are reckoned with: their amounts are for `per` units, and `besides` is part of the fee of each, by its
+/// place. None: one of them is not in `currency`, or they are out of order.
+pub(super) fn tiers(
+    tiers: &[PriceTier],
+    currency: Currency,
+    per: Ratio,
+    besides: impl Fn(usize) -> Ratio,
+) -> Option<Tiers> {
+    let tier = |(at, tier): (usize, &PriceTier)| {
+        let flat = tier.flat.map_or(Some(Ratio::ZERO), |flat| minor(flat, currency))?;
+        let unit = minor(tier.amount, currency)?.over(per)?;
+        Some(Tier { up_to: tier.up_to.map(Ratio::from), unit, flat: flat.plus(besides(at))? })
+    };
+    Tiers::new(tiers.iter().enumerate().map(tier).collect::<Option<_>>()?).ok()
+}
+
+/// None: it is of another currency.
+fn minor(money: Money, currency: Currency) -> Option<Ratio> {
+    (money.currency == currency).then(|| money.minor.into())
 }
 
 impl Problems {

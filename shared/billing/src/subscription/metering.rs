@@ -82,10 +82,10 @@ impl Subscription {
     }
 
     /// What a meter has counted and may be on no invoice yet, once it counts in `period`.
-    pub(crate) fn unbilled(&self, usage: &MeterUsage, period: &PeriodId) -> Vec<(PeriodId, u64)> {
+    pub(crate) fn unbilled(&self, usage: &MeterUsage, period: &PeriodId) -> Option<(PeriodId, u64)> {
         let is_over = |counted: &PeriodId| counted.index < period.index && self.is_unbilled(counted);
-        let over = usage.periods().filter(|(counted, _)| is_over(counted) && !self.order.plan.overage.is_empty());
-        over.map(|(counted, value)| (counted.clone(), value)).collect()
+        let over = usage.periods().find(|(counted, _)| is_over(counted))?;
+        self.order.overage_price(&usage.meter).map(|_| (over.0.clone(), over.1))
     }
 
     /// What was counted in the period that is over, and is on no invoice yet.
@@ -109,8 +109,9 @@ impl Subscription {
     fn line(&self, meter: &MeterId, period: &PeriodId, used: u64) -> Option<UsageLine> {
         let Some(Limit::AtMost(limit)) = self.order.limits().get(meter).copied() else { return None };
         let told = self.usage_charges.iter().filter(|line| line.meter == *meter && line.period == *period);
-        let included = told.map(|line| line.used).max().map_or(limit, |told| told.max(limit));
-        let overage = self.order.overage_price(meter)?.overage(used, included).filter(|it| it.amount.minor > 0)?;
+        let billed = told.map(|line| line.used).max().unwrap_or(0);
+        let overage = self.order.overage_price(meter)?.overage(used, limit, billed);
+        let (overage, included) = (overage.filter(|it| it.amount.minor > 0)?, limit.max(billed));
         Some(UsageLine { meter: meter.clone(), period: period.clone(), used, included, amount: overage.amount })
     }
 
@@ -122,6 +123,6 @@ impl Subscription {
         if usage.period.as_ref().is_some_and(counts) {
             return None;
         }
-        Some(MeterUsage { value: 0, period: Some(next), before: vec![], alerts: vec![], ..usage })
+        Some(MeterUsage { value: 0, period: Some(next), before: None, alerts: vec![], ..usage })
     }
 }

@@ -250,7 +250,7 @@ impl Counters {
             meter: meter.clone(),
             value,
             period: Some(period.clone()),
-            before: known.map_or_else(Vec::new, |it| self.subscription.unbilled(it, period)),
+            before: known.and_then(|it| self.subscription.unbilled(it, period)),
             alerts,
             at: self.now,
             version: known.map_or(0, |it| it.version),

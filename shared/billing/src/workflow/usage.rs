@@ -54,7 +54,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 meter: meter.id.clone(),
                 value,
                 period: None,
-                before: vec![],
+                before: None,
                 alerts: live.as_ref().map_or_else(Vec::new, raised),
                 at: now,
                 version: known.as_ref().map_or(0, |it| it.version),
