@@ -9,8 +9,8 @@ use billing::id::{FeatureId, PeriodId};
 use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::Portion;
-use billing::ports::{Record, Wanted};
-use billing::subscription::{Action, Command, Effective, Intervention, UsageLine};
+use billing::ports::{Key, Record, Store, Wanted};
+use billing::subscription::{Action, Command, Effective, Event, Intervention, UsageLine};
 use billing::testing::{Script, World, catalogue, customer, idempotency_key, meter, world};
 use billing::usage::MeterUsage;
 use billing::workflow::{ChangeError, NotCounted, RefundRequest, Use, Wish};
@@ -322,6 +322,48 @@ fn who_cancels_at_once_is_told_what_they_owe() {
     assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
     assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
     assert_eq!(lines(&world), [(1_100, 1_000, 500)]);
+}
+
+/// Found on a second reading: the lines were written after the end, by nobody if that was cut off; and not at all if the
+/// period was over, or a change was being paid.
+#[test]
+fn what_ends_is_billed_in_the_transaction_that_ends_it() {
+    type Begin = fn(&World);
+    let waiting = |world: &World| {
+        world.gateways.next(Script::SilentBefore);
+        let wish =
+            Wish { interval: Some(Interval::Year), ..to(Action::ChangeInterval, "minutes-starter", Effective::Now) };
+        let changed = block_on(world.change(&wish, &idempotency_key("year"), "year"));
+        assert!(changed.is_ok(), "{changed:?}");
+        assert_eq!(minutes(world, 100, "b"), Ok(1_200));
+    };
+    let cases: [(&str, Begin, i64); 4] = [
+        ("within the period", |_| {}, 500),
+        ("once it is over", to_period_end, 500),
+        ("paused, and to be cancelled at its end", |world| assert_eq!(command(world, Command::Pause), Is::Paused), 500),
+        ("while a change is being paid", waiting, 1_000),
+    ];
+    for (when, begin, owed) in cases {
+        let world = starter();
+        assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100), "{when}");
+        begin(&world);
+        let how = if when.contains("at its end") { Command::CancelAtPeriodEnd } else { Command::CancelNow };
+        assert_eq!(command(&world, how), Is::Canceled, "{when}");
+        let subscription = world.subscription();
+        let amounts: i64 = lines(&world).iter().map(|(.., amount)| amount).sum();
+        assert_eq!(amounts, owed, "{when}: {:?}", lines(&world));
+        let told = |index| Key::History(customer(), subscription.id.clone(), subscription.version, index);
+        let found = block_on(world.store.get(vec![told(0), told(1)])).unwrap_or_else(|error| panic!("{error}"));
+        let events: Vec<&Record> = found.records().iter().collect();
+        let [
+            Record::History { event: Event::UsageBilled { .. }, .. },
+            Record::History { event: Event::Canceled { .. }, .. },
+        ] = events[..]
+        else {
+            panic!("{when}: {events:?}")
+        };
+        assert!(minutes(&world, 1, "late").is_err(), "{when}");
+    }
 }
 
 #[test]

@@ -81,6 +81,9 @@ fn silent() -> GatewayError {
 
 impl Store for Port {
     async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        if keys.is_empty() {
+            return Ok(Found::default());
+        }
         match &*self.ask(|| Call::Get(keys)).await {
             Answer::Found(found) => Ok(found.clone()),
             other => another(other),

@@ -77,7 +77,8 @@ impl Subscription {
     pub(crate) fn meters_to_bill(&self) -> Option<Vec<MeterId>> {
         let unbilled = self.is_unbilled(&self.period_id()?) && !self.is_trialing() && !self.is_driven();
         let meters: Vec<MeterId> = self.order.plan.overage.keys().cloned().collect();
-        let begun = self.attempts > 0 || self.open.is_some();
+        // What is being paid for a change is no invoice of the next period.
+        let begun = self.attempts > 0 || (self.open.is_some() && self.changing.is_none());
         (unbilled && !begun && !meters.is_empty()).then_some(meters)
     }
 

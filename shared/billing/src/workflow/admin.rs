@@ -16,11 +16,14 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let mut keys = vec![Key::Tokens(customer.clone())];
-        if let Intervention::ChangePrice { .. } = intervention {
-            let held = self.store.get(vec![Key::Subscription(customer.clone())]).await?.subscription();
-            keys.extend(held.map(|held| Key::Plan(held.order.plan.id)));
-        }
+        let more = |it: &Subscription, _| match intervention {
+            Intervention::ChangePrice { .. } => vec![Key::Plan(it.order.plan.id.clone())],
+            Intervention::ResetTokens => vec![Key::Tokens(it.customer.clone())],
+            Intervention::Extend { .. }
+            | Intervention::ChangeDates { .. }
+            | Intervention::Comp { .. }
+            | Intervention::KeepPrice => vec![],
+        };
         let decide = |it: &Subscription, found: &mut Found, now| {
             let newest = found.plan().map(|it| it.plan);
             let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
@@ -31,6 +34,6 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let writes = reset.map(|balance| Write::next(Record::Tokens(tokens.set(balance, &it.order.plan))));
             Ok((events, writes.into_iter().collect()))
         };
-        self.grant(opening, &keys, decide).await
+        self.grant(opening, more, decide).await
     }
 }

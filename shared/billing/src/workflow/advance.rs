@@ -1,5 +1,6 @@
 //! Doing what is due: record the attempt, ask the gateway, record the answer.
 
+use super::closing::{closing, meters_of};
 use super::settle::Scene;
 use super::{Billing, transition};
 use crate::account::VirtualAccount;
@@ -10,7 +11,6 @@ use crate::id::{CustomerId, MailId, MethodId, PaymentId, SubscriptionId};
 use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, Wanted, Write};
 use crate::subscription::{Action, CancelReason, Due, Effective, Event, Fact, Refusal, Subscription};
 use crate::token::Tokens;
-use crate::usage::MeterUsage;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
@@ -144,22 +144,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Ok(self.store.commit(writes).await?)
     }
 
-    /// Puts what was used beyond limits on the invoice, and closes its meters with it: what is counted from then on is of
-    /// the next period.
     async fn bill_usage(&self, subscription: Subscription, now: Timestamp) -> Result<(), WakeError> {
-        let meters = subscription.meters_to_bill().unwrap_or_default();
-        let keys = meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.clone())).collect();
-        let mut found = self.store.get(keys).await?;
-        let mut counted: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
-        for meter in meters {
-            if !counted.iter().any(|it| it.meter == meter) {
-                counted.push(MeterUsage::none(subscription.customer.clone(), meter, now));
-            }
-        }
-        let billed = subscription.bill(&counted);
-        let closed: Vec<MeterUsage> = counted.into_iter().filter_map(|it| subscription.closed(it)).collect();
+        let mut found = self.store.get(meters_of(&subscription)).await?;
+        let (billed, closed) = closing(&subscription, &mut found, now);
         let (_, mut writes) = transition(subscription, billed.into_iter().collect(), now);
-        writes.extend(closed.into_iter().map(|it| Write::next(Record::Usage(it))));
+        writes.extend(closed);
         Ok(self.store.commit(writes).await?)
     }
 

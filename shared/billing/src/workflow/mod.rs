@@ -9,6 +9,7 @@ mod catalogue;
 mod change;
 mod checkout;
 mod clock;
+mod closing;
 mod collect;
 mod consume;
 mod downgrade;
@@ -30,6 +31,7 @@ mod take_over;
 mod usage;
 mod verify;
 
+use closing::{closing, meters_of};
 use opening::Opening;
 
 use crate::id::{CustomerId, IdempotencyKey};
@@ -89,7 +91,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Self { store, gateways, clock }
     }
 
-    /// Grants `command`, once for each key, or says why not.
+    /// Grants `command`, once for each key, or says why not. What ends by it is billed for what was used beyond limits in
+    /// the same transaction: nobody comes back to what has ended.
     pub async fn request(
         &self,
         customer: &CustomerId,
@@ -98,47 +101,31 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let decide = |it: &Subscription, _: &mut Found, now| Ok((it.decide(command, now)?, vec![]));
-        let subscription = self.grant(opening, &[], decide).await?;
-        match command {
-            // What was used beyond limits until then is told with what has ended; asked again, it is told again.
-            Command::CancelNow if subscription.meters_to_bill().is_some() => Ok(self.bill_what_ended(customer).await?),
-            Command::CancelNow
-            | Command::CancelAtPeriodEnd
-            | Command::Resume
-            | Command::Pause
-            | Command::PauseAtPeriodEnd
-            | Command::Unpause => Ok(subscription),
-        }
+        let ends = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Canceled { .. }));
+        let meters = |it: &Subscription, now| match it.decide(command, now) {
+            Ok(events) if ends(&events) => meters_of(it),
+            Ok(_) | Err(_) => vec![],
+        };
+        let decide = |it: &Subscription, found: &mut Found, now| {
+            let events = it.decide(command, now)?;
+            let (billed, closed) = if ends(&events) { closing(it, found, now) } else { (None, vec![]) };
+            Ok((billed.into_iter().chain(events).collect(), closed))
+        };
+        self.grant(opening, meters, decide).await
     }
 
-    async fn bill_what_ended(&self, customer: &CustomerId) -> Result<Subscription, RequestError> {
-        let now = self.clock.now(Some(customer)).await?;
-        for _ in 0..MOST_RACES {
-            let Live { subscription, usage, .. } = self.lookup(customer).await?.ok_or(RequestError::NoSubscription)?;
-            let Some(billed) = subscription.bill_so_far(&usage, now) else { return Ok(subscription) };
-            let (subscription, writes) = transition(subscription, vec![billed], now);
-            match self.store.commit(writes).await {
-                Err(StoreError::Duplicate | StoreError::Conflict) => {}
-                done => return Ok(done.map(|()| subscription)?),
-            }
-        }
-        Err(StoreError::Conflict.into())
-    }
-
-    /// Makes of the customer's subscription what `decide` makes of it, given what is at the keys of `more`, and writes
-    /// what else it says: once for each key.
+    /// Makes of the customer's subscription what `decide` makes of it, given what is at the keys that `more` says it needs,
+    /// and writes what else it says: once for each key.
     async fn grant(
         &self,
         opening: Opening<'_>,
-        more: &[Key],
+        more: impl Fn(&Subscription, Timestamp) -> Vec<Key> + Send,
         decide: impl Fn(&Subscription, &mut Found, Timestamp) -> Result<(Vec<Event>, Vec<Write>), Refusal> + Send,
     ) -> Result<Subscription, RequestError> {
         let Opening { customer, key, fingerprint } = opening;
         let now = self.clock.now(Some(customer)).await?;
         for _ in 0..MOST_RACES {
-            let mut keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
-            keys.extend_from_slice(more);
+            let keys = vec![Key::Claim(customer.clone(), key.clone()), Key::Subscription(customer.clone())];
             let mut found = self.store.get(keys).await?;
             let subscription = found.subscription().ok_or(RequestError::NoSubscription)?;
             if let Some(claim) = found.claim() {
@@ -146,6 +133,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };
             }
             let claim = opening.claim(subscription.no_payment(), now);
+            let mut found = self.store.get(more(&subscription, now)).await?;
             let (events, besides) = decide(&subscription, &mut found, now)?;
             let (subscription, mut writes) = transition(subscription, events, now);
             writes.extend(besides);

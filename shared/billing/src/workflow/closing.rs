@@ -1,0 +1,27 @@
+//! What was used in a period beyond its limits is put on the invoice, and its meters are closed with it, in one
+//! transaction: what is counted from then on is of no period that is billed.
+
+use crate::ports::{Found, Key, Record, Write};
+use crate::subscription::{Event, Subscription};
+use crate::usage::MeterUsage;
+use jiff::Timestamp;
+
+/// Where the meters are that `subscription` has to be billed for.
+pub(super) fn meters_of(subscription: &Subscription) -> Vec<Key> {
+    let meters = subscription.meters_to_bill().unwrap_or_default();
+    meters.into_iter().map(|meter| Key::Usage(subscription.customer.clone(), meter)).collect()
+}
+
+/// What bills `subscription` for its meters, as they were `found`, and what closes them.
+pub(super) fn closing(subscription: &Subscription, found: &mut Found, now: Timestamp) -> (Option<Event>, Vec<Write>) {
+    let Some(meters) = subscription.meters_to_bill() else { return (None, vec![]) };
+    let mut counted: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
+    for meter in meters {
+        if !counted.iter().any(|it| it.meter == meter) {
+            counted.push(MeterUsage::none(subscription.customer.clone(), meter, now));
+        }
+    }
+    let billed = subscription.bill(&counted);
+    let closed = counted.into_iter().filter_map(|it| subscription.closed(it));
+    (billed, closed.map(|it| Write::next(Record::Usage(it))).collect())
+}
