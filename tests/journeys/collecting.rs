@@ -3,15 +3,15 @@
 
 use crate::stage::{
     DAY, HOUR, Is, MINUTE, Paid, attempt, declined_at_period_end, index, is, live, methods, money, paid, pass,
-    recovery, subscribed, to_period_end, told, verify, wake,
+    recovery, renewal, subscribed, to_period_end, told, verify, wake,
 };
 use billing::id::CustomerId;
 use billing::outcome::Remedy;
 use billing::payment::{Collection, Gateway, Payment};
-use billing::ports::{Key, Record, Wanted};
+use billing::ports::{GatewayError, Key, Record, Wanted};
 use billing::subscription::Refusal;
 use billing::testing::{MemoryQueue, Script, World, customer, method, method_at, request};
-use billing::workflow::{CheckoutError, MethodError, Setup};
+use billing::workflow::{CheckoutError, MethodError, Setup, WakeError};
 use futures::executor::block_on;
 
 /// A subscription whose customer pays with Paystack, and has left a card with Stripe too.
@@ -294,6 +294,39 @@ fn a_method_left_in_grace_is_charged_at_once() {
     told(&world, &setup, "evt_setup");
     world.run();
     assert_eq!((is(&world.subscription()), index(&world)), (Is::Active, Some(1)));
+}
+
+/// Found by the simulation: who had left a method in grace was cancelled as unpaid, because our keys were missing just then.
+#[test]
+fn nobody_is_cancelled_while_our_keys_to_what_they_could_pay_with_are_missing() {
+    let world = subscribed();
+    declined_at_period_end(&world, Remedy::NewMethod);
+    let setup = set_up(&world, Gateway::Stripe, "s");
+    world.gateways.visit(&setup, true);
+    world.gateways.set_keys(Gateway::Stripe, false);
+    told(&world, &setup, "evt_setup");
+    for _ in 0..10 {
+        pass(&world, DAY);
+        let woken = block_on(world.wake(renewal()));
+        assert!(
+            matches!(woken, Ok(()) | Err(WakeError::Gateway(GatewayError::NotConfigured(Gateway::Stripe)))),
+            "{woken:?}"
+        );
+    }
+    assert_eq!((is(&world.subscription()), methods(&world)), (Is::InGrace, 2));
+    world.gateways.set_keys(Gateway::Stripe, true);
+    live(&world, DAY);
+    assert_eq!((is(&world.subscription()), index(&world)), (Is::Active, Some(1)));
+}
+
+#[test]
+fn who_has_left_nothing_that_could_be_charged_is_cancelled_whatever_keys_are_missing() {
+    let world = subscribed();
+    declined_at_period_end(&world, Remedy::NewMethod);
+    let gateway = world.payment_of(&attempt(&world, 1, 1)).gateway;
+    world.gateways.set_keys(gateway, false);
+    live(&world, 10 * DAY);
+    assert_eq!(is(&world.subscription()), Is::Unpaid);
 }
 
 #[test]

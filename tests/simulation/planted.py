@@ -254,8 +254,13 @@ BUGS = [
     )]),
     ("grace ends although a method has come", [(
         "workflow/advance.rs",
-        "        if again.is_empty() { vec![Event::Canceled { at: now, reason }] } else { again }",
-        "        if again.len() < 9 { vec![Event::Canceled { at: now, reason }] } else { again }",
+        "        if !events.is_empty() {\n            return Ok(events);",
+        "        if events.len() > 9 {\n            return Ok(events);",
+    )]),
+    ("grace ends although our keys to what has come are missing", [(
+        "workflow/advance.rs",
+        "            self.takes(subscription, method, now)?;\n        }\n        Ok(vec![Event::Canceled { at: now, reason }])",
+        "            _ = self.takes(subscription, method, now);\n        }\n        Ok(vec![Event::Canceled { at: now, reason }])",
     )]),
     ("who was asked to do something is charged another method", [(
         "dunning.rs",

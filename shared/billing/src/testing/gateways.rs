@@ -34,6 +34,7 @@ struct State {
     taken_back: BTreeMap<String, i64>,
     driven: BTreeMap<String, Seen>,
     down: BTreeSet<Gateway>,
+    without_keys: BTreeSet<Gateway>,
     refusing: bool,
     refusing_refunds: bool,
     script: VecDeque<Script>,
@@ -95,6 +96,12 @@ impl FakeGateways {
     pub fn set_up(&self, gateway: Gateway, up: bool) {
         let down = &mut lock(&self.0).down;
         _ = if up { down.remove(&gateway) } else { down.insert(gateway) };
+    }
+
+    /// This deployment has no keys for `gateway` until they are put back.
+    pub fn set_keys(&self, gateway: Gateway, kept: bool) {
+        let without = &mut lock(&self.0).without_keys;
+        _ = if kept { without.remove(&gateway) } else { without.insert(gateway) };
     }
 
     /// Whatever they are asked to charge, they say that they would not.
@@ -226,7 +233,11 @@ fn silent() -> GatewayError {
 
 impl Gateways for FakeGateways {
     fn accepts(&self, payment: &Payment) -> Result<(), GatewayError> {
-        match lock(&self.0).refusing {
+        let state = lock(&self.0);
+        if state.without_keys.contains(&payment.gateway) {
+            return Err(GatewayError::NotConfigured(payment.gateway));
+        }
+        match state.refusing {
             true => Err(GatewayError::Unacceptable { field: "currency", problem: payment.amount.to_string() }),
             false => Ok(()),
         }

@@ -99,7 +99,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Some(Due::Cancellation(CancelReason::Unpaid)) if account.is_some() && !looked => {
                 return self.ask_the_bank(customer, now).await;
             }
-            Some(Due::Cancellation(reason)) => self.ending(&subscription, found.wallet(), reason, now),
+            Some(Due::Cancellation(reason)) => match self.ending(&subscription, found.wallet(), reason, now) {
+                Ok(events) => events,
+                Err(error) => return self.hold(subscription, error, now).await,
+            },
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
             Some(Due::ChangeOver) => {
                 subscription.open.iter().map(|open| Event::ChangeDeclined { payment: open.clone() }).collect()
@@ -122,11 +125,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(customer.clone()));
                 let next = match self.attempt(&subscription, &wallet, now).await {
                     Ok(next) => next,
-                    Err(error) => {
-                        // For us to mend, or to wait for: others are not to be kept waiting by it meanwhile.
-                        self.store.commit(vec![Write::next(Record::Subscription(subscription.held(now)))]).await?;
-                        return Err(error);
-                    }
+                    Err(error) => return self.hold(subscription, error, now).await,
                 };
                 match next {
                     Next::Charge(method) => {
@@ -203,12 +202,21 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         wallet: Option<Wallet>,
         reason: CancelReason,
         now: Timestamp,
-    ) -> Vec<Event> {
-        let methods = wallet.filter(|_| reason == CancelReason::Unpaid);
-        let methods = methods.map_or(vec![], |wallet| self.chargeable(subscription, &wallet, now));
-        let methods: Vec<MethodId> = methods.iter().map(Method::id).collect();
-        let again = subscription.record(Fact::MethodAdded { method: None }, &methods, now);
-        if again.is_empty() { vec![Event::Canceled { at: now, reason }] } else { again }
+    ) -> Result<Vec<Event>, WakeError> {
+        let again = |methods: &[MethodId]| subscription.record(Fact::MethodAdded { method: None }, methods, now);
+        let Some(wallet) = wallet.filter(|_| reason == CancelReason::Unpaid) else {
+            return Ok(vec![Event::Canceled { at: now, reason }]);
+        };
+        let methods: Vec<MethodId> = self.chargeable(subscription, &wallet, now).iter().map(Method::id).collect();
+        let events = again(&methods);
+        if !events.is_empty() {
+            return Ok(events);
+        }
+        // Nobody loses what they have because we have lost our keys.
+        for method in wallet.by_preference().filter(|method| !again(&[method.id()]).is_empty()) {
+            self.takes(subscription, method, now)?;
+        }
+        Ok(vec![Event::Canceled { at: now, reason }])
     }
 
     /// What the period that is owed is charged to next.
@@ -249,13 +257,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// are missing are for us to put back: then the period stays due.
     fn nothing(&self, subscription: &Subscription, wallet: &Wallet, now: Timestamp) -> Result<Next, WakeError> {
         for method in wallet.by_preference() {
-            let (_, payment) = subscription.clone().charging(method.clone(), now)?;
-            match self.gateways.accepts(&payment) {
-                Ok(()) | Err(GatewayError::Unacceptable { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.takes(subscription, method, now)?;
         }
         Ok(Next::Nothing)
+    }
+
+    /// What could not be done now is put off: others are not to be kept waiting by it meanwhile.
+    async fn hold(&self, subscription: Subscription, error: WakeError, now: Timestamp) -> Result<(), WakeError> {
+        self.store.commit(vec![Write::next(Record::Subscription(subscription.held(now)))]).await?;
+        Err(error)
     }
 }
 

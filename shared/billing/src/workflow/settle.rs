@@ -5,14 +5,14 @@
 //! we learn of it, and learning of it twice changes nothing.
 
 use super::redeem::counted;
-use super::{Billing, MOST_RACES, transition};
+use super::{Billing, MOST_RACES, WakeError, transition};
 use crate::account::VirtualAccount;
 use crate::delivery::Delivery;
 use crate::id::{CustomerId, MethodId, PaymentId};
 use crate::money::Money;
 use crate::outcome::Outcome;
 use crate::payment::{Paid, Payment};
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
+use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
 use crate::subscription::{Event, Fact, Subscription};
 use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
@@ -186,11 +186,24 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// The customer's methods that what they owe could be charged to, the preferred one first.
     pub(super) fn chargeable(&self, subscription: &Subscription, wallet: &Wallet, now: Timestamp) -> Vec<Method> {
-        let takes = |method: &&Method| {
-            let charge = subscription.clone().charging((*method).clone(), now);
-            charge.is_ok_and(|(_, payment)| self.gateways.accepts(&payment).is_ok())
-        };
+        let takes = |method: &&Method| matches!(self.takes(subscription, method, now), Ok(true));
         wallet.by_preference().filter(takes).cloned().collect()
+    }
+
+    /// Whether what is owed could be charged to `method`. An error says that nobody can tell before we have mended
+    /// something of ours: keys that are missing.
+    pub(super) fn takes(
+        &self,
+        subscription: &Subscription,
+        method: &Method,
+        now: Timestamp,
+    ) -> Result<bool, WakeError> {
+        let (_, payment) = subscription.clone().charging(method.clone(), now)?;
+        match self.gateways.accepts(&payment) {
+            Ok(()) => Ok(true),
+            Err(GatewayError::Unacceptable { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
