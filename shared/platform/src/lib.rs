@@ -8,6 +8,7 @@
 //! | [`aws`]           | clients of AWS services over it                                 |
 //! | [`dynamodb`]      | records to items; [`dynamodb::keys`] has the chart of the table |
 //! | [`sqs`]           | messages in and out                                             |
+//! | [`secrets`]       | secrets to keys, a gateway's and our own                        |
 //! | [`gateways`]      | payments to the gateways, and their webhooks back               |
 //! | [`mails`]         | mails to Amazon SES                                             |
 //! | [`links`]         | what a mail carries, to whom it names and back                  |
@@ -48,6 +49,7 @@ pub mod mails;
 pub mod metrics;
 pub mod purchases;
 pub mod return_url;
+pub mod secrets;
 pub mod signing;
 pub mod sqs;
 pub mod usage;
@@ -58,11 +60,12 @@ use billing::payment::Gateway;
 use billing::workflow::Billing;
 use clock::StackClock;
 use config::Config;
-use gateways::{Clients, KeyStore};
+use gateways::Clients;
 use http_client::SdkClient;
 use identity::{Caller, IssuerKeys, Reporter, Scope, Unverified};
 use jiff::Timestamp;
 use lambda_http::Request;
+use secrets::KeyStore;
 
 /// The workflows over the real adapters, and what the edge needs besides.
 #[derive(Clone, Debug)]

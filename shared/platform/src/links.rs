@@ -6,10 +6,9 @@
 //! the domain says.
 
 use crate::config;
-use crate::gateways::{KeySource, KeyStore, OwnKey};
+use crate::secrets::{KeySource, KeyStore, OwnKey, SecretError};
 use crate::{App, aws};
 use billing::id::MailId;
-use billing::ports::GatewayError;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -27,7 +26,7 @@ pub enum LinkError {
     #[error("the link is over")]
     Expired,
     #[error("the key of the links is not to be had")]
-    NoKey(#[source] GatewayError),
+    NoKey(#[source] SecretError),
 }
 
 impl Links {
@@ -68,7 +67,7 @@ impl Links {
     async fn mac(&self, mail: &MailId, until: i64) -> Result<Hmac<Sha256>, LinkError> {
         let key = self.key.get().await.map_err(LinkError::NoKey)?;
         let mac = Hmac::<Sha256>::new_from_slice(key.key.expose().as_bytes());
-        let mac = mac.map_err(|_| LinkError::NoKey(GatewayError::NoAnswer("no key to sign with".into())))?;
+        let mac = mac.map_err(|_| LinkError::NoKey(SecretError::NoKey))?;
         Ok(mac.chain_update(format!("pay|{mail}|{until}")))
     }
 }
@@ -162,7 +161,7 @@ mod tests {
     fn a_key_that_could_be_guessed_signs_nothing_and_is_not_told() {
         for key in ["", "private", &"k".repeat(31), &" ".repeat(64)] {
             let refused = block_on(links(key).write(&mail("a"), until()));
-            let Err(LinkError::NoKey(GatewayError::NoAnswer(cause))) = refused else { panic!("{key:?}: {refused:?}") };
+            let Err(LinkError::NoKey(cause)) = refused else { panic!("{key:?}: {refused:?}") };
             assert!(!cause.to_string().contains("private"), "{cause}");
         }
     }

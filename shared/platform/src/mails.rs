@@ -101,7 +101,7 @@ fn verdict(status: u16, code: &str) -> MailError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateways::KeyStore;
+    use crate::secrets::KeyStore;
     use aws_credential_types::Credentials;
     use aws_sdk_sesv2::config::{BehaviorVersion, Region};
     use aws_smithy_runtime_api::client::http::{

@@ -10,10 +10,9 @@
 mod keys;
 
 use crate::config::{self, Missing};
-use crate::gateways::KeyStore;
+use crate::secrets::{KeyStore, SecretError};
 use crate::{App, aws, view};
 use billing::id::CustomerId;
-use billing::ports::GatewayError;
 use billing::workflow::Entitled;
 use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
@@ -36,7 +35,7 @@ pub struct Signer {
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     #[error("the key that entitlements are signed with is not to be had")]
-    NoKey(#[source] GatewayError),
+    NoKey(#[source] SecretError),
     #[error("what is to be signed is longer than anyone reads")]
     TooLong,
 }

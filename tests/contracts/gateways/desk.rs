@@ -8,7 +8,8 @@ use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
 use billing::wallet::Method;
 use gateway_simulator::{Options, Simulator};
-use platform::gateways::{Clients, KeyStore};
+use platform::gateways::Clients;
+use platform::secrets::KeyStore;
 use serde_json::{Value, json};
 use std::time::Duration;
 

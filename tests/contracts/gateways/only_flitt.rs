@@ -10,7 +10,8 @@ use billing::outcome::{Outcome, RefundOutcome, Stage};
 use billing::payment::Gateway;
 use billing::ports::{GatewayError, Gateways};
 use jiff::Timestamp;
-use platform::gateways::{Clients, KeyStore, WebhookError};
+use platform::gateways::{Clients, WebhookError};
+use platform::secrets::KeyStore;
 use serde_json::{Map, Value, json};
 
 async fn taken_in(desk: &Desk, delivery: &Delivery) -> Result<billing::delivery::Notice, WebhookError> {

@@ -13,7 +13,8 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderName;
 use jiff::{SignedDuration, Timestamp};
-use platform::gateways::{Clients, KeyStore, WebhookError};
+use platform::gateways::{Clients, WebhookError};
+use platform::secrets::KeyStore;
 use serde_json::{Value, json};
 use sha2::Sha256;
 

@@ -6,7 +6,8 @@ use super::wire::{Reply, Server};
 use billing::outcome::{Outcome, Sighting};
 use billing::payment::{Gateway, Payment};
 use billing::ports::{GatewayError, Gateways};
-use platform::gateways::{Clients, KeyStore};
+use platform::gateways::Clients;
+use platform::secrets::KeyStore;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use billing::subscription::Subscription;
 use billing::testing::{active, instant, order};
 use billing::workflow::Entitled;
 use jiff::Timestamp;
-use platform::gateways::KeyStore;
+use platform::secrets::KeyStore;
 use platform::signing::Signer;
 use serde_json::json;
 use signed_entitlements::{Cache, Verifier};

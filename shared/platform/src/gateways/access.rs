@@ -1,6 +1,6 @@
 //! How to reach a gateway, and as whom; and what counts as an answer.
 
-use super::keys::{KeySource, Keys};
+use crate::secrets::{KeySource, Keys};
 use billing::ports::GatewayError;
 use http::StatusCode;
 use reqwest::RequestBuilder;

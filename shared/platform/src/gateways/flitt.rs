@@ -285,8 +285,8 @@ fn chargeable(amount: Money) -> Result<(), GatewayError> {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use crate::gateways::keys::{KeySource, KeyStore};
     use crate::http_client;
+    use crate::secrets::{KeySource, KeyStore};
     use billing::payment::Gateway;
     use billing::testing::{checkout_payment, off_session_payment};
 

@@ -14,6 +14,7 @@ pub mod sync;
 pub mod verification;
 
 use crate::metrics;
+use crate::secrets::{KeySource, KeyStore, Keys};
 use access::{Access, no_answer};
 use billing::account::{Incoming, VirtualAccount};
 use billing::delivery::Notice;
@@ -31,9 +32,6 @@ use paystack::Paystack;
 use std::future::Future;
 use std::time::Duration;
 use stripe::Stripe;
-
-pub use keys::KeyStore;
-pub(crate) use keys::{Kept, KeySource, Keys, OwnKey, Stage, Version, read};
 
 /// The gateways that this deployment has keys for.
 #[derive(Clone, Debug, Default)]

@@ -287,7 +287,7 @@ fn capture_key(payment: &Payment, order: &Order) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateways::keys::{KeySource, KeyStore};
+    use crate::secrets::{KeySource, KeyStore};
     use billing::outcome::{Decline, Remedy};
     use billing::testing::checkout_payment;
 

@@ -3,11 +3,12 @@
 //! [`Clients::receive`](super::Clients::receive) alone.
 
 use super::flitt::params::Params;
-use super::keys::{self, ApiKeys, FlittKeys, PayPalKeys};
+use super::keys::{ApiKeys, FlittKeys, PayPalKeys};
 use super::paypal::certificates::Roots;
 use super::paypal::webhook::Transmission;
 use super::{Received, WebhookError, flitt, paypal, paystack, stripe};
 use crate::config::Secret;
+use crate::secrets::read;
 use billing::delivery::Notice;
 use billing::payment::Gateway;
 use std::collections::BTreeMap;
@@ -17,19 +18,19 @@ use std::collections::BTreeMap;
 pub fn verify(gateway: Gateway, keys: &Secret, live: bool, delivery: &Received<'_>) -> Result<(), WebhookError> {
     match gateway {
         Gateway::Stripe => {
-            let keys: ApiKeys = keys::read(keys)?;
+            let keys: ApiKeys = read(keys)?;
             stripe::webhook::verify(&keys.webhook_secrets, delivery)
         }
         Gateway::Paystack => {
-            let keys: ApiKeys = keys::read(keys)?;
+            let keys: ApiKeys = read(keys)?;
             paystack::webhook::verify(&keys.webhook_secrets, delivery)
         }
         Gateway::Flitt => {
-            let keys: FlittKeys = keys::read(keys)?;
+            let keys: FlittKeys = read(keys)?;
             flitt::webhook::verify(&keys.payment_keys, delivery).map(|_| ())
         }
         Gateway::PayPal => {
-            let keys: PayPalKeys = keys::read(keys)?;
+            let keys: PayPalKeys = read(keys)?;
             let transmission = Transmission::of(delivery, live)?;
             let certificate = keys.certificates.get(transmission.certificate.as_str()).ok_or(WebhookError::Forged)?;
             transmission.verify(&keys.webhook_ids, live, delivery, certificate, &Roots::of(&keys.roots)?)
@@ -54,7 +55,7 @@ pub fn notice(gateway: Gateway, live: bool, delivery: &Received<'_>) -> Result<(
 
 /// What a delivery by Flitt is about that is signed, and for the merchant of `keys`.
 pub fn notice_of_flitt(keys: &Secret, delivery: &Received<'_>) -> Result<Notice, WebhookError> {
-    let keys: FlittKeys = keys::read(keys)?;
+    let keys: FlittKeys = read(keys)?;
     let params = flitt::webhook::verify(&keys.payment_keys, delivery)?;
     flitt::webhook::notice(&params, &keys.merchant_id, delivery)
 }

@@ -190,6 +190,7 @@ impl From<StoreError> for Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::SecretError;
     use billing::payment::Gateway;
     use futures::executor::block_on;
 
@@ -218,7 +219,7 @@ mod tests {
             (refused(Refusal::Ended), 200, "There is nothing to pay"),
             (refused(Refusal::ChargeRunning), 409, "A payment is under way"),
             (refused(CheckoutError::InProgress), 409, "A payment is under way"),
-            (LinkError::NoKey(silent()).into(), 503, "Please try again"),
+            (LinkError::NoKey(SecretError::Unavailable("private".into())).into(), 503, "Please try again"),
             (refused(silent()), 503, "Please try again"),
             (refused(StoreError::Conflict), 503, "Please try again"),
             (refused(GatewayError::NotConfigured(Gateway::Stripe)), 502, "The payment page does not open"),

@@ -4,8 +4,7 @@
 //! everyone who verifies can be expected to know it.
 
 use crate::config::Secret;
-use crate::gateways::{Kept, KeyStore, OwnKey, Stage, Version, read};
-use billing::ports::GatewayError;
+use crate::secrets::{Kept, KeyStore, OwnKey, SecretError, Stage, Version, read};
 use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -33,12 +32,11 @@ impl KeyRings {
         Self { store, kept: Kept::default() }
     }
 
-    pub(super) async fn get(&self) -> Result<Arc<KeyRing>, GatewayError> {
+    pub(super) async fn get(&self) -> Result<Arc<KeyRing>, SecretError> {
         if let Some(keys) = self.kept.get() {
             return Ok(keys);
         }
-        let current = self.store.version(Stage::Current).await?;
-        let current = current.ok_or_else(|| GatewayError::NoAnswer("there is no such secret".into()))?;
+        let current = self.store.current().await?;
         let previous = self.store.version(Stage::Previous).await?;
         Ok(self.kept.keep(KeyRing::of(&current, previous.as_ref())?))
     }
@@ -55,7 +53,7 @@ pub(super) struct KeyRing {
 }
 
 impl KeyRing {
-    fn of(current: &Version, previous: Option<&Version>) -> Result<Self, GatewayError> {
+    fn of(current: &Version, previous: Option<&Version>) -> Result<Self, SecretError> {
         let (key, made_at) = (SigningKey::made_of(&current.text)?, current.made_at);
         // Rotated away from what was no secret at all, the one that is signs alone.
         let previous = previous.and_then(|it| match SigningKey::made_of(&it.text) {
@@ -92,9 +90,9 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    fn made_of(secret: &Secret) -> Result<Self, GatewayError> {
+    fn made_of(secret: &Secret) -> Result<Self, SecretError> {
         let OwnKey { key } = read(secret)?;
-        Self::derived(key.expose().as_bytes()).ok_or_else(|| GatewayError::NoAnswer("no key can be made".into()))
+        Self::derived(key.expose().as_bytes()).ok_or(SecretError::NoKey)
     }
 
     /// HKDF makes a seed of what is long and random, and of no particular form.
@@ -206,7 +204,7 @@ mod tests {
     fn what_could_be_guessed_is_no_key_and_is_not_told() {
         for key in ["", "private", &"k".repeat(31), &" ".repeat(64)] {
             let refused = KeyRing::of(&version(key, "2026-01-01T00:00:00Z"), None);
-            let Err(GatewayError::NoAnswer(cause)) = refused else { panic!("{key:?}: {refused:?}") };
+            let Err(cause) = refused else { panic!("{key:?}: {refused:?}") };
             assert!(!cause.to_string().contains("private"), "{cause}");
         }
     }

@@ -76,7 +76,7 @@ async fn fetch(access: &Access<PayPalKeys>, keys: &PayPalKeys) -> Result<Granted
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateways::keys::{KeySource, KeyStore};
+    use crate::secrets::{KeySource, KeyStore};
     use serde_json::json;
     use std::io::{Read, Write};
     use std::net::TcpListener;
