@@ -40,12 +40,12 @@ BUGS = [
         "                    return self.charge(scene, now).await;",
     )]),
     ("the fence of an open attempt is missing", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
         "        if self.open.is_none() && self.attempts > 99 && !in_grace {",
     )]),
     ("the fence is missing once a method was declined", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
         "        if self.open.is_some() && self.failures.is_empty() && self.changing.is_none() && !in_grace {",
     )]),
@@ -212,12 +212,12 @@ BUGS = [
         "let wanted = |it: &Subscription| it.id == self.payment.id.subscription && it.waits_for(&self.payment.id);",
     )]),
     ("canceling does not stop the renewal", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),",
         "Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),\n"
         "            Status::Canceled { reason: CancelReason::Requested, .. } => Some(Due::Payment),",
     ), (
-        "subscription.rs",
+        "subscription/due.rs",
         "            Status::Active { .. } => self.period().map(|period| period.end),\n            Status::PastDue",
         "            Status::Active { .. } | Status::Canceled { reason: CancelReason::Requested, term: Some(_), .. } => {\n"
         "                self.period().map(|period| period.end)\n            }\n            Status::PastDue",
@@ -284,7 +284,7 @@ BUGS = [
         "let outcome = if closing { outcome.at_the_end() } else { outcome };",
     )]),
     ("a page to pay what is owed does not hold back the charge", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
         "        if self.open.is_some() && self.changing.is_none() && !in_grace && !matches!(self.status, Status::PastDue { .. }) {",
     )]),
@@ -294,7 +294,7 @@ BUGS = [
         "            Status::PastDue { .. } if self.due(now).is_some() => Err(Refusal::ChargeRunning),",
     )]),
     ("grace waits for a page", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
         "        if self.open.is_some() && (self.changing.is_none() || in_grace) {",
     )]),
@@ -388,7 +388,7 @@ BUGS = [
         "                let facts = match paid.is_owed_back() || !names_method {\n                    true => vec![],",
     )]),
     ("who disputes a payment is charged for the next period", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "            Status::Active { .. } if !self.disputed.is_empty() => Some",
         "            Status::Active { .. } if self.disputed.len() > 9 => Some",
     )]),
@@ -480,9 +480,9 @@ BUGS = [
     )]),
     # Clocks.
     ("a renewal is counted in UTC though the customer is elsewhere", [(
-        "subscription.rs",
+        "subscription/periods.rs",
         "        term.period(self.order.price.interval, &self.time_zone)",
-        "        let zone = if term.index == 0 { self.time_zone.clone() } else { Zone::UTC };\n"
+        "        let zone = if term.index == 0 { self.time_zone.clone() } else { crate::calendar::zone::Zone::UTC };\n"
         "        term.period(self.order.price.interval, &zone)",
     )]),
     ("where a customer is is forgotten with their next subscription", [(
@@ -540,15 +540,15 @@ BUGS = [
         "term.lasting(self.period_of(term))",
     )]),
     ("who is in a pause is charged", [(
-        "subscription.rs",
+        "subscription/due.rs",
         "            Status::Active { .. } => self.period().map(|period| period.end),",
         "            Status::Active { .. } | Status::Paused { .. } => self.period().map(|period| period.end),",
     ), (
-        "subscription.rs",
+        "subscription/due.rs",
         "            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,\n        };\n        due_at",
         "            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,\n        };\n        due_at",
     ), (
-        "subscription.rs",
+        "subscription/due.rs",
         "            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,\n        }\n    }",
         "            Status::Paused { .. } => Some(Due::Payment),\n"
         "            Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. } => None,\n        }\n    }",

@@ -19,10 +19,12 @@
 //! [`Subscription::apply`] is the only place that says what an event changes.
 
 mod change;
+mod due;
 mod facts;
 mod funds;
 mod interventions;
 mod metering;
+mod periods;
 mod repricing;
 mod requests;
 mod taken_over;
@@ -35,11 +37,11 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure, after};
-use crate::id::{CouponCode, CustomerId, PaymentId, PeriodId, SubscriptionId};
+use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,9 +54,6 @@ pub use repricing::{PriceChange, Repriced};
 pub use taken_over::{Running, Takeover, Unfit};
 pub use term::Term;
 pub use words::{Command, Due, Event, Fact, Refusal};
-
-/// How soon it is seen again whether what was missing is there.
-const HELD_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -176,59 +175,6 @@ pub enum CancelReason {
 }
 
 impl Subscription {
-    /// What is to be done now, whoever asks and however often.
-    pub fn due(&self, now: Timestamp) -> Option<Due> {
-        if now < self.due_at()? {
-            return None;
-        }
-        match &self.status {
-            _ if self.is_driven() => Some(Due::Look),
-            Status::Active { .. } if self.changing.is_some() => Some(Due::ChangeOver),
-            Status::Active { cancel_at_period_end: true, .. } => Some(Due::Cancellation(CancelReason::Requested)),
-            Status::Active { .. } if !self.disputed.is_empty() => Some(Due::Cancellation(CancelReason::Disputed)),
-            Status::Active { .. } if self.is_trialing() && !self.is_over(now) => Some(Due::Reminder),
-            Status::Active { .. } if self.pausing => Some(Due::Pause),
-            Status::Active { cancel_at_period_end: false, .. } if self.order.price.recurring || self.is_trialing() => {
-                Some(Due::Payment)
-            }
-            Status::Active { cancel_at_period_end: false, .. } => Some(Due::Expiry),
-            Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),
-            Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),
-            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
-        }
-    }
-
-    /// When [`due`](Self::due) next has something to say, if ever.
-    ///
-    /// While an attempt is open the subscription waits for it, and the payment
-    /// carries the alarm clock. Only grace ends whatever page is open: else
-    /// opening one again and again would make it last for ever.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        if let Some(driven) = &self.driven {
-            return driven.look_at;
-        }
-        // Nor does a renewal wait for what would have changed the period before.
-        let in_grace = matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
-        if self.open.is_some() && self.changing.is_none() && !in_grace {
-            return None;
-        }
-        let due_at = match &self.status {
-            Status::Active { cancel_at_period_end: false, .. } if self.is_trialing() && !self.reminded => {
-                self.trial.map(|trial| trial.reminder_at(&self.time_zone))
-            }
-            Status::Active { .. } => self.period().map(|period| period.end),
-            Status::PastDue { dunning, .. } => Some(dunning.due_at()),
-            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
-        };
-        due_at.map(|due_at| self.held_until.map_or(due_at, |held_until| held_until.max(due_at)))
-    }
-
-    /// The same when nothing could be done for want of a gateway, or of our keys to it: later.
-    #[must_use]
-    pub(crate) fn held(self, now: Timestamp) -> Self {
-        Self { held_until: Some(after(now, HELD_FOR)), ..self }
-    }
-
     /// The subscription after `event`. Total: what happened always applies.
     #[must_use]
     pub fn apply(mut self, event: &Event) -> Self {
@@ -358,54 +304,6 @@ impl Subscription {
         Some(term)
     }
 
-    /// The period that is paid for, if one ever was.
-    pub fn period(&self) -> Option<Period> {
-        let term = self.term()?;
-        if let Some(driven) = &self.driven {
-            return Some(driven.period);
-        }
-        Some(self.period_of(term))
-    }
-
-    /// The one that is bought for `term`, on the customer's clock.
-    fn period_of(&self, term: Term) -> Period {
-        term.period(self.order.price.interval, &self.time_zone)
-    }
-
-    /// The period that `now` is in, for which it has been paid or is owed.
-    pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
-        let index = self.term().map_or(0, |term| term.index);
-        PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
-    }
-
-    /// Whether another period follows the one at hand by itself: nobody has asked for its end, or disputes what it was paid with.
-    pub(crate) fn is_followed(&self) -> bool {
-        let goes_on = match &self.status {
-            Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end && !self.pausing,
-            Status::PastDue { .. } => true,
-            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
-        };
-        let renews = self.order.price.recurring || self.is_trialing();
-        goes_on && renews && self.disputed.is_empty() && !self.is_driven()
-    }
-
-    /// When what is counted at `now` starts at zero, if it goes on: the period is over then that it is counted in.
-    pub(crate) fn next_period(&self, now: Timestamp) -> Option<Zoned> {
-        let (term, mut period) = (self.term()?, self.period()?);
-        if self.is_over(now) {
-            period = self.next_term(term).period(self.next_order().price.interval, &self.time_zone);
-        }
-        Some(self.time_zone.clocks(period.end))
-    }
-
-    pub fn term(&self) -> Option<Term> {
-        match &self.status {
-            Status::Active { term, .. } | Status::PastDue { term, .. } | Status::Paused { term, .. } => Some(*term),
-            Status::Canceled { term, .. } | Status::Expired { term, .. } => *term,
-            Status::Incomplete => None,
-        }
-    }
-
     /// Whether the trial is running.
     pub fn is_trialing(&self) -> bool {
         self.trial.is_some() && matches!(self.status, Status::Active { term: Term { index: 0, .. }, .. })
@@ -439,18 +337,6 @@ impl Subscription {
         payment.subscription == self.id
             && !self.is_driven()
             && (self.term().is_some_and(for_next) || self.is_changed_by(payment))
-    }
-
-    /// Whether the period that is paid for is over, and none is to follow.
-    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
-        let leaves = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
-        let expires = !self.order.price.recurring && !self.is_trialing();
-        (leaves || expires) && !self.is_driven() && self.is_over(now)
-    }
-
-    /// Whether the period that is paid for is over.
-    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.period().is_some_and(|period| period.end <= now)
     }
 
     pub(crate) fn waits_for(&self, payment: &PaymentId) -> bool {

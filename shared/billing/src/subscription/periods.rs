@@ -1,0 +1,68 @@
+//! Which period a subscription is in, when it is over, and whether another follows.
+
+use super::{Status, Subscription, Term};
+use crate::calendar::Period;
+use crate::id::PeriodId;
+use jiff::{Timestamp, Zoned};
+
+impl Subscription {
+    /// The period that is paid for, if one ever was.
+    pub fn period(&self) -> Option<Period> {
+        let term = self.term()?;
+        if let Some(driven) = &self.driven {
+            return Some(driven.period);
+        }
+        Some(self.period_of(term))
+    }
+
+    /// The one that is bought for `term`, on the customer's clock.
+    pub(super) fn period_of(&self, term: Term) -> Period {
+        term.period(self.order.price.interval, &self.time_zone)
+    }
+
+    /// The period that `now` is in, for which it has been paid or is owed.
+    pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
+        let index = self.term().map_or(0, |term| term.index);
+        PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
+    }
+
+    /// Whether another period follows the one at hand by itself: nobody has asked for its end, or disputes what it was paid with.
+    pub(crate) fn is_followed(&self) -> bool {
+        let goes_on = match &self.status {
+            Status::Active { cancel_at_period_end, .. } => !cancel_at_period_end && !self.pausing,
+            Status::PastDue { .. } => true,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
+        };
+        let renews = self.order.price.recurring || self.is_trialing();
+        goes_on && renews && self.disputed.is_empty() && !self.is_driven()
+    }
+
+    /// When what is counted at `now` starts at zero, if it goes on: the period is over then that it is counted in.
+    pub(crate) fn next_period(&self, now: Timestamp) -> Option<Zoned> {
+        let (term, mut period) = (self.term()?, self.period()?);
+        if self.is_over(now) {
+            period = self.next_term(term).period(self.next_order().price.interval, &self.time_zone);
+        }
+        Some(self.time_zone.clocks(period.end))
+    }
+
+    pub fn term(&self) -> Option<Term> {
+        match &self.status {
+            Status::Active { term, .. } | Status::PastDue { term, .. } | Status::Paused { term, .. } => Some(*term),
+            Status::Canceled { term, .. } | Status::Expired { term, .. } => *term,
+            Status::Incomplete => None,
+        }
+    }
+
+    /// Whether the period that is paid for is over, and none is to follow.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        let leaves = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
+        let expires = !self.order.price.recurring && !self.is_trialing();
+        (leaves || expires) && !self.is_driven() && self.is_over(now)
+    }
+
+    /// Whether the period that is paid for is over.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.period().is_some_and(|period| period.end <= now)
+    }
+}
