@@ -253,3 +253,6 @@ impl Problems {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
