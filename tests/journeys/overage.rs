@@ -4,7 +4,7 @@
 use crate::stage::{DAY, Is, MINUTE, command, declined_at_period_end, is, pass, refund_of, to_period_end, told};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::calendar::Interval;
-use billing::catalog::OveragePrice;
+use billing::catalog::{Limit, OveragePrice};
 use billing::id::{FeatureId, PeriodId};
 use billing::money::Money;
 use billing::outcome::Remedy;
@@ -18,10 +18,15 @@ use futures::executor::block_on;
 
 /// On Starter, whose overage is sold.
 fn starter() -> World {
+    starter_with(1_000, overage_price())
+}
+
+fn starter_with(included: u64, price: OveragePrice) -> World {
     let world = world();
     let mut plans = catalogue("minutes");
     for plan in plans.plans.iter_mut().filter(|plan| plan.id.as_str() == "minutes-starter") {
-        plan.overage = [(meter("minutes"), vec![overage_price()])].into();
+        plan.limits.insert(meter("minutes"), Limit::AtMost(included));
+        plan.overage = [(meter("minutes"), vec![price.clone()])].into();
     }
     block_on(world.load(plans)).unwrap_or_else(|error| panic!("{error}"));
     let wanted =
@@ -33,10 +38,15 @@ fn starter() -> World {
 }
 
 fn overage_price() -> OveragePrice {
-    let text = r#"{"per": 1, "tiers": [
+    priced(
+        r#"{"per": 1, "tiers": [
         {"up_to": 500, "amount": {"minor": 5, "currency": "USD"}},
         {"up_to": 2000, "amount": {"minor": 4, "currency": "USD"}}
-    ]}"#;
+    ]}"#,
+    )
+}
+
+fn priced(text: &str) -> OveragePrice {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -81,6 +91,23 @@ fn what_is_beyond_the_limit_is_counted_and_paid_with_the_next_period() {
     assert_eq!(minutes(&world, 1, "c"), Ok(1), "the next period starts at zero");
     renewed(&world);
     assert_eq!(charged(&world), [2_900, 5_800, 2_900]);
+}
+
+/// Each sale is added in minor units: 2.9 per cent of 12,345.67 is 358.02443, and the first 100.00 are free in the second case.
+#[test]
+fn a_percentage_of_what_is_turned_over_is_an_amount_for_so_many_minor_units() {
+    let rate = r#"{"per": 1000, "tiers": [{"up_to": null, "amount": {"minor": 29, "currency": "USD"}}]}"#;
+    for (free, fee) in [(0, 35_802), (10_000, 35_512)] {
+        let world = starter_with(free, priced(rate));
+        assert_eq!(minutes(&world, 1_234_500, "a-sale"), Ok(1_234_500));
+        assert_eq!(minutes(&world, 67, "another"), Ok(1_234_567));
+        renewed(&world);
+        assert_eq!((charged(&world), lines(&world)), (vec![2_900, 2_900 + fee], vec![]));
+    }
+    // Of nothing it is nothing.
+    let world = starter_with(0, priced(rate));
+    renewed(&world);
+    assert_eq!(charged(&world), [2_900, 2_900]);
 }
 
 #[test]

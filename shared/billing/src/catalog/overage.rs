@@ -12,7 +12,8 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OveragePrice {
-    /// How many units an amount is for. Of fewer, the part is charged: what is rounded is the whole.
+    /// How many units an amount is for. Of fewer, the part is charged: what is rounded is the whole. Where the units are minor
+    /// units of money, 29 for 1,000 of them is 2.9 per cent.
     pub per: NonZeroU32,
     /// Of what is beyond the limit, in ascending order. More than the last one has an end for is not sold.
     pub tiers: Vec<PriceTier>,

@@ -1,7 +1,7 @@
 //! A plan's price: which pricing model it is of, and what a period of so many costs.
 //!
 //! How a quantity becomes an amount is [`crate::pricing`]'s; here is how a
-//! catalogue says it. A percentage is of amounts that are metered: no plan has one.
+//! catalogue says it. A percentage is of what is metered: `overage` has it.
 
 use super::Problems;
 use crate::calendar::Interval;
