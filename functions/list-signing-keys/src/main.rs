@@ -2,15 +2,15 @@
 
 use lambda_http::{Error, run, service_fn};
 use platform::http::{Problem, Reply, respond};
-use platform::signing::Signer;
+use platform::signing::KeyRings;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let app = platform::app()?;
-    let signer = Signer::from_env(&app)?;
-    run(service_fn(|request| respond(request, |_| handle(&signer)))).await
+    let keys = KeyRings::from_env(&app)?;
+    run(service_fn(|request| respond(request, |_| handle(&keys)))).await
 }
 
-async fn handle(signer: &Signer) -> Result<Reply, Problem> {
-    Ok(Reply::public(signer.published().await?))
+async fn handle(keys: &KeyRings) -> Result<Reply, Problem> {
+    Ok(Reply::public(keys.published().await?))
 }

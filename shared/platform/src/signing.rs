@@ -10,14 +10,15 @@
 mod keys;
 
 use crate::config::{self, Missing};
-use crate::secrets::{KeyStore, SecretError};
-use crate::{App, aws, view};
+use crate::secrets::SecretError;
+use crate::{App, view};
 use billing::id::CustomerId;
 use billing::workflow::Entitled;
 use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
-use keys::KeyRings;
 use serde_json::{Value, json};
+
+pub use keys::KeyRings;
 
 /// How long it may take until what somebody ended is over for whoever verifies.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
@@ -35,20 +36,18 @@ pub struct Signer {
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     #[error("the key that entitlements are signed with is not to be had")]
-    NoKey(#[source] SecretError),
+    NoKey(#[from] SecretError),
     #[error("what is to be signed is longer than anyone reads")]
     TooLong,
 }
 
 impl Signer {
-    pub fn new(issuer: String, store: KeyStore) -> Self {
-        Self { issuer, keys: KeyRings::new(store) }
+    pub fn new(issuer: String, keys: KeyRings) -> Self {
+        Self { issuer, keys }
     }
 
     pub fn from_env(app: &App) -> Result<Self, Missing> {
-        let client = aws::secrets_manager(&app.config.aws, &app.sdk);
-        let store = KeyStore::SecretsManager { client, arn: config::entitlement_key_arn()? };
-        Ok(Self::new(config::entitlement_issuer()?, store))
+        Ok(Self::new(config::entitlement_issuer()?, KeyRings::from_env(app)?))
     }
 
     /// What `customer` was found to be entitled to, not before `at` by the world's clock, as `{"token", "expires_at"}`.
@@ -58,7 +57,7 @@ impl Signer {
         entitled: Option<&Entitled>,
         at: Timestamp,
     ) -> Result<Value, SigningError> {
-        let keys = self.keys.get().await.map_err(SigningError::NoKey)?;
+        let keys = self.keys.get().await?;
         let (key, until) = (keys.signing(at), until(entitled, at));
         let header = json!({ "alg": "EdDSA", "typ": "entitlements+jwt", "kid": key.kid });
         let mut claims = json!({
@@ -75,11 +74,6 @@ impl Signer {
             false => Ok(json!({ "token": token, "expires_at": until })),
         }
     }
-
-    /// The keys that what was signed is verified with, as a JWK set.
-    pub async fn published(&self) -> Result<Value, SigningError> {
-        Ok(self.keys.get().await.map_err(SigningError::NoKey)?.published())
-    }
 }
 
 /// In whole seconds, as a token says it, and not a part of one too late.
@@ -92,6 +86,7 @@ fn until(entitled: Option<&Entitled>, at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::KeyStore;
     use billing::entitlement::{Usage, entitlements};
     use billing::subscription::Subscription;
     use billing::testing::{active, customer, instant, meter, order};
@@ -101,12 +96,16 @@ mod tests {
 
     const AT: &str = "2026-03-01T10:00:00.7Z";
 
+    fn keys(key: &str) -> KeyRings {
+        KeyRings::new(KeyStore::given(json!({ "key": key.repeat(32) })))
+    }
+
     fn signer(key: &str) -> Signer {
-        Signer::new("perennial-test".to_owned(), KeyStore::given(json!({ "key": key.repeat(32) })))
+        Signer::new("perennial-test".to_owned(), keys(key))
     }
 
     fn verifier() -> Verifier {
-        let keys = block_on(signer("k7").published()).unwrap_or_else(|error| panic!("{error}"));
+        let keys = block_on(keys("k7").published()).unwrap_or_else(|error| panic!("{error}"));
         Verifier::new("perennial-test", &keys.to_string()).unwrap_or_else(|error| panic!("{error}"))
     }
 

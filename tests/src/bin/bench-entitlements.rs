@@ -9,7 +9,7 @@ use billing::testing::{active, instant, order};
 use billing::workflow::Entitled;
 use jiff::Timestamp;
 use platform::secrets::KeyStore;
-use platform::signing::Signer;
+use platform::signing::{KeyRings, Signer};
 use serde_json::json;
 use signed_entitlements::{Cache, Verifier};
 use std::fs;
@@ -31,8 +31,9 @@ struct Request {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let signer = Signer::new(ISSUER.to_owned(), KeyStore::given(json!({ "key": "k".repeat(64) })));
-    let keys = signer.published().await.expect("keys").to_string();
+    let keys = KeyRings::new(KeyStore::given(json!({ "key": "k".repeat(64) })));
+    let signer = Signer::new(ISSUER.to_owned(), keys.clone());
+    let keys = keys.published().await.expect("keys").to_string();
     let verifier = || Verifier::new(ISSUER, &keys).expect("keys");
     let mut requests = vec![];
     for n in 0..CUSTOMERS {

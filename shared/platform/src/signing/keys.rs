@@ -3,8 +3,10 @@
 //! the secret rotates the key: a new one is published at once, and signs once
 //! everyone who verifies can be expected to know it.
 
-use crate::config::Secret;
+use super::SigningError;
+use crate::config::{self, Missing, Secret};
 use crate::secrets::{Kept, KeyStore, OwnKey, SecretError, Stage, Version, read};
+use crate::{App, aws};
 use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 use ring::hkdf::{HKDF_SHA256, Salt};
@@ -22,14 +24,24 @@ const PURPOSE: &[u8] = b"perennial: signed entitlements: Ed25519";
 
 /// Where the keys come from.
 #[derive(Clone, Debug)]
-pub(super) struct KeyRings {
+pub struct KeyRings {
     store: KeyStore,
     kept: Kept<KeyRing>,
 }
 
 impl KeyRings {
-    pub(super) fn new(store: KeyStore) -> Self {
+    pub fn new(store: KeyStore) -> Self {
         Self { store, kept: Kept::default() }
+    }
+
+    pub fn from_env(app: &App) -> Result<Self, Missing> {
+        let client = aws::secrets_manager(&app.config.aws, &app.sdk);
+        Ok(Self::new(KeyStore::SecretsManager { client, arn: config::entitlement_key_arn()? }))
+    }
+
+    /// The keys that what was signed is verified with, as a JWK set.
+    pub async fn published(&self) -> Result<Value, SigningError> {
+        Ok(self.get().await?.published())
     }
 
     pub(super) async fn get(&self) -> Result<Arc<KeyRing>, SecretError> {
