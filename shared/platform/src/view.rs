@@ -97,10 +97,10 @@ pub fn consumption(it: &Consumption) -> Value {
 /// What was used of each meter lately, and of tokens: `null`, if none were.
 pub fn statistics((date, statistics): &(Date, BTreeMap<Option<MeterId>, Statistics>)) -> Value {
     let of = |(meter, it): (&Option<MeterId>, &Statistics)| {
-        let meter = meter.as_ref()?;
-        let mut view = json!({ "meter": meter });
-        view.as_object_mut()?.extend(json!(it).as_object()?.clone());
-        Some(view)
+        let (meter, Statistics { today, this_month, unusual, by_day }) = (meter.as_ref()?, it);
+        Some(json!({
+            "meter": meter, "today": today, "this_month": this_month, "unusual": unusual, "by_day": by_day,
+        }))
     };
     let meters: Vec<Value> = statistics.iter().filter_map(of).collect();
     json!({ "date": date, "meters": meters, "tokens": statistics.get(&None) })

@@ -160,11 +160,13 @@ impl Table {
 
     /// What is stored of the day, with its value added to it: DynamoDB begins at zero where there is none.
     fn add(&self, key: &Key, day: &DayUsage) -> Result<TransactWriteItem, StoreError> {
-        let mut item = item(&Record::Day(day.clone()))?;
-        let mut update = Update::builder().table_name(&self.name).set_key(Some(keys::of(key)));
-        let value = item.remove("value").unwrap_or(AttributeValue::N("0".to_owned()));
-        update = update.expression_attribute_names("#value", "value").expression_attribute_values(":value", value);
-        let others = item.into_iter().filter(|(name, _)| name != "pk" && name != "sk");
+        let mut update = Update::builder()
+            .table_name(&self.name)
+            .set_key(Some(keys::of(key)))
+            .expression_attribute_names("#value", "value")
+            .expression_attribute_values(":value", AttributeValue::N(day.value.to_string()));
+        let item = item(&Record::Day(day.clone()))?;
+        let others = item.into_iter().filter(|(name, _)| !["pk", "sk", "value"].contains(&name.as_str()));
         let mut set = vec![];
         for (n, (name, value)) in others.enumerate() {
             set.push(format!("#{n} = :{n}"));
