@@ -108,6 +108,9 @@ REFUSED: dict[str, Callable[[Issuer], str]] = {
     "S11 iss missing": with_claims(iss=ABSENT),
     "S11 iss another": with_claims(iss="https://evil.example"),
     "S11 iss a list with ours": lambda issuer: issuer.mint("acme", iss=[issuer.url]),
+    "an ID token by its use": with_claims(token_use="id"),
+    "an ID token by its nonce": with_claims(nonce="n-0S6_WzA2Mj"),
+    "an ID token by the access token beside it": with_claims(at_hash="77QmUPtjPfzWtF2AnpK9RQ"),
 }
 
 

@@ -234,6 +234,10 @@ async fn what_a_signed_token_says_is_read_as_before_our_own_routes() {
         ("exp", json!(NOW), "401"),
         ("exp", Value::Null, "401"),
         ("nbf", json!(NOW + 1), "401"),
+        ("token_use", json!("id"), "401"),
+        ("token_use", json!("access"), "acme"),
+        ("nonce", json!("n-0S6_WzA2Mj"), "401"),
+        ("at_hash", json!("77QmUPtjPfzWtF2AnpK9RQ"), "401"),
         ("sub", json!("*"), "403"),
         ("sub", Value::Null, "403"),
     ] {
