@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 AUDIENCE = "perennial"
+# Of tokens for routes of the SaaS, where that is another.
+ROUTE_AUDIENCE = "saas"
 KEY_ID = "local-1"
 CUSTOMER = "billing:read billing:write"
 ADMIN = "billing:read billing:write billing:admin"

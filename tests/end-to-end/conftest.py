@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "local"))
 from client import Client  # noqa: E402
 from commands import ended_politely  # noqa: E402
 from customer import Customer, Gateways  # noqa: E402
-from issuer import Issuer  # noqa: E402
+from issuer import ROUTE_AUDIENCE, Issuer  # noqa: E402
 from progress import say  # noqa: E402
 from stack import Ports, Stack  # noqa: E402
 from records import Records  # noqa: E402
@@ -47,7 +47,7 @@ def deployed(config: pytest.Config, name: str, parameters: Mapping[str, str]) ->
 
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
-    with deployed(pytestconfig, "A stack with everything", {}) as stack:
+    with deployed(pytestconfig, "A stack with everything", {"RouteAudience": ROUTE_AUDIENCE}) as stack:
         stack.load_catalogue()
         yield stack
 

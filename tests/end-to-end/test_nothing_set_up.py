@@ -2,12 +2,14 @@
 
 import base64
 
+import aws
 import catalogue
 import pytest
 import signing
 from answers import refusal
 from client import Client
 from customer import Customer, granted
+from issuer import AUDIENCE
 from records import Records
 from stack import ROOT, Stack
 
@@ -89,6 +91,12 @@ def test_entitlements_are_signed_at_once_by_a_key_that_nobody_had_to_make(client
     token = granted(customer.call("GET", "/entitlements/token"))["token"]
     assert token.startswith(base64.urlsafe_b64encode(b'{"alg":"EdDSA","typ":"entitlements+jwt"').decode().rstrip("="))
     assert key["crv"] == "Ed25519" and token.count(".") == 2
+
+
+def test_routes_of_the_saas_are_called_with_the_tokens_of_the_api(client: Client) -> None:
+    functions, name = aws.client("lambda", client.endpoint), client.outputs["EntitlementAuthorizerArn"]
+    told = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    assert told["TOKEN_AUDIENCE"] == AUDIENCE
 
 
 def test_the_sweeper_finds_nothing_to_do(client: Client) -> None:
