@@ -459,6 +459,9 @@ def test_a_service_reports_for_any_customer_and_may_do_nothing_else(pro: Custome
     assert granted(pro.increment(1, token=service(pro.client), **named)) == standing(31)
     # Whoever tells it, a use is the customer's.
     assert granted(pro.count(30, id="night")) == standing(31)
+    agents = {"value": 3, **named}
+    assert granted(pro.call("PUT", "/usage/agents", token=service(pro.client), body=agents))["used"] == 3
+    refusal(pro.call("PUT", "/usage/agents", body={"value": 1, "subject": "somebody"}), 403)
     for answer in (pro.count(1, token=service(pro.client)), pro.increment(1, token=service(pro.client))):
         refusal(answer, 403)  # of its own it has none
     for method, path in (("PUT", "/usage/agents"), ("GET", "/subscription"), ("GET", "/entitlements/minutes")):

@@ -42,7 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// What is tried with every change: less than half a minute on two cores.
+/// What is tried with every change: less than a minute on two cores.
 const SEEDS: Range<u64> = 0..20_000;
 const THREADS: u64 = 2;
 

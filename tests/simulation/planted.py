@@ -829,8 +829,14 @@ class Copy:
         seeds = re.search(r"simulation: (\d+) seeds", done.stdout)
         if broken and seeds:
             return broken[1], seeds[1]
-        walked = re.search(r"^seed (\d+): ", done.stdout, re.MULTILINE)
-        return ("years", str(int(walked[1]) + 1)) if walked else ("a panic", "-")
+        if walked := re.search(r"^seed (\d+): ", done.stdout, re.MULTILINE):
+            return "years", str(int(walked[1]) + 1)
+        # Every seed holds, but of something that should happen none has told.
+        if "and yet no story has" in done.stdout:
+            return "untold", seeds[1]
+        if "panicked at" not in done.stderr:
+            sys.exit(f"it failed, and not by what was planted:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return "a panic", "-"
 
     def explore(self, binary):
         """None if the contract holds in every state, else the invariant that was broken and how many states that took."""
@@ -840,6 +846,8 @@ class Copy:
         # Two commands are explored, and a bug may be about one of them alone.
         broken = re.search(r"(\w+) breaks (\S+):", done.stdout)
         states = broken and re.search(rf"exhaustive: {broken[1]}, .*?: (\d+) states", done.stdout)
+        if not states and "panicked at" not in done.stderr:
+            sys.exit(f"it failed, and not by what was planted:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return (broken[2], states[1]) if states else ("a panic", "-")
 
     def plant(self, name, edits):

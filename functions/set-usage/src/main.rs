@@ -1,8 +1,8 @@
 //! `PUT /usage/{meter}`: how much of something there is now.
 
+use billing::id::CustomerId;
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, body, path, respond};
-use platform::identity::Scope;
 use platform::{App, view};
 use serde::Deserialize;
 
@@ -10,6 +10,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct SetUsage {
     value: u64,
+    /// Whose, said by a service; a customer sets their own.
+    subject: Option<CustomerId>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,9 +21,9 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
-    let caller = app.caller(&request, Scope::Write)?;
+    let reporter = app.reporter(&request)?;
     let meter = path(&request, "meter")?;
-    let SetUsage { value } = body(&request)?;
-    let (usage, standing) = app.billing.set_usage(&caller.customer, &meter, value).await?;
+    let SetUsage { value, subject } = body(&request)?;
+    let (usage, standing) = app.billing.set_usage(&reporter.reports(subject)?, &meter, value).await?;
     Ok(Reply::ok(view::usage(&usage, standing)))
 }

@@ -34,8 +34,8 @@
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
 //!
-//! [`tax`] and the campaigns of [`dunning`] are held against other systems' cases (`tests/billing-cases`)
-//! and used by no workflow yet.
+//! [`tax`], the campaigns of [`dunning`], credit notes of [`credit`], and what other systems count otherwise in
+//! [`calendar`] and [`pricing`] are held against those systems' cases (`tests/billing-cases`) and used by no workflow yet.
 //!
 //! **Invariant.** Everything outside [`ports`] and [`workflow`] is synchronous
 //! and total: no clock, no randomness, no I/O, no `async`. Time arrives as an

@@ -238,11 +238,14 @@ impl Claims {
         }
     }
 
-    /// Some issuers say so, Cognito by `token_use` and Keycloak by `typ`; of all others they have what access tokens have
-    /// not (OpenID Connect Core 2, 3.1.3.6 and 3.3.2.11).
+    /// Some issuers say which it is, Cognito by `token_use` and Keycloak by `typ`; of all others ID tokens have what access
+    /// tokens have not (OpenID Connect Core 2, 3.1.3.6 and 3.3.2.11). Keycloak before 25 writes `nonce` into both.
     fn is_id_token(&self) -> bool {
-        let says = self.text("token_use") == Some("id") || self.text("typ") == Some("ID");
-        says || ["nonce", "at_hash", "c_hash"].iter().any(|claim| self.0.contains_key(*claim))
+        match (self.text("token_use"), self.text("typ")) {
+            (Some("id"), _) | (_, Some("ID")) => true,
+            (Some("access"), _) | (_, Some("Bearer")) => false,
+            _ => ["nonce", "at_hash", "c_hash"].iter().any(|claim| self.0.contains_key(*claim)),
+        }
     }
 
     fn allow(&self, scope: Scope) -> Result<(), Problem> {

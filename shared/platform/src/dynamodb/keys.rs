@@ -150,6 +150,12 @@ pub fn wanted(item: &Item) -> Option<(Timestamp, Wanted)> {
     Some((Timestamp::from_second(due_at).ok()?, named(item)?))
 }
 
+/// An item by its key, for whoever has to look at it.
+pub fn told(item: &Item) -> String {
+    let text = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("-", String::as_str);
+    format!("{} {}", text("pk"), text("sk"))
+}
+
 fn named(item: &Item) -> Option<Wanted> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
     let (pk, sk) = (text("pk")?, text("sk")?);

@@ -253,7 +253,14 @@ impl Store for Table {
             self.query(query, Some(limit.div_ceil(u32::from(keys::SHARDS))))
         });
         let items = try_join_all(shards).await?;
-        let mut due: Vec<(Timestamp, Wanted)> = items.iter().flatten().filter_map(keys::wanted).collect();
+        let wanted = |item| {
+            let wanted = keys::wanted(item);
+            if wanted.is_none() {
+                tracing::error!(key = keys::told(item), "an item of the due index names nothing that could be due");
+            }
+            wanted
+        };
+        let mut due: Vec<(Timestamp, Wanted)> = items.iter().flatten().filter_map(wanted).collect();
         // Every shard gave its share, rounded up: of few, what is due first.
         due.sort();
         due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

@@ -257,7 +257,9 @@ impl Paystack {
     async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, GatewayError> {
         let mut all = vec![];
         for page in 1..=MOST_PAGES {
-            let rows: Vec<T> = self.get(&format!("{path}&page={page}")).await?.unwrap_or_default();
+            // A list that is not found is no empty one: where nothing is known of what went back, it would be sent again.
+            let rows: Option<Vec<T>> = self.get(&format!("{path}&page={page}")).await?;
+            let rows = rows.ok_or_else(|| GatewayError::NoAnswer("a list that is not found".into()))?;
             let last = rows.len() < PAGE;
             all.extend(rows);
             if last {

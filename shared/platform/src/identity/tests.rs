@@ -129,6 +129,12 @@ fn a_token_that_says_who_logged_in_calls_nothing() {
     ] {
         assert_eq!(with_claims(|it| it[claim] = value.clone()), status, "{claim} {value}");
     }
+    // What says which it is, is that.
+    for (claim, value, status) in [("typ", "Bearer", 200), ("token_use", "access", 200), ("typ", "ID", 401)] {
+        let said = |it: &mut Value| (it[claim], it["nonce"]) = (value.into(), "n-0S6_WzA2Mj".into());
+        assert_eq!(with_claims(said), status, "{claim} {value}");
+    }
+    assert_eq!(with_claims(|it| (it["typ"], it["token_use"]) = ("Bearer".into(), "id".into())), 401);
 }
 
 #[test]

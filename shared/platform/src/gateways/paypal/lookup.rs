@@ -78,7 +78,8 @@ impl PayPal {
         let ours = |capture: &Capture| capture.custom_id.as_deref() == Some(payment.reference.as_str());
         let Some(capture) = capture.filter(ours) else { return Ok(Sighting::CannotTell) };
         let order = if capture.gave_back_a_part() { self.order_of(&capture).await? } else { None };
-        let returned = capture.returned(order.as_ref()).unwrap_or_default();
+        // Later it may be known what of it went back.
+        let Some(returned) = capture.returned(order.as_ref()) else { return Ok(Sighting::CannotTell) };
         Ok(Sighting::Known(capture.outcome(returned, payment.charged_method().cloned())))
     }
 

@@ -95,14 +95,14 @@ impl Capture {
         self.status.as_deref() == Some("PARTIALLY_REFUNDED")
     }
 
-    /// Minor units that went back. None: a part of which only `order` can tell, and it was not to be had.
+    /// Minor units that went back. None: a part of which only `order` can tell, and it was not to be had, or does not say.
     pub(super) fn returned(&self, order: Option<&Order>) -> Option<i64> {
         let amount = self.money()?;
         match self.status.as_deref() {
             Some("REFUNDED") => Some(amount.minor),
             Some("PARTIALLY_REFUNDED") => {
                 let done = order?.refunds().filter(|refund| refund.status.as_deref() == Some("COMPLETED"));
-                Some(done.filter_map(|refund| refund.amount.as_ref()?.money()).map(|money| money.minor).sum())
+                done.map(|refund| Some(refund.amount.as_ref()?.money()?.minor)).sum()
             }
             Some(_) | None => Some(0),
         }
