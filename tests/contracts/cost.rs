@@ -7,7 +7,7 @@ use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Setup, Use};
+use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Reserve, Setup, Use};
 use platform::dynamodb::Table;
 use tests::crowd::Crowd;
 use tests::embedded::Embedded;
@@ -195,6 +195,11 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter
         };
         (from..to).map(one).collect::<Vec<_>>()
     };
+    let (value, minutes) = (std::num::NonZeroU64::MIN, 10.try_into().expect("minutes"));
+    let id = UsageId::try_from("call-0".to_owned()).expect("an id");
+    let wanted = Reserve { customer: customer(), meter: meter("minutes"), id, value, minutes };
+    shop.billing.reserve(&wanted).await.expect("held");
+    shop.spent("reserve the first");
     for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 34, cost(1, 1)), (34, 534, cost(16, 16)), (0, 1, cost(1, 0))] {
         let answers = shop.billing.report(&customer(), &uses(from, to)).await.expect("an answer");
         assert!(answers.iter().all(Result::is_ok));
@@ -205,6 +210,32 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter
     assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [534]);
     shop.billing.alerts(&customer()).await.expect("an answer");
     assert_eq!(shop.spent("alerts"), cost(1, 0));
+}
+
+#[tokio::test]
+async fn what_is_reserved_is_two_reads_and_a_write_and_what_is_released_or_used_one_of_each() {
+    let shop = Shop::serving("estates-professional").await;
+    let wanted = |name: &str| Reserve {
+        customer: customer(),
+        meter: meter("estates"),
+        id: UsageId::try_from(name.to_owned()).expect("an id"),
+        value: std::num::NonZeroU64::MIN,
+        minutes: 10.try_into().expect("minutes"),
+    };
+    for _ in 0..10 {
+        shop.billing.reserve(&wanted("a")).await.expect("held");
+    }
+    assert_eq!(shop.spent("reserve, and ask again nine times"), cost(2 + 9, 1));
+    let name = billing::id::FeatureId::try_from("estates".to_owned()).expect("a name");
+    let standing = shop.billing.entitlement(&customer(), &name).await.expect("an answer").standing;
+    assert_eq!(standing.map(|it| (it.reserved, it.remaining)), Some((1, Some(99))));
+    assert!(shop.billing.entitlements(&customer()).await.expect("an answer").is_some());
+    assert_eq!(shop.spent("entitlement, and all of them"), cost(2, 0));
+    let release = async |name| shop.billing.release(&customer(), &meter("estates"), &wanted(name).id).await;
+    release("a").await.expect("released");
+    assert_eq!(shop.spent("release"), cost(1, 1));
+    release("a").await.expect("nothing is held");
+    assert_eq!(shop.spent("release it again"), cost(1, 0));
 }
 
 #[tokio::test]

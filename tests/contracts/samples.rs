@@ -16,6 +16,7 @@ use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
+use billing::reservation::{Minutes, Reservation, Reservations};
 use billing::statistics::DayUsage;
 use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term, UsageLine};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
@@ -268,6 +269,18 @@ fn usage_line() -> UsageLine {
     }
 }
 
+/// Of one that is open, and one that is over.
+pub(crate) fn reservations() -> Reservations {
+    let reservation = |value, expires_at| Reservation {
+        value: NonZeroU64::new(value).expect("some"),
+        minutes: Minutes::try_from(1_440).expect("a day"),
+        expires_at,
+    };
+    let id = |name: &str| UsageId::try_from(name.to_owned()).expect(name);
+    let held = Reservations::default().with(id("call#1.a"), reservation(5, later(3_600)));
+    held.with(id(&"~".repeat(255)), reservation((1 << 53) - 1, later(-1)))
+}
+
 /// Above its limit, as was the period before.
 pub(crate) fn over_limit(of: &CustomerId) -> MeterUsage {
     let alert = |percent, acknowledged_at| Alert {
@@ -281,6 +294,7 @@ pub(crate) fn over_limit(of: &CustomerId) -> MeterUsage {
         period: Some(period_id(of, 3)),
         before: Some((period_id(of, 2), u64::MAX)),
         alerts: vec![alert(80, Some(now())), alert(100, None)],
+        reservations: reservations(),
         ..usage(of, "minutes", 1_500)
     }
 }
@@ -293,6 +307,7 @@ pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
         period: None,
         before: None,
         alerts: vec![],
+        reservations: Reservations::default(),
         at: now(),
         version: 1,
     }

@@ -26,11 +26,12 @@ mod sequences;
 use crate::samples::payments::{payment, payment_id};
 use crate::samples::{
     account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer,
-    over_limit, period_id, plan_id, stored_plan, tokens, usage, usage_record, wallet,
+    over_limit, period_id, plan_id, reservations, stored_plan, tokens, usage, usage_record, wallet,
 };
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
 use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::reservation::Reservations;
 use billing::statistics::DayUsage;
 use billing::testing::meter;
 use billing::token::Tokens;
@@ -63,6 +64,7 @@ promises![
     nothing_is_consumed_by_a_commit_that_is_refused,
     consumptions_are_listed_newest_first_page_by_page,
     a_counter_counts_in_its_period_up_to_its_limit,
+    who_counts_knows_of_all_that_is_held,
     of_many_who_count_as_many_succeed_as_the_limit_allows,
     a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment,
     the_days_of_a_customer_are_those_between_two_dates,
@@ -417,8 +419,13 @@ async fn consumptions_are_listed_newest_first_page_by_page(store: &impl Store) {
 }
 
 fn count(of: &CustomerId, index: u32, by: u64, at_most: u64) -> Write {
+    count_knowing(of, index, by, at_most, 0)
+}
+
+/// By who has read that so much is held.
+fn count_knowing(of: &CustomerId, index: u32, by: u64, at_most: u64, held: u64) -> Write {
     let (customer, meter, period) = (of.clone(), meter("minutes"), period_id(of, index));
-    Write::Count { customer, meter, period, by: NonZeroU64::new(by).expect("some"), at_most, at: later(9) }
+    Write::Count { customer, meter, period, by: NonZeroU64::new(by).expect("some"), at_most, held, at: later(9) }
 }
 
 async fn a_counter_counts_in_its_period_up_to_its_limit(store: &impl Store) {
@@ -439,8 +446,32 @@ async fn a_counter_counts_in_its_period_up_to_its_limit(store: &impl Store) {
     assert_eq!(one(store, Key::Usage(acme.clone(), meter("minutes"))).await, Some(Record::Usage(counted)));
     // What is set is not added to.
     create(store, [Record::Usage(MeterUsage { meter: meter("agents"), ..usage(&acme, "agents", 1) })]).await;
-    let Write::Count { customer, period, by, at_most, at, .. } = count(&acme, 3, 1, 9) else { return };
-    assert!(refused(Write::Count { customer, meter: meter("agents"), period, by, at_most, at }).await);
+    let Write::Count { customer, period, by, at_most, held, at, .. } = count(&acme, 3, 1, 9) else { return };
+    assert!(refused(Write::Count { customer, meter: meter("agents"), period, by, at_most, held, at }).await);
+}
+
+async fn who_counts_knows_of_all_that_is_held(store: &impl Store) {
+    let acme = customer("acme");
+    let counter = MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 10) };
+    create(store, [Record::Usage(counter.clone())]).await;
+    let knowing = |known| count_knowing(&acme, 3, 1, 100, known);
+    store.commit(vec![knowing(0)]).await.expect("nothing is held");
+    let reservations = reservations();
+    let sum = reservations.held();
+    let held = MeterUsage { value: 11, version: 2, reservations, ..counter };
+    store.commit(vec![Write::next(Record::Usage(held.clone()))]).await.expect("reserved");
+    for known in [0, sum - 1] {
+        assert!(matches!(store.commit(vec![knowing(known)]).await, Err(StoreError::Conflict)), "{known}");
+    }
+    for known in [sum, u64::MAX] {
+        store.commit(vec![knowing(known)]).await.expect("all that is held is known");
+    }
+    let counted = MeterUsage { value: 13, at: later(9), version: 5, ..held };
+    assert_eq!(one(store, Key::Usage(acme.clone(), meter("minutes"))).await, Some(Record::Usage(counted.clone())));
+    // What was let go since it was read is in nobody's way.
+    let released = MeterUsage { reservations: Reservations::default(), ..counted };
+    store.commit(vec![Write::next(Record::Usage(released))]).await.expect("released");
+    store.commit(vec![knowing(sum)]).await.expect("nothing is held");
 }
 
 fn used(of: &CustomerId, day: i8, of_what: Option<&str>, value: u64) -> DayUsage {

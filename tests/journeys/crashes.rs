@@ -3,6 +3,7 @@
 //! Money is taken exactly once, and the subscription is what it would have been.
 
 use crate::changes::{downgrade, half_way, upgrade};
+use crate::reserving::{of_held_minutes, release};
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
     mails, methods, money, naira, notice, opened, opened_as, paid, pass, recovery, refund_of, renewal, subscribed,
@@ -450,6 +451,39 @@ fn uses_whose_report_is_cut_anywhere_are_counted_once() {
             let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
             let counted = live.and_then(|live| live.usage.get(&billing::testing::meter("minutes")).copied());
             assert_eq!(counted, Some(100));
+        },
+    });
+}
+
+#[test]
+fn what_is_reserved_and_used_or_released_and_cut_anywhere_is_held_and_counted_once() {
+    fn left(world: &World) -> (Option<u64>, Option<u64>) {
+        let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
+        let live = live.unwrap_or_else(|| panic!("no subscription"));
+        let minutes = |usage: billing::entitlement::Usage| usage.get(&billing::testing::meter("minutes")).copied();
+        (minutes(live.usage.clone()), minutes(live.reserved(world.clock.time())))
+    }
+    holds(&Case {
+        begin: || subscribed_to(minutes_plan("k")),
+        run: |_, billing| {
+            async {
+                drop(billing.reserve(&of_held_minutes(7, "call")).await);
+                drop(billing.report(&customer(), &[of_minutes(5, "call")]).await);
+                drop(billing.reserve(&of_held_minutes(9, "other")).await);
+                drop(
+                    billing
+                        .release(&customer(), &billing::testing::meter("minutes"), &of_held_minutes(9, "other").id)
+                        .await,
+                );
+            }
+            .boxed()
+        },
+        again: |world| {
+            // Held, or used already.
+            drop(block_on(world.reserve(&of_held_minutes(7, "call"))));
+            assert!(block_on(world.report(&customer(), &[of_minutes(5, "call")])).is_ok_and(|it| it[0].is_ok()));
+            release(world, "minutes", "other");
+            assert_eq!(left(world), (Some(5), None));
         },
     });
 }

@@ -2,6 +2,7 @@
 //! in-memory ports; and each workflow cut short at each of its steps.
 
 mod afterwards;
+mod at_once;
 mod changes;
 mod collecting;
 mod coupons;
@@ -14,6 +15,7 @@ mod mails;
 mod markets;
 mod overage;
 mod prices;
+mod reserving;
 mod stage;
 mod statistics;
 mod stories;

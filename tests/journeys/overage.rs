@@ -17,7 +17,7 @@ use billing::workflow::{ChangeError, NotCounted, RefundRequest, Use, Wish};
 use futures::executor::block_on;
 
 /// On Starter, whose overage is sold.
-fn starter() -> World {
+pub(crate) fn starter() -> World {
     starter_with(1_000, overage_price())
 }
 

@@ -219,7 +219,7 @@ fn one_customer_is_in_the_future_and_the_rest_now() {
     walk(&shop, Some(&customer()), Goal::By(Span::new().months(6)), |_, _| {});
     assert_eq!(of_globex(&shop), before);
     assert_eq!(payments_of(&shop, "acme").len(), 7);
-    assert_eq!(block_on(shop.now()).unwrap_or_default(), instant(OPENED));
+    assert_eq!(block_on(shop.now(None)).unwrap_or_default(), instant(OPENED));
 
     // Theirs is what time it is for whatever they do.
     let found = block_on(shop.set_usage(&customer(), &billing::testing::meter("estates"), 3));
@@ -299,7 +299,7 @@ fn whoever_is_interrupted_on_the_way_goes_on_to_the_goal() {
     }
     let year = Goal::By(Span::new().years(1));
     for _ in 0..5 {
-        let goal = if block_on(shop.now()).unwrap_or_default() == instant(OPENED) { year } else { Goal::AsBefore };
+        let goal = if block_on(shop.now(None)).unwrap_or_default() == instant(OPENED) { year } else { Goal::AsBefore };
         work(&shop, step_waking(&shop, None, goal).1);
     }
     let on_the_way = block_on(shop.walk_clock(None, year, shop.clock.world, &MemoryQueue::default()));
@@ -314,7 +314,7 @@ fn whoever_is_interrupted_on_the_way_goes_on_to_the_goal() {
     // It stands at its goal for good, and a walk from there is a new one.
     assert!(step(&shop, None, Goal::AsBefore).is_last());
     walk(&shop, None, year, |_, _| {});
-    assert_eq!(block_on(shop.now()).unwrap_or_default(), in_months(24)[23]);
+    assert_eq!(block_on(shop.now(None)).unwrap_or_default(), in_months(24)[23]);
 }
 
 #[test]

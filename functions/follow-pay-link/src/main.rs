@@ -19,7 +19,7 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, links: Option<&Links>, request: Request) -> Result<String, Page> {
     let links = links.ok_or_else(Page::no_longer_valid)?;
     let parameters = request.path_parameters();
-    let mail = links.read(parameters.first("link").unwrap_or_default(), app.billing.now().await?).await?;
+    let mail = links.read(parameters.first("link").unwrap_or_default(), app.billing.now(None).await?).await?;
     let payment = app.billing.follow_mail(&mail, key(&request)?).await?;
     match payment.opened().map(|opened| &opened.at) {
         Some(Address::CheckoutUrl(url)) => Ok(url.clone()),

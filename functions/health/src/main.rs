@@ -11,6 +11,6 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn handle(app: &App, _: Request) -> Result<Reply, Problem> {
-    let now = app.billing.now().await?;
+    let now = app.billing.now(None).await?;
     Ok(Reply::ok(view::health(&app.billing.gateways, now, app.config.test_clock)))
 }

@@ -17,10 +17,14 @@ pub type Usage = BTreeMap<MeterId, u64>;
 pub struct Standing {
     pub meter: MeterId,
     pub used: u64,
+    /// What of it is held for uses to come.
+    #[serde(skip_serializing_if = "is_none")]
+    pub reserved: u64,
     /// `null`: unlimited, and then nothing remains to be told either.
     pub limit: Limit,
+    /// Neither used nor reserved.
     pub remaining: Option<u64>,
-    /// Tenths of a per cent, rounded half up: 50 is 5.0 %.
+    /// Of what is used. Tenths of a per cent, rounded half up: 50 is 5.0 %.
     #[serde(skip)]
     pub per_mille: Option<u64>,
     /// What is beyond the limit and charged for, where that is so.
@@ -28,27 +32,35 @@ pub struct Standing {
     pub overage: Option<Overage>,
 }
 
-/// `used` against what `order` allows of `meter`: nothing, if it says nothing of it.
-pub(crate) fn standing_of(order: &Order, meter: &MeterId, used: u64) -> Standing {
-    against(order, order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0)), meter, used)
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(reserved: &u64) -> bool {
+    *reserved == 0
 }
 
-/// `used` against what `order` allows of `meter`, if it limits the meter at all.
-pub fn standing(order: &Order, meter: &MeterId, used: u64) -> Option<Standing> {
-    order.limits().get(meter).map(|limit| against(order, *limit, meter, used))
+/// `used` and `reserved` against what `order` allows of `meter`: nothing, if it says nothing of it.
+pub(crate) fn standing_of(order: &Order, meter: &MeterId, used: u64, reserved: u64) -> Standing {
+    against(order, order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0)), meter, used, reserved)
 }
 
-pub fn standings(order: &Order, usage: &Usage) -> Vec<Standing> {
-    order.limits().iter().map(|(meter, limit)| against(order, *limit, meter, used(usage, meter))).collect()
+/// `used` and `reserved` against what `order` allows of `meter`, if it limits the meter at all.
+pub fn standing(order: &Order, meter: &MeterId, used: u64, reserved: u64) -> Option<Standing> {
+    order.limits().get(meter).map(|limit| against(order, *limit, meter, used, reserved))
 }
 
-fn against(order: &Order, limit: Limit, meter: &MeterId, used: u64) -> Standing {
+pub fn standings(order: &Order, usage: &Usage, reserved: &Usage) -> Vec<Standing> {
+    let limits = order.limits();
+    let of =
+        |(meter, limit): (&MeterId, &Limit)| against(order, *limit, meter, used(usage, meter), used(reserved, meter));
+    limits.iter().map(of).collect()
+}
+
+fn against(order: &Order, limit: Limit, meter: &MeterId, used: u64, reserved: u64) -> Standing {
     let (remaining, per_mille) = match limit {
         Limit::Unlimited => (None, None),
-        Limit::AtMost(most) => (Some(most.saturating_sub(used)), Some(per_mille(used, most))),
+        Limit::AtMost(most) => (Some(most.saturating_sub(used).saturating_sub(reserved)), Some(per_mille(used, most))),
     };
     let overage = order.overage(meter, used);
-    Standing { meter: meter.clone(), used, limit, remaining, per_mille, overage }
+    Standing { meter: meter.clone(), used, reserved, limit, remaining, per_mille, overage }
 }
 
 /// Whether something may be used: a feature, what a meter counts, or both where they have one name.
@@ -79,30 +91,40 @@ pub fn entitlement(
     subscription: Option<&Subscription>,
     name: &FeatureId,
     usage: &Usage,
+    reserved: &Usage,
     now: Timestamp,
 ) -> Entitlement {
     let Some(it) = subscription else {
         return Entitlement { reason: Some(Reason::NoSubscription), standing: None };
     };
     let meter = MeterId::from(name.clone());
-    let standing = standing(&it.order, &meter, used(usage, &meter));
+    let standing = standing(&it.order, &meter, used(usage, &meter), used(reserved, &meter));
     let feature = it.order.features().get(name).copied();
     let reason = unserved(it, now).or(match (feature, &standing) {
         (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
         (_, Some(Standing { limit: Limit::AtMost(0), .. })) if it.most(&meter) == 0 => Some(Reason::NotInPlan),
-        (_, Some(Standing { remaining: Some(0), used, .. })) if *used >= it.most(&meter) => Some(Reason::LimitReached),
+        (_, Some(Standing { remaining: Some(0), used, reserved, .. }))
+            if used.saturating_add(*reserved) >= it.most(&meter) =>
+        {
+            Some(Reason::LimitReached)
+        }
         (Some(true), None) | (Some(true) | None, Some(_)) => None,
     });
     Entitlement { reason, standing }
 }
 
 /// The same of every feature and meter of the family.
-pub fn entitlements(subscription: &Subscription, usage: &Usage, now: Timestamp) -> BTreeMap<FeatureId, Entitlement> {
+pub fn entitlements(
+    subscription: &Subscription,
+    usage: &Usage,
+    reserved: &Usage,
+    now: Timestamp,
+) -> BTreeMap<FeatureId, Entitlement> {
     let order = &subscription.order;
     let features = order.features().into_keys();
     let names: BTreeSet<FeatureId> = features.chain(order.limits().into_keys().map(FeatureId::from)).collect();
     let entitled = |name: FeatureId| {
-        let entitlement = entitlement(Some(subscription), &name, usage, now);
+        let entitlement = entitlement(Some(subscription), &name, usage, reserved, now);
         (name, entitlement)
     };
     names.into_iter().map(entitled).collect()
@@ -171,10 +193,11 @@ mod tests {
         let held = plan.addons.iter().try_fold(held, |held, addon| held.with_addon(&addon.id, Some(NonZeroU32::MIN)));
         let held = held.unwrap_or_else(|error| panic!("{error}"));
         // 50 gigabytes, and 50 more.
-        let stored = |used| standing(&held, &meter("storage"), used).map(|it| (it.limit, it.remaining, it.per_mille));
+        let stored =
+            |used| standing(&held, &meter("storage"), used, 0).map(|it| (it.limit, it.remaining, it.per_mille));
         assert_eq!(stored(80), Some((Limit::AtMost(100), Some(20), Some(800))));
         let usage: Usage = [(meter("storage"), 80)].into();
-        assert_eq!(standings(&held, &usage).first().and_then(|it| it.remaining), Some(20));
+        assert_eq!(standings(&held, &usage, &Usage::new()).first().and_then(|it| it.remaining), Some(20));
     }
 
     #[test]
@@ -203,7 +226,8 @@ mod tests {
     /// Why the sample customer may not use `name` at ten o'clock on 1 March.
     fn reason(subscription: &Subscription, name: &str, used: u64) -> Option<Reason> {
         let usage: Usage = [(meter(name), used)].into();
-        entitlement(Some(subscription), &named(name), &usage, instant("2025-03-01T10:00:00Z")).reason
+        let now = instant("2025-03-01T10:00:00Z");
+        entitlement(Some(subscription), &named(name), &usage, &Usage::new(), now).reason
     }
 
     #[test]
@@ -257,7 +281,7 @@ mod tests {
         ];
         for (subscription, expected) in cases {
             assert_eq!(reason(&subscription, "analytics", 0), expected, "{:?}", subscription.status);
-            let all = entitlements(&subscription, &Usage::new(), now);
+            let all = entitlements(&subscription, &Usage::new(), &Usage::new(), now);
             assert!(all.values().all(|it| expected.is_none() || it.reason == expected), "{:?}", subscription.status);
         }
         // What is agreed to end at ten ends at ten, whoever is late.
@@ -274,7 +298,7 @@ mod tests {
         once.order.price.recurring = false;
         assert_eq!([at(&once, -1), at(&once, 0)], [None, Some(Reason::NoSubscription)]);
         assert_eq!(at(&paid, 86_400), None);
-        let nobody = entitlement(None, &named("analytics"), &Usage::new(), now);
+        let nobody = entitlement(None, &named("analytics"), &Usage::new(), &Usage::new(), now);
         assert_eq!(nobody, Entitlement { reason: Some(Reason::NoSubscription), standing: None });
     }
 
@@ -313,7 +337,7 @@ mod tests {
     fn every_feature_and_every_meter_is_told_of() {
         let pro = Subscription { order: order("minutes-pro"), ..active() };
         let usage: Usage = [(meter("minutes"), 150)].into();
-        let all = entitlements(&pro, &usage, instant("2025-03-01T10:00:00Z"));
+        let all = entitlements(&pro, &usage, &Usage::new(), instant("2025-03-01T10:00:00Z"));
         let told: Vec<(&str, bool, Option<u64>)> = all
             .iter()
             .map(|(name, it)| (name.as_str(), it.reason.is_none(), it.standing.as_ref().and_then(|it| it.remaining)))
@@ -338,8 +362,10 @@ mod tests {
     #[test]
     fn what_remains_is_never_below_zero() {
         let starter = order("estates-starter");
-        let over = standing(&starter, &meter("estates"), 26);
+        let over = standing(&starter, &meter("estates"), 26, 0);
         assert_eq!(over.as_ref().map(|it| (it.remaining, it.per_mille)), Some((Some(0), Some(1_040))));
-        assert_eq!(standing(&starter, &meter("minutes"), 1), None);
+        assert_eq!(standing(&starter, &meter("minutes"), 1, 0), None);
+        let held = |used, reserved| standing(&starter, &meter("estates"), used, reserved).map(|it| it.remaining);
+        assert_eq!([held(20, 4), held(20, 5), held(20, 6)], [Some(Some(1)), Some(Some(0)), Some(Some(0))]);
     }
 }

@@ -13,6 +13,7 @@
 //! | [`entitlement`]  | what a customer is allowed, and how much of it is used            |
 //! | [`downgrade`]    | what stands in the way of a smaller plan                         |
 //! | [`usage`]        | what was used of what is metered                                 |
+//! | [`reservation`]  | what is held for a use to come                                   |
 //! | [`statistics`]   | what was used on each day                                        |
 //! | [`alert`]        | what a customer is told of as a limit comes near                 |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
@@ -62,6 +63,7 @@ pub mod ports;
 pub mod pricing;
 pub mod proration;
 pub mod ratio;
+pub mod reservation;
 pub mod statistics;
 pub mod subscription;
 pub mod tax;

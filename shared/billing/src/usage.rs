@@ -1,7 +1,9 @@
 //! What was used: the level of a gauge, what a counter has counted, and each use that it counted.
 
 use crate::alert::Alert;
+use crate::catalog::MeterKind;
 use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
+use crate::reservation::Reservations;
 use crate::subscription::Subscription;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,19 +24,38 @@ pub struct MeterUsage {
     /// That were raised of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
+    /// What of it is held for uses to come, in whichever period they are.
+    #[serde(default, skip_serializing_if = "Reservations::is_empty")]
+    pub reservations: Reservations,
     pub at: Timestamp,
     pub version: u64,
 }
 
 impl MeterUsage {
     pub(crate) fn none(customer: CustomerId, meter: MeterId, at: Timestamp) -> Self {
-        Self { customer, meter, value: 0, period: None, before: None, alerts: vec![], at, version: 0 }
+        let reservations = Reservations::default();
+        Self { customer, meter, value: 0, period: None, before: None, alerts: vec![], reservations, at, version: 0 }
     }
 
     /// That it has counted in, and how much.
     pub(crate) fn periods(&self) -> impl Iterator<Item = (&PeriodId, u64)> {
         let last = self.period.as_ref().map(|period| (period, self.value));
         self.before.iter().map(|(period, value)| (period, *value)).chain(last)
+    }
+
+    /// What a counter has counted in `period`; or in the one after it, where somebody's clock is ahead of ours.
+    pub(crate) fn counted_in(&self, period: &PeriodId) -> Option<(&PeriodId, u64)> {
+        let counted = self.period.as_ref()?;
+        let counts = counted.subscription == period.subscription && counted.index >= period.index;
+        counts.then_some((counted, self.value))
+    }
+
+    /// How much of a meter of that kind is in use in `period`.
+    pub(crate) fn used_in(&self, kind: MeterKind, period: &PeriodId) -> u64 {
+        match kind {
+            MeterKind::Gauge => self.value,
+            MeterKind::Counter => self.counted_in(period).map_or(0, |(_, value)| value),
+        }
     }
 
     /// How much that is in the period at hand, or in one that has begun and is not paid yet.

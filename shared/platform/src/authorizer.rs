@@ -129,6 +129,7 @@ impl Asked {
             status: view::status(&subscription),
             features: subscription.order.features().into_keys().filter(on).collect(),
             used: standing.map(|it| it.used),
+            reserved: standing.map(|it| it.reserved).filter(|reserved| *reserved > 0),
             limit: standing.and_then(|it| it.limit.into()),
             remaining: standing.and_then(|it| it.remaining),
         };
@@ -145,6 +146,8 @@ struct Context<'a> {
     features: Vec<FeatureId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,9 +276,13 @@ mod tests {
 
     /// What the code behind a route that asks so sees, or why it is not called: of a customer of minutes-pro.
     fn seen(subscription: Subscription, text: &str, used: u64) -> Result<Value, String> {
+        seen_holding(subscription, text, used, 0)
+    }
+
+    fn seen_holding(subscription: Subscription, text: &str, used: u64, reserved: u64) -> Result<Value, String> {
         let asked = Asked::read(text).unwrap_or_else(|| panic!("{text}"));
-        let usage: Usage = [(meter("minutes"), used)].into();
-        let entitlements = entitlements(&subscription, &usage, instant("2025-02-01T10:00:00Z"));
+        let [usage, reserved]: [Usage; 2] = [used, reserved].map(|value| [(meter("minutes"), value)].into());
+        let entitlements = entitlements(&subscription, &usage, &reserved, instant("2025-02-01T10:00:00Z"));
         told(&asked, Some(Entitled { subscription, entitlements, holds_for: None }))
     }
 
@@ -299,7 +306,10 @@ mod tests {
         let mut metered = shown;
         (metered["used"], metered["limit"], metered["remaining"]) = (json!(150), json!(3_000), json!(2_850));
         assert_eq!(seen(pro(), "limit=minutes", 150), Ok(metered.clone()));
-        assert_eq!(seen(pro(), "feature=minutes", 150), Ok(metered));
+        assert_eq!(seen(pro(), "feature=minutes", 150), Ok(metered.clone()));
+        (metered["reserved"], metered["remaining"]) = (json!(2_849), json!(1));
+        assert_eq!(seen_holding(pro(), "limit=minutes", 150, 2_849), Ok(metered));
+        assert_eq!(seen_holding(pro(), "limit=minutes", 150, 2_850), Err("not entitled: limit_reached".to_owned()));
         let unlimited = Subscription { order: order("estates-enterprise"), ..active() };
         let context = seen(unlimited, "limit=estates", 0).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!((&context["used"], context.get("limit"), context.get("remaining")), (&json!(0), None, None));

@@ -51,6 +51,11 @@ impl Reply {
         Self { status: StatusCode::ACCEPTED, body, public: false }
     }
 
+    /// It is so now, and there is nothing to tell of it.
+    pub fn nothing() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: Value::Null, public: false }
+    }
+
     #[cfg(test)]
     pub(crate) fn into_body(self) -> Value {
         self.body
@@ -68,6 +73,9 @@ where
 {
     let request_id = request.lambda_context_ref().map(|context| context.request_id.clone());
     match handle(request).await {
+        Ok(Reply { status: status @ StatusCode::NO_CONTENT, .. }) => {
+            Ok(Response::builder().status(status).header(CACHE_CONTROL, "no-store").body(Body::Empty)?)
+        }
         Ok(reply) => {
             let cache = if reply.public { "public, max-age=60" } else { "no-store" };
             json_response(reply.status, "application/json", cache, &reply.body, None)

@@ -48,6 +48,7 @@ pub mod links;
 pub mod mails;
 pub mod metrics;
 pub mod purchases;
+pub mod reservations;
 pub mod return_url;
 pub mod secrets;
 pub mod signing;

@@ -115,8 +115,9 @@ mod tests {
 
     fn entitled(holds_for: Option<SignedDuration>) -> Entitled {
         let subscription = Subscription { order: order("minutes-pro"), ..active() };
-        let usage: Usage = [(meter("minutes"), 150), (meter("agents"), 5)].into();
-        let entitlements = entitlements(&subscription, &usage, instant("2025-02-10T10:00:00Z"));
+        let usage: Usage = [(meter("minutes"), 150), (meter("agents"), 2)].into();
+        let reserved: Usage = [(meter("agents"), 3)].into();
+        let entitlements = entitlements(&subscription, &usage, &reserved, instant("2025-02-10T10:00:00Z"));
         Entitled { subscription, entitlements, holds_for }
     }
 
@@ -136,8 +137,9 @@ mod tests {
         assert_eq!((it.issued_at(), it.expires_at()), (world(0), world(300)));
         let refusals = ["analytics", "api_access", "minutes", "agents", "fax"].map(|name| it.refusal(name, world(299)));
         assert_eq!(refusals, [None, Some("not_in_plan"), None, Some("limit_reached"), Some("not_in_plan")]);
-        let limit = |meter| it.limit(meter).map(|it| (it.limit, it.used, it.remaining));
-        assert_eq!(limit("minutes"), Some((Some(3_000), 150, Some(2_850))));
+        let limit = |meter| it.limit(meter).map(|it| (it.limit, it.used, it.reserved, it.remaining));
+        assert_eq!(limit("minutes"), Some((Some(3_000), 150, 0, Some(2_850))));
+        assert_eq!(limit("agents"), Some((Some(5), 2, 3, Some(0))));
         assert_eq!(limit("analytics"), None);
         let refused = |customer, now| cache.verify(&token, customer, now).map(|_| ());
         assert_eq!(refused("globex", world(0)), Err(Error::OtherCustomer));
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_unlimited_is_read_as_that() {
         let subscription = Subscription { order: order("estates-enterprise"), ..active() };
-        let entitlements = entitlements(&subscription, &Usage::new(), instant("2025-02-10T10:00:00Z"));
+        let entitlements = entitlements(&subscription, &Usage::new(), &Usage::new(), instant("2025-02-10T10:00:00Z"));
         let (token, _) = signed(&signer("k7"), Some(&Entitled { subscription, entitlements, holds_for: None }));
         let it = verifier().verify(&token, customer().as_str(), world(0)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(it.limit("estates").map(|it| (it.limit, it.used, it.remaining)), Some((None, 0, None)));

@@ -10,8 +10,9 @@ use crate::gateways::Clients;
 use billing::catalog::{Addon, Plan};
 use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
-use billing::id::MeterId;
+use billing::id::{MeterId, UsageId};
 use billing::payment::Gateway;
+use billing::reservation::Reservation;
 use billing::statistics::Statistics;
 use billing::token::Consumption;
 use billing::usage::MeterUsage;
@@ -129,6 +130,13 @@ fn alert(it: &OpenAlert) -> Value {
 pub fn standing(it: &Standing) -> Value {
     let mut view = json!(it);
     view["percentage"] = it.per_mille.map_or(Value::Null, percentage);
+    view
+}
+
+/// What is held, and how its meter stands.
+pub fn reservation(id: &UsageId, it: &Reservation, of: &Standing) -> Value {
+    let mut view = standing(of);
+    view["reservation"] = json!({ "id": id, "value": it.value, "minutes": it.minutes, "expires_at": it.expires_at });
     view
 }
 

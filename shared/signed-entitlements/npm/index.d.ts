@@ -20,6 +20,8 @@ export class Refused extends Error {
 export interface Limit {
   readonly limit: number | null;
   readonly used: number;
+  /** Held for uses to come. Not there: nothing is. */
+  readonly reserved?: number;
   readonly remaining: number | null;
 }
 

@@ -116,7 +116,8 @@ export class Entitlements {
     return this.plan === null ? "no_subscription" : "not_in_plan";
   }
 
-  // How a meter stood when the token was issued, { limit, used, remaining } with null for unlimited. Null: it is no meter.
+  // How a meter stood when the token was issued, { limit, used, reserved?, remaining } with null for unlimited. Null: it
+  // is no meter.
   limit(meter) {
     return this.#limits.get(meter) ?? null;
   }
@@ -156,9 +157,10 @@ function refusalOf({ on, reason = null }) {
   throw new Refused("malformed");
 }
 
-function limitOf({ limit, used, remaining }) {
+function limitOf({ limit, used, reserved, remaining }) {
   const orNull = (value) => (value === null ? null : whole(value));
-  return Object.freeze({ limit: orNull(limit), used: whole(used), remaining: orNull(remaining) });
+  const held = reserved === undefined ? {} : { reserved: whole(reserved) };
+  return Object.freeze({ limit: orNull(limit), used: whole(used), ...held, remaining: orNull(remaining) });
 }
 
 function text(value) {

@@ -23,6 +23,9 @@ pub struct Limit {
     #[serde(deserialize_with = "present")]
     pub limit: Option<u64>,
     pub used: u64,
+    /// Held for uses to come; what is held of nothing is not said.
+    #[serde(default)]
+    pub reserved: u64,
     #[serde(deserialize_with = "present")]
     pub remaining: Option<u64>,
 }

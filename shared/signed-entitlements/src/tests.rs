@@ -50,7 +50,7 @@ fn claims() -> Value {
         },
         "limits": {
             "minutes": {"limit": 3_000, "used": 150, "remaining": 2_850},
-            "agents": {"limit": null, "used": 3, "remaining": null},
+            "agents": {"limit": null, "used": 3, "reserved": 1, "remaining": null},
         },
     })
 }
@@ -103,8 +103,11 @@ fn what_may_be_used_is_read_and_what_is_not_known_is_off() {
         let found = (it.refusal(name, at(ISSUED)), it.allows(name, at(ISSUED)));
         assert_eq!(found, (expected, expected.is_none()), "{name}");
     }
-    assert_eq!(it.limit("minutes"), Some(&Limit { limit: Some(3_000), used: 150, remaining: Some(2_850) }));
-    assert_eq!(it.limit("agents"), Some(&Limit { limit: None, used: 3, remaining: None }));
+    assert_eq!(
+        it.limit("minutes"),
+        Some(&Limit { limit: Some(3_000), used: 150, reserved: 0, remaining: Some(2_850) })
+    );
+    assert_eq!(it.limit("agents"), Some(&Limit { limit: None, used: 3, reserved: 1, remaining: None }));
     assert_eq!(it.limit("analytics"), None);
 }
 

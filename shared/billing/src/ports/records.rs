@@ -33,9 +33,17 @@ pub enum Write {
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if it has fewer.
     Consume { customer: CustomerId, tokens: NonZeroU32 },
     /// Adds `by` to what the meter has counted in `period`, whatever else is counted at the same moment. Refused as
-    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it counts in another period, or would then be more than
-    /// `at_most`.
-    Count { customer: CustomerId, meter: MeterId, period: PeriodId, by: NonZeroU64, at_most: u64, at: Timestamp },
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it counts in another period, would then be more than
+    /// `at_most`, or has reservations of more than `held`.
+    Count {
+        customer: CustomerId,
+        meter: MeterId,
+        period: PeriodId,
+        by: NonZeroU64,
+        at_most: u64,
+        held: u64,
+        at: Timestamp,
+    },
     /// Adds the day's value to what the same day has, if there is any. Never refused.
     Add(DayUsage),
 }

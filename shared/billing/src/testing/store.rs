@@ -91,11 +91,11 @@ fn made(write: &Write, stored: Option<&Record>) -> Option<Record> {
             let balance = held.balance.checked_sub(tokens.get().into())?;
             Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
         }
-        (Write::Count { period, by, at_most, at, .. }, Some(Record::Usage(held)))
-            if held.period.as_ref() == Some(period) =>
+        (Write::Count { period, by, at_most, held, at, .. }, Some(Record::Usage(usage)))
+            if usage.period.as_ref() == Some(period) && usage.reservations.held() <= *held =>
         {
-            let value = held.value.checked_add(by.get()).filter(|value| value <= at_most)?;
-            Some(Record::Usage(MeterUsage { value, at: *at, version: held.version + 1, ..held.clone() }))
+            let value = usage.value.checked_add(by.get()).filter(|value| value <= at_most)?;
+            Some(Record::Usage(MeterUsage { value, at: *at, version: usage.version + 1, ..usage.clone() }))
         }
         _ => None,
     }

@@ -7,6 +7,7 @@ use crate::entitlement::{Entitlement, Usage, entitlement, entitlements, holds_un
 use crate::id::{CustomerId, FeatureId, MeterId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
+use crate::reservation::Reservations;
 use crate::statistics::{Statistics, date, first_of};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
@@ -20,11 +21,20 @@ use std::collections::BTreeMap;
 pub struct Live {
     pub subscription: Subscription,
     pub usage: Usage,
+    /// What is held of meters for uses to come.
+    pub reservations: BTreeMap<MeterId, Reservations>,
     /// Those that are open.
     pub alerts: Vec<OpenAlert>,
     pub wallet: Option<Wallet>,
     pub tokens: Option<Tokens>,
     pub account: Option<VirtualAccount>,
+}
+
+impl Live {
+    /// How much of each meter is held at `now`.
+    pub fn reserved(&self, now: Timestamp) -> Usage {
+        self.reservations.iter().map(|(meter, it)| (meter.clone(), it.open(now).held())).collect()
+    }
 }
 
 /// What of a subscription may be used.
@@ -37,9 +47,9 @@ pub struct Entitled {
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// What time it is for nobody in particular.
-    pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.clock.now(None).await
+    /// What time it is for that customer, or for nobody in particular.
+    pub async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
+        self.clock.now(customer).await
     }
 
     pub async fn payment(&self, customer: &CustomerId, id: &PaymentId) -> Result<Option<Payment>, StoreError> {
@@ -66,16 +76,18 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
         let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
         let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription)).collect();
+        let held = meters.into_iter().filter(|it| !it.reservations.is_empty());
+        let reservations = held.map(|it| (it.meter, it.reservations)).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
-        Ok(Some(Live { subscription, usage, alerts, wallet, tokens, account }))
+        Ok(Some(Live { subscription, usage, reservations, alerts, wallet, tokens, account }))
     }
 
     /// Whether the customer may use `name` now.
     pub async fn entitlement(&self, customer: &CustomerId, name: &FeatureId) -> Result<Entitlement, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
         Ok(match self.lookup(customer).await? {
-            Some(live) => entitlement(Some(&live.subscription), name, &live.usage, now),
-            None => entitlement(None, name, &Usage::new(), now),
+            Some(live) => entitlement(Some(&live.subscription), name, &live.usage, &live.reserved(now), now),
+            None => entitlement(None, name, &Usage::new(), &Usage::new(), now),
         })
     }
 
@@ -83,10 +95,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn entitlements(&self, customer: &CustomerId) -> Result<Option<Entitled>, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
         let live = self.lookup(customer).await?;
-        Ok(live.map(|Live { subscription, usage, .. }| Entitled {
-            entitlements: entitlements(&subscription, &usage, now),
-            holds_for: holds_until(&subscription, now).map(|until| until.duration_since(now)),
-            subscription,
+        Ok(live.map(|live| Entitled {
+            entitlements: entitlements(&live.subscription, &live.usage, &live.reserved(now), now),
+            holds_for: holds_until(&live.subscription, now).map(|until| until.duration_since(now)),
+            subscription: live.subscription,
         }))
     }
 

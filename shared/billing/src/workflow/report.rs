@@ -8,6 +8,7 @@ use crate::dunning::after;
 use crate::entitlement::{Standing, standing_of, unserved};
 use crate::id::{CustomerId, FamilyId, MeterId, PeriodId, UsageId};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
+use crate::reservation::Reservations;
 use crate::statistics::{DayUsage, date};
 use crate::subscription::Subscription;
 use crate::usage::{MeterUsage, UsageRecord};
@@ -182,8 +183,10 @@ impl Counters {
         }
         let standing = self.standing(&meter.id);
         let sum = self.sums.get(&meter.id).map_or(Some(it.value), |sum| sum.checked_add(it.value.get()));
-        let fits =
-            standing.used.checked_add(it.value.get()).is_some_and(|used| used <= self.subscription.most(&meter.id));
+        // What is held for it is its own to use.
+        let others = self.reservations(&meter.id).without(&it.id).held();
+        let taken = standing.used.checked_add(others).and_then(|taken| taken.checked_add(it.value.get()));
+        let fits = taken.is_some_and(|taken| taken <= self.subscription.most(&meter.id));
         let Some(sum) = sum.filter(|_| fits) else { return Err(NotCounted::LimitReached(standing)) };
         self.sums.insert(meter.id.clone(), sum);
         let record = UsageRecord {
@@ -204,15 +207,19 @@ impl Counters {
     fn standing(&self, meter: &MeterId) -> Standing {
         let before = self.stored(meter).map_or(0, |(_, value)| value);
         let more = self.sums.get(meter).map_or(0, |sum| sum.get());
-        standing_of(&self.subscription.order, meter, before.saturating_add(more))
+        let reserved = self.reservations(meter).held();
+        standing_of(&self.subscription.order, meter, before.saturating_add(more), reserved)
     }
 
-    /// What was counted before in the same period; or in the one after it, where somebody's clock is ahead of ours.
+    /// What was counted before in the same period.
     fn stored(&self, meter: &MeterId) -> Option<(&PeriodId, u64)> {
-        let stored = self.meters.get(meter)?;
-        let period = stored.period.as_ref()?;
-        let counts = period.subscription == self.period.subscription && period.index >= self.period.index;
-        counts.then_some((period, stored.value))
+        self.meters.get(meter)?.counted_in(&self.period)
+    }
+
+    /// What is held of `meter` still: not for what is over, nor for what is counted here.
+    fn reservations(&self, meter: &MeterId) -> Reservations {
+        let open = self.meters.get(meter).map(|it| it.reservations.open(self.now)).unwrap_or_default();
+        self.counted.iter().filter(|it| it.meter == *meter).fold(open, |open, it| open.without(&it.id))
     }
 
     fn writes(self) -> Vec<Write> {
@@ -231,8 +238,9 @@ impl Counters {
         writes
     }
 
-    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert; everybody else adds to it, and
-    /// no more than leaves it below the next line, whatever others have added meanwhile.
+    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert, and so does whoever finds that
+    /// less is held of it; everybody else adds to it, and no more than leaves it below the next line and leaves what is
+    /// held, whatever others have added meanwhile.
     fn more(&self, meter: &MeterId, by: NonZeroU64) -> Write {
         let (customer, order) = (&self.subscription.customer, &self.subscription.order);
         let (period, before) = self.stored(meter).unwrap_or((&self.period, 0));
@@ -240,10 +248,14 @@ impl Counters {
         let value = before.saturating_add(by.get());
         let told = known.map_or(&[][..], |it| &it.alerts);
         let alerts = raised(told, order, meter, value, period, self.now);
-        if known.is_some_and(|it| it.period.as_ref() == Some(period)) && alerts == told {
-            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.subscription.most(meter));
+        let reservations = self.reservations(meter);
+        let counts = |it: &MeterUsage| it.period.as_ref() == Some(period) && it.reservations == reservations;
+        if known.is_some_and(counts) && alerts == told {
+            let held = reservations.held();
+            let left = self.subscription.most(meter).saturating_sub(held);
+            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
             let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());
-            return Write::Count { customer, meter, period, by, at_most, at: self.now };
+            return Write::Count { customer, meter, period, by, at_most, held, at: self.now };
         }
         Write::next(Record::Usage(MeterUsage {
             customer: customer.clone(),
@@ -252,6 +264,7 @@ impl Counters {
             period: Some(period.clone()),
             before: known.and_then(|it| self.subscription.unbilled(it, period)),
             alerts,
+            reservations,
             at: self.now,
             version: known.map_or(0, |it| it.version),
         }))

@@ -48,6 +48,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             let live = subscription.filter(Subscription::is_live);
             let told = known.as_ref().map_or(&[][..], |it| &it.alerts);
+            let reservations = known.as_ref().map(|it| it.reservations.open(now)).unwrap_or_default();
+            let reserved = reservations.held();
             let raised = |it: &Subscription| raised(told, &it.order, &meter.id, value, &it.counting(now), now);
             let usage = MeterUsage {
                 customer: customer.clone(),
@@ -56,12 +58,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 period: None,
                 before: None,
                 alerts: live.as_ref().map_or_else(Vec::new, raised),
+                reservations,
                 at: now,
                 version: known.as_ref().map_or(0, |it| it.version),
             };
             match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
                 Ok(()) => {
-                    let standing = live.and_then(|it| standing(&it.order, &meter.id, value));
+                    let standing = live.and_then(|it| standing(&it.order, &meter.id, value, reserved));
                     return Ok((usage, standing));
                 }
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}

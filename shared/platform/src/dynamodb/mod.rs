@@ -137,19 +137,25 @@ impl Table {
                     .expression_attribute_values(":tokens", number(tokens.get().into()));
                 return self.update(&write.key(), update);
             }
-            Write::Count { period, by, at_most, at, .. } => {
+            Write::Count { period, by, at_most, held, at, .. } => {
                 // More than is allowed at all is refused by what no counter is.
                 let room = at_most.checked_sub(by.get()).map_or(AttributeValue::N("-1".to_owned()), number);
                 let update = Update::builder()
                     .update_expression("SET #value = #value + :by, #at = :at, version = version + :one")
-                    .condition_expression("#period = :period AND #value <= :room")
+                    .condition_expression(
+                        "#period = :period AND #value <= :room \
+                         AND (attribute_not_exists(#reservations) OR #reservations.#held <= :held)",
+                    )
                     .expression_attribute_names("#value", "value")
                     .expression_attribute_names("#at", "at")
                     .expression_attribute_names("#period", "period")
+                    .expression_attribute_names("#reservations", "reservations")
+                    .expression_attribute_names("#held", "held")
                     .expression_attribute_values(":by", number(by.get()))
                     .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
                     .expression_attribute_values(":period", AttributeValue::S(period.to_string()))
-                    .expression_attribute_values(":room", room);
+                    .expression_attribute_values(":room", room)
+                    .expression_attribute_values(":held", number(*held));
                 return self.update(&write.key(), update);
             }
             Write::Add(day) => return self.add(&write.key(), day),

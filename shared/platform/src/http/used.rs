@@ -1,8 +1,9 @@
 //! Which problem it is when usage is not taken: of a meter, or of tokens.
 
 use super::Problem;
+use billing::entitlement::Standing;
 use billing::ports::StoreError;
-use billing::workflow::{ConsumeError, MeterError, NotCounted, UsageError};
+use billing::workflow::{ConsumeError, MeterError, NotCounted, ReserveError, UsageError};
 use lambda_http::http::StatusCode;
 use serde_json::json;
 
@@ -30,20 +31,49 @@ impl From<NotCounted> for Problem {
     fn from(refusal: NotCounted) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            NotCounted::NoSubscription => {
-                Self::new(StatusCode::NOT_FOUND, "no-subscription", "There is no subscription", detail)
-            }
+            NotCounted::NoSubscription => unserved(&detail),
             NotCounted::Meter(error) => error.into(),
-            NotCounted::LimitReached(standing) => {
-                let problem = Self::new(StatusCode::FORBIDDEN, "limit-reached", "The limit is reached", detail);
-                let limit = [("used", json!(standing.used)), ("limit", json!(standing.limit))];
-                let problem = limit.into_iter().fold(problem.at("value"), |it, (name, value)| it.with(name, value));
-                problem.with("remaining", json!(standing.remaining))
-            }
-            NotCounted::IdReused => Self::conflict("usage-id-reused", "The id was used before", detail).at("id"),
+            NotCounted::LimitReached(standing) => limit_reached(&standing, &detail),
+            NotCounted::IdReused => id_reused(&detail),
             NotCounted::InFuture => Self::invalid("at", detail),
         }
     }
+}
+
+impl From<ReserveError> for Problem {
+    fn from(error: ReserveError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReserveError::NoSubscription => unserved(&detail),
+            ReserveError::Meter(error) => error.into(),
+            ReserveError::LimitReached(standing) => limit_reached(&standing, &detail),
+            ReserveError::IdReused => id_reused(&detail),
+            ReserveError::TooMany => {
+                Self::conflict("too-many-reservations", "There are too many reservations", detail).at("id")
+            }
+            // Others were faster each time. The same again is what helps.
+            ReserveError::Store(error @ (StoreError::Conflict | StoreError::Duplicate)) => Self::unavailable(error),
+            ReserveError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn unserved(detail: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-subscription", "There is no subscription", detail)
+}
+
+fn limit_reached(standing: &Standing, detail: &str) -> Problem {
+    let problem = Problem::new(StatusCode::FORBIDDEN, "limit-reached", "The limit is reached", detail).at("value");
+    let problem = problem.with("used", json!(standing.used));
+    let problem = match standing.reserved {
+        0 => problem,
+        reserved => problem.with("reserved", json!(reserved)),
+    };
+    problem.with("limit", json!(standing.limit)).with("remaining", json!(standing.remaining))
+}
+
+fn id_reused(detail: &str) -> Problem {
+    Problem::conflict("usage-id-reused", "The id was used before", detail).at("id")
 }
 
 impl From<ConsumeError> for Problem {

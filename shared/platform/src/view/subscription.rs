@@ -156,7 +156,10 @@ pub fn claims(found: Option<&Entitled>) -> Value {
         None => json!({ "on": true }),
         Some(reason) => json!({ "on": false, "reason": reason }),
     };
-    let limit = |it: &Standing| json!({ "limit": it.limit, "used": it.used, "remaining": it.remaining });
+    let limit = |it: &Standing| match it.reserved {
+        0 => json!({ "limit": it.limit, "used": it.used, "remaining": it.remaining }),
+        reserved => json!({ "limit": it.limit, "used": it.used, "reserved": reserved, "remaining": it.remaining }),
+    };
     let features = it.entitlements.iter().map(|(name, it)| (name.to_string(), switch(it)));
     let metered = it.entitlements.values().filter_map(|it| it.standing.as_ref());
     let limits = metered.map(|it| (it.meter.to_string(), limit(it)));
@@ -166,7 +169,7 @@ pub fn claims(found: Option<&Entitled>) -> Value {
     })
 }
 
-/// `{"on", "reason"}`, and where it is metered also `meter`, `used`, `limit`, `remaining` and `percentage`.
+/// `{"on", "reason"}`, and where it is metered also how it stands.
 pub fn entitlement(it: &Entitlement) -> Value {
     let mut view = it.standing.as_ref().map_or_else(|| json!({}), super::standing);
     view["on"] = json!(it.reason.is_none());
@@ -174,12 +177,13 @@ pub fn entitlement(it: &Entitlement) -> Value {
     view
 }
 
-/// What does not apply is null.
-pub fn live(live: &Live) -> Value {
+/// As it is at `now`. What does not apply is null.
+pub fn live(live: &Live, now: Timestamp) -> Value {
     let mut view = subscription(&live.subscription);
     let plan = &live.subscription.order.plan;
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
-    view["usage"] = standings(&live.subscription.order, &live.usage).iter().map(standing).collect();
+    let standings = standings(&live.subscription.order, &live.usage, &live.reserved(now));
+    view["usage"] = standings.iter().map(standing).collect();
     view["tokens"] = tokens(plan, live.tokens.as_ref());
     let expiring = default.filter(|it| expires_too_soon(&live.subscription, it)).map(card_expiring);
     let usage = live.alerts.iter().filter(|it| it.alert.acknowledged_at.is_none()).map(super::alert);
@@ -265,7 +269,9 @@ mod tests {
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
         let usage = [(meter("estates"), 5)].into();
-        live(&Live { subscription, usage, alerts: vec![], wallet, tokens: None, account: None })
+        let (reservations, alerts) = ([].into(), vec![]);
+        let found = Live { subscription, usage, reservations, alerts, wallet, tokens: None, account: None };
+        live(&found, instant("2025-02-10T10:00:00Z"))
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! Many reserve, use and release at once, in two hundred orders.
+
+use crate::reserving::{id, of_held_minutes};
+use crate::stage::{DAY, MINUTE, pass, subscribed_to};
+use crate::usage::{minutes_plan, of_minutes};
+use billing::id::{ConsumptionId, CustomerId, MeterId, PaymentId, UsageId};
+use billing::payment::Payment;
+use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use billing::statistics::DayUsage;
+use billing::testing::{FakeGateways, FixedClock, MemoryStore, customer, meter};
+use billing::token::Consumption;
+use billing::usage::MeterUsage;
+use billing::workflow::{Billing, Reserve, ReserveError};
+use futures::executor::block_on;
+use futures::future::{BoxFuture, FutureExt, join_all, poll_fn};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+
+/// Everybody at once, in an order that a number chooses; of several records that one asks for, each is read at another
+/// moment. After each commit it is looked at what is used and held.
+struct Crowd<'a> {
+    store: &'a MemoryStore,
+    clock: &'a FixedClock,
+    dice: AtomicU64,
+    /// The most that was ever used and held.
+    peak: AtomicU64,
+}
+
+impl Crowd<'_> {
+    fn roll(&self, sides: u64) -> u64 {
+        let roll = |it: u64| Some(it.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        let rolled = self.dice.fetch_update(Ordering::Relaxed, Ordering::Relaxed, roll).unwrap_or(0);
+        (rolled >> 33) % sides
+    }
+
+    /// Others are first, or not.
+    async fn turn(&self) {
+        let mut left = self.roll(6);
+        poll_fn(move |context| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn look(&self) {
+        for record in self.store.records() {
+            if let Record::Usage(MeterUsage { value, reservations, .. }) = record {
+                let taken = value + reservations.open(self.clock.time()).held();
+                self.peak.fetch_max(taken, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Store for &Crowd<'_> {
+    async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        let mut records = vec![];
+        for key in keys {
+            self.turn().await;
+            records.extend(self.store.get(vec![key]).await?.records().iter().cloned());
+        }
+        Ok(Found::new(records))
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.turn().await;
+        let done = self.store.commit(writes).await;
+        self.look();
+        done
+    }
+
+    async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        self.store.live(customer).await
+    }
+
+    async fn payments(
+        &self,
+        of: &CustomerId,
+        before: Option<&PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.store.payments(of, before, limit).await
+    }
+
+    async fn consumptions(
+        &self,
+        of: &CustomerId,
+        before: Option<&ConsumptionId>,
+        limit: u32,
+    ) -> Result<Vec<Consumption>, StoreError> {
+        self.store.consumptions(of, before, limit).await
+    }
+
+    async fn days(&self, of: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
+        self.store.days(of, from, to).await
+    }
+
+    async fn catalogue(&self) -> Result<Found, StoreError> {
+        self.store.catalogue().await
+    }
+
+    async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
+        self.store.due(lane, then, limit).await
+    }
+}
+
+type Shared<'a> = Billing<&'a Crowd<'a>, FakeGateways, FixedClock>;
+
+/// What one of them does, and again while others are faster.
+async fn one(billing: &Shared<'_>, crowd: &Crowd<'_>, n: u64) {
+    let (of, name): (MeterId, String) = (meter("minutes"), format!("call-{}", n % 30));
+    let value = n % 30 * 17 % 300 + 1;
+    let counts = async |value: u64, name: &str| {
+        for _ in 0..20 {
+            match billing.report(&customer(), &[of_minutes(value, name)]).await {
+                Ok(answers) => return answers.into_iter().all(|it| it.is_ok()),
+                Err(StoreError::Conflict) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        false
+    };
+    let holds = async |wanted: &Reserve| {
+        for _ in 0..20 {
+            match billing.reserve(wanted).await {
+                Err(ReserveError::Store(StoreError::Conflict)) => {}
+                Err(ReserveError::Store(error)) => panic!("{error}"),
+                answer => return answer.is_ok(),
+            }
+        }
+        false
+    };
+    let wanted = of_held_minutes(value, &name);
+    match n / 30 {
+        // Held, and then used: as much, less or more of it.
+        0 => {
+            if holds(&wanted).await {
+                crowd.turn().await;
+                counts(value + n % 3 - u64::from(value > 1), &name).await;
+            }
+        }
+        // The same asked again by somebody who heard nothing.
+        1 => drop(holds(&wanted).await),
+        // Not held before it is used.
+        2 => drop(counts(value, &format!("use-{n}")).await),
+        // Held and let go, or forgotten.
+        3 => {
+            if holds(&of_held_minutes(value, &format!("held-{n}"))).await && n.is_multiple_of(2) {
+                crowd.turn().await;
+                drop(billing.release(&customer(), &of, &id(&format!("held-{n}"))).await);
+            }
+        }
+        _ => {
+            crowd.turn().await;
+            billing.clock.set(billing.clock.time() + MINUTE);
+            crowd.clock.set(billing.clock.time());
+        }
+    }
+}
+
+#[test]
+fn however_many_reserve_use_and_release_at_once_what_is_used_and_held_never_passes_the_limit() {
+    let (mut full, mut used_all) = (0, 0);
+    for seed in 0..200 {
+        let world = subscribed_to(minutes_plan("k"));
+        let crowd = Crowd {
+            store: &world.store,
+            clock: &world.clock,
+            dice: AtomicU64::new(seed * 7_919),
+            peak: AtomicU64::new(0),
+        };
+        let clock = FixedClock::at(world.clock.time());
+        let billing = Billing::new(&crowd, FakeGateways::default(), clock);
+        let everybody: Vec<BoxFuture<'_, ()>> = (0..125).map(|n| one(&billing, &crowd, n).boxed()).collect();
+        block_on(join_all(everybody));
+        let peak = crowd.peak.load(Ordering::Relaxed);
+        assert!(peak <= 3_000, "{peak} with {seed}");
+        full += u32::from(peak > 2_900);
+        let (mut counted, mut of_records) = (None, 0);
+        for record in world.store.records() {
+            if let Record::Usage(it) = record {
+                counted = Some(it);
+            } else if let Record::UsageRecord(it) = record {
+                of_records += it.value.get();
+            }
+        }
+        let counted = counted.unwrap_or_else(|| panic!("nothing is counted"));
+        assert_eq!(counted.value, of_records, "each is counted once: {seed}");
+        let ids = (0..30).map(|n| id(&format!("call-{n}")));
+        let used = |it: &UsageId| !world.key(Key::UsageRecord(customer(), it.clone())).records().is_empty();
+        let both: Vec<UsageId> = ids.filter(|it| used(it) && counted.reservations.get(it).is_some()).collect();
+        assert_eq!(both, [], "what is used is not held: {seed}");
+        used_all += counted.value;
+        pass(&world, DAY);
+        let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
+        let held = live.map(|it| it.reserved(world.clock.time())).unwrap_or_default();
+        assert!(held.values().all(|held| *held == 0), "nothing is held for ever: {held:?}");
+    }
+    println!("the limit was nearly reached in {full} of 200, and {used_all} were used");
+    assert!(full > 100, "there was room for all, which tells nothing");
+}
