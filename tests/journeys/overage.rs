@@ -1,13 +1,13 @@
 //! Stories of what is used beyond a limit and paid with the next invoice, worked out by hand: 1,000 minutes are included in
 //! 29.00 dollars a month, and each of the first 500 beyond costs 5 cents, each after that 4, up to 2,000.
 
-use crate::stage::{DAY, Is, MINUTE, command, declined_at_period_end, is, pass, refund_of, to_period_end, told};
+use crate::stage::{DAY, Is, MINUTE, command, declined_at_period_end, is, live, pass, refund_of, to_period_end, told};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::calendar::Interval;
 use billing::catalog::{Limit, OveragePrice};
 use billing::id::{FeatureId, PeriodId};
 use billing::money::Money;
-use billing::outcome::Remedy;
+use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::Portion;
 use billing::ports::{Key, Record, Store, Wanted};
 use billing::subscription::{Action, Command, Effective, Event, Intervention, UsageLine};
@@ -391,6 +391,50 @@ fn what_ends_is_billed_in_the_transaction_that_ends_it() {
         };
         assert!(minutes(&world, 1, "late").is_err(), "{when}");
     }
+}
+
+/// Found by seed 1,459: what was used after a change had looked was of a period that nobody came back to.
+#[test]
+fn a_change_that_begins_another_period_bills_all_that_was_used_until_it_was_made() {
+    let yearly =
+        || Wish { interval: Some(Interval::Year), ..to(Action::ChangeInterval, "minutes-starter", Effective::Now) };
+    let world = starter();
+    assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
+    world.gateways.next(Script::SilentAfter);
+    let changing = block_on(world.change(&yearly(), &idempotency_key("year"), "year"));
+    assert!(changing.is_ok_and(|it| it.payment.is_some()));
+    assert_eq!(lines(&world), [(1_100, 1_000, 500)]);
+    // Days may go by until it is heard that the change is paid.
+    assert_eq!(minutes(&world, 450, "b"), Ok(1_550));
+    live(&world, DAY);
+    assert_eq!(world.subscription().order.price.interval, Interval::Year);
+    assert_eq!(lines(&world), [(1_100, 1_000, 500), (1_550, 1_100, 400 * 5 + 50 * 4)]);
+    assert_eq!(minutes(&world, 1_000, "c"), Ok(1_000), "a period of its own");
+    renewed(&world);
+    assert_eq!(charged(&world).pop(), Some(29_000 + 500 + 2_200));
+}
+
+/// Found by seed 1,409: what is counted by a clock that is ahead is of the next period already.
+#[test]
+fn a_change_by_a_clock_that_is_behind_bills_the_period_that_it_changes() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_600, "a"), Ok(1_600));
+    to_period_end(&world);
+    assert_eq!(minutes(&world, 1_900, "b"), Ok(1_900));
+    pass(&world, -MINUTE);
+    changed(&world, &to(Action::Upgrade, "minutes-pro", Effective::Now), "up");
+    assert_eq!(lines(&world), [(1_600, 1_000, 2_900)]);
+}
+
+/// Found by seed 39.
+#[test]
+fn who_has_a_payment_charged_back_owes_for_what_they_used() {
+    let world = starter();
+    assert_eq!(minutes(&world, 1_100, "a"), Ok(1_100));
+    let payment = block_on(world.payments(&customer(), None, 1)).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    world.gateways.dispute(&payment, DisputeStanding::Lost);
+    told(&world, &payment, "evt_lost");
+    assert_eq!((is(&world.subscription()), lines(&world)), (Is::Disputed, vec![(1_100, 1_000, 500)]));
 }
 
 #[test]

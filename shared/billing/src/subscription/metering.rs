@@ -7,9 +7,8 @@
 //! It is sold only to whom an invoice will follow: a trial, or what is to end,
 //! has its limits.
 
-use super::{Event, Status, Subscription};
+use super::{Becomes, Event, Status, Subscription};
 use crate::catalog::Limit;
-use crate::entitlement::Usage;
 use crate::id::{MeterId, PeriodId};
 use crate::money::{Currency, Money};
 use crate::usage::MeterUsage;
@@ -82,6 +81,16 @@ impl Subscription {
         (unbilled && !begun && !meters.is_empty()).then_some(meters)
     }
 
+    /// Whether the period at hand is over by `events`: nobody counts in it any more, or comes back to bill it.
+    pub(crate) fn is_left_by(&self, events: &[Event]) -> bool {
+        let running = self.term().map(|term| term.index);
+        let another = |becomes: &Becomes| Some(becomes.term.index) != running;
+        events.iter().any(|event| {
+            matches!(event, Event::Canceled { .. })
+                || matches!(event, Event::Changed { becomes, .. } if another(becomes))
+        })
+    }
+
     /// What a meter has counted and may be on no invoice yet, once it counts in `period`.
     pub(crate) fn unbilled(&self, usage: &MeterUsage, period: &PeriodId) -> Option<(PeriodId, u64)> {
         let is_over = |counted: &PeriodId| counted.index < period.index && self.is_unbilled(counted);
@@ -92,19 +101,21 @@ impl Subscription {
     /// What was counted in the period that is over, and is on no invoice yet.
     pub(crate) fn bill(&self, counted: &[MeterUsage]) -> Option<Event> {
         let over = self.period_id()?;
-        let of_period = |it: &MeterUsage| it.periods().find(|(period, _)| **period == over).map(|(_, used)| used);
-        let used = counted.iter().filter_map(|it| Some((it.meter.clone(), of_period(it)?)));
-        let lines = used.filter_map(|(meter, used)| self.line(&meter, &over, used)).collect();
-        Some(Event::UsageBilled { closed: Some(over.index), lines })
+        Some(Event::UsageBilled { closed: Some(over.index), lines: self.lines(counted, &over) })
     }
 
     /// What was used so far in the period at hand beyond what is allowed, and is in no line yet: before something else is
     /// allowed, or nothing.
-    pub(crate) fn bill_so_far(&self, usage: &Usage, now: Timestamp) -> Option<Event> {
+    pub(crate) fn bill_so_far(&self, counted: &[MeterUsage], now: Timestamp) -> Option<Event> {
         self.meters_to_bill().filter(|_| !self.is_over(now))?;
-        let period = self.period_id()?;
-        let lines: Vec<UsageLine> = usage.iter().filter_map(|(meter, used)| self.line(meter, &period, *used)).collect();
+        let lines = self.lines(counted, &self.period_id()?);
         (!lines.is_empty()).then_some(Event::UsageBilled { closed: None, lines })
+    }
+
+    /// For what was counted in `period`: by a clock that is ahead of ours, the next one may have begun.
+    fn lines(&self, counted: &[MeterUsage], period: &PeriodId) -> Vec<UsageLine> {
+        let used = |it: &MeterUsage| it.periods().find(|(counted, _)| *counted == period).map(|(_, used)| used);
+        counted.iter().filter_map(|it| self.line(&it.meter, period, used(it)?)).collect()
     }
 
     fn line(&self, meter: &MeterId, period: &PeriodId, used: u64) -> Option<UsageLine> {

@@ -1,6 +1,7 @@
 //! Changing what is bought: shown first, then made as it was shown.
 
 use super::checkout::price;
+use super::closing::{closing, meters_of};
 use super::{Billing, ChangeError, Changed, Live, NotForSale, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::Plan;
@@ -178,9 +179,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         let claim = opening.claim(subscription.no_payment(), now);
-        let events = subscription.change(preview);
-        let (_, mut writes) = transition(subscription, events, now);
-        writes.push(Write::Create(Record::Claim(claim)));
+        let mut events = subscription.change(preview);
+        let mut writes = vec![Write::Create(Record::Claim(claim))];
+        if subscription.is_left_by(&events) {
+            let mut found = self.store.get(meters_of(&subscription)).await?;
+            let (billed, closed) = closing(&subscription, &mut found, now);
+            events.splice(0..0, billed);
+            writes.extend(closed);
+        }
+        writes.extend(transition(subscription, events, now).1);
         Ok(self.store.commit(writes).await?)
     }
 
@@ -204,7 +211,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 /// to allow what the old plan had a price for.
 fn billed_so_far(live: Live, effective: Effective, now: Timestamp) -> (Live, Vec<Write>) {
     let event = match effective {
-        Effective::Now => live.subscription.bill_so_far(&live.usage, now),
+        Effective::Now => live.subscription.bill_so_far(&live.meters, now),
         Effective::PeriodEnd => None,
     };
     let (subscription, writes) = transition(live.subscription, event.into_iter().collect(), now);

@@ -23,6 +23,8 @@ pub struct Live {
     pub usage: Usage,
     /// What is held of meters for uses to come.
     pub reservations: BTreeMap<MeterId, Reservations>,
+    /// As they count, in whichever period that is.
+    pub meters: Vec<MeterUsage>,
     /// Those that are open.
     pub alerts: Vec<OpenAlert>,
     pub wallet: Option<Wallet>,
@@ -76,10 +78,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
         let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
         let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription)).collect();
-        let held = meters.into_iter().filter(|it| !it.reservations.is_empty());
-        let reservations = held.map(|it| (it.meter, it.reservations)).collect();
+        let held = meters.iter().filter(|it| !it.reservations.is_empty());
+        let reservations = held.map(|it| (it.meter.clone(), it.reservations.clone())).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
-        Ok(Some(Live { subscription, usage, reservations, alerts, wallet, tokens, account }))
+        Ok(Some(Live { subscription, usage, reservations, meters, alerts, wallet, tokens, account }))
     }
 
     /// Whether the customer may use `name` now.

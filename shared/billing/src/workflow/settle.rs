@@ -4,6 +4,7 @@
 //! sweeper's reconciliation all end here, so an outcome means the same however
 //! we learn of it, and learning of it twice changes nothing.
 
+use super::closing::{closing, meters_of};
 use super::redeem::counted;
 use super::{Billing, MOST_RACES, WakeError, transition};
 use crate::account::VirtualAccount;
@@ -32,6 +33,8 @@ pub(super) struct Scene {
     pub(super) account_changed: bool,
     /// That is redeemed if the payment is made.
     pub(super) coupon: Option<StoredCoupon>,
+    /// The meters that are to be billed if the period ends by it.
+    pub(super) meters: Found,
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -46,7 +49,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let mut found = self.store.get(keys).await?;
         let Some(payment) = found.payment() else { return Ok(None) };
         let coupon = self.coupon(payment.redeems()).await?;
-        Ok(Some(Scene { coupon, ..Scene::new(payment, found) }))
+        let scene = Scene::new(payment, found);
+        let meters = scene.subscription.as_ref().map_or(vec![], meters_of);
+        let meters = if meters.is_empty() { Found::default() } else { self.store.get(meters).await? };
+        Ok(Some(Scene { coupon, meters, ..scene }))
     }
 
     /// Commits what `outcome` means, together with the delivery that told us,
@@ -107,8 +113,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         method: Option<Method>,
         now: Timestamp,
     ) -> (Scene, Vec<Write>) {
-        let Scene { mut payment, mut subscription, mut wallet, mut tokens, mut account, account_changed, coupon } =
-            scene;
+        let Scene {
+            mut payment,
+            mut subscription,
+            mut wallet,
+            mut tokens,
+            mut account,
+            account_changed,
+            coupon,
+            mut meters,
+        } = scene;
         let says_paid = facts.iter().any(|fact| matches!(fact, Fact::Paid { .. }));
         let mut events = vec![];
         let mut next = subscription.clone();
@@ -148,6 +162,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
         writes.extend(counted(coupon, &events));
         if let Some(before) = subscription.take() {
+            // Whoever has counted since they were read, or before they were, is in the way: it is all read again.
+            if before.is_left_by(&events) {
+                let (billed, closed) = closing(&before, &mut meters, now);
+                events.splice(0..0, billed);
+                writes.extend(closed);
+            }
             let (after, more) = transition(before, events, now);
             writes.extend(more);
             // A period that is paid brings its tokens in the same transaction, and no other way.
@@ -163,7 +183,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         writes.push(Write::next(Record::Payment(payment.clone())));
         payment.version += 1;
-        (Scene { payment, subscription, wallet, tokens, account, account_changed: false, coupon: None }, writes)
+        let scene =
+            Scene { payment, subscription, wallet, tokens, account, account_changed: false, coupon: None, meters };
+        (scene, writes)
     }
 
     /// What follows from `facts`, one after the other; `subscription` becomes what they make of it.
@@ -223,7 +245,16 @@ impl Scene {
         let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
         let (subscription, account) = (found.subscription(), found.account());
         let coupon = found.coupon();
-        Self { payment, subscription, wallet, tokens, account, account_changed: false, coupon }
+        Self {
+            payment,
+            subscription,
+            wallet,
+            tokens,
+            account,
+            account_changed: false,
+            coupon,
+            meters: Found::default(),
+        }
     }
 
     /// With `more` on the customer's account, if it is in that currency.
