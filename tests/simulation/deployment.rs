@@ -108,10 +108,12 @@ impl State {
     }
 }
 
-/// The release before has no zones, no coupons, no takeovers, no use of tokens, and nothing that staff do to a subscription.
+/// The release before has no zones, no coupons, no takeovers, no use of tokens, no meters, and nothing that staff do to a
+/// subscription.
 fn as_before(job: Job) -> Option<Job> {
     match job {
         Job::Intervene { .. } | Job::TakeOver { .. } | Job::Consume { .. } => None,
+        Job::Report { .. } | Job::SetUsage { .. } | Job::Acknowledge { .. } => None,
         Job::Open { mut page, tries } => {
             if let Page::Checkout(wanted) = &mut *page {
                 (wanted.time_zone, wanted.coupon) = (None, None);

@@ -46,6 +46,8 @@ pub(crate) struct StoreFaults {
     pub(crate) commit_refused: u32,
     pub(crate) answer_lost: u32,
     pub(crate) spurious_conflict: u32,
+    /// What is read at once is not as of one moment.
+    pub(crate) torn: u32,
     /// The due index still names what is done, or does not name yet what is due.
     pub(crate) stale_index: u32,
     pub(crate) outages: Vec<(i64, i64)>,
@@ -120,6 +122,11 @@ pub(crate) struct CustomerFaults {
     pub(crate) ran_elsewhere: u32,
     /// How often somebody of the SaaS has a say in it.
     pub(crate) interventions: usize,
+    /// The greater plan is sold by the seat.
+    pub(crate) by_the_seat: bool,
+    /// How often it is reported what a customer used, and how likely it is as a period ends.
+    pub(crate) reports: usize,
+    pub(crate) uses: u32,
     /// Who owes opens a page to pay.
     pub(crate) comes_back: u32,
     /// Who is asked to authenticate a charge does so, hours or days later.
@@ -157,6 +164,8 @@ impl Faults {
         // webhooks that arrive tell of what happens after the last question was asked.
         let (clocks_right, all_told) = (!skewed && !jumping, webhooks.lost == 0);
         let gateway = |rng: &mut Rng| GatewayFaults::drawn(rng, start, end, clocks_right, all_told);
+        let mut aside = rng.aside();
+        let (reports, torn) = (aside.one_of(&[0, 0, 3, 12]), level(&mut aside, &[100, 500]));
         Self {
             crash: level(rng, &[20, 100, 300]),
             store: StoreFaults {
@@ -164,6 +173,7 @@ impl Faults {
                 commit_refused: level(rng, &[20, 100]),
                 answer_lost: level(rng, &[20, 100, 300]),
                 spurious_conflict: level(rng, &[20, 200]),
+                torn,
                 stale_index: level(rng, &[50, 300]),
                 outages: outages(rng, start, end, HOUR),
             },
@@ -192,6 +202,9 @@ impl Faults {
                 subscribes: rng.one_of(&[0, 300, 1_000]),
                 ran_elsewhere: rng.one_of(&[0, 0, 400, 1_000]),
                 interventions: rng.one_of(&[0, 0, 1, 5]),
+                by_the_seat: aside.chance(300),
+                reports,
+                uses: if reports > 0 { 500 } else { 0 },
                 comes_back: rng.one_of(&[0, 300, 900]),
                 authenticates: rng.one_of(&[0, 300]),
             },

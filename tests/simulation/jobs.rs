@@ -2,16 +2,17 @@
 
 use crate::ports::Port;
 use billing::delivery::Notice;
-use billing::id::{CustomerId, IdempotencyKey, MailId, MethodId, PaymentId};
+use billing::entitlement::Standing;
+use billing::id::{CustomerId, IdempotencyKey, MailId, MeterId, MethodId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
 use billing::subscription::{Command, Intervention, Subscription};
 use billing::token::Consumption;
 use billing::wallet::Wallet;
 use billing::workflow::{
-    Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError, Recovery,
-    RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError,
-    TakenOver, VerifyError, WakeError, Wish,
+    Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError,
+    NotCounted, Recovery, RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver,
+    TakeOverError, TakenOver, UsageError, Use, VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +33,9 @@ pub(crate) enum Job {
     Remove { customer: CustomerId, method: MethodId },
     Refund { request: Box<RefundRequest>, tries: u32 },
     Consume { wanted: Box<Consume>, tries: u32 },
+    Report { customer: CustomerId, uses: Vec<Use>, tries: u32 },
+    SetUsage { customer: CustomerId, meter: MeterId, value: u64, tries: u32 },
+    Acknowledge { customer: CustomerId, meter: MeterId },
 }
 
 /// What a customer wants a page for.
@@ -73,6 +77,9 @@ pub(crate) enum Done {
     Changed(Result<Box<Changed>, ChangeError>),
     TakenOver(Result<Box<TakenOver>, TakeOverError>),
     Consumed(Result<Box<Consumption>, ConsumeError>),
+    Reported(Result<Vec<Result<Standing, NotCounted>>, StoreError>),
+    Set(Result<u64, UsageError>),
+    Acknowledged(Result<usize, UsageError>),
 }
 
 impl Done {
@@ -91,6 +98,9 @@ impl Done {
             }
             Self::TakenOver(it) => format!("{it:?}"),
             Self::Consumed(it) => format!("{it:?}"),
+            Self::Reported(it) => format!("{it:?}"),
+            Self::Set(it) => format!("{it:?}"),
+            Self::Acknowledged(it) => format!("{it:?}"),
             Self::Refunded(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
         }
     }
@@ -153,6 +163,17 @@ impl Job {
             Self::Consume { wanted, .. } => {
                 Box::pin(async move { Done::Consumed(billing.consume(&wanted).await.map(Box::new)) })
             }
+            Self::Report { customer, uses, .. } => {
+                Box::pin(async move { Done::Reported(billing.report(&customer, &uses).await) })
+            }
+            Self::SetUsage { customer, meter, value, .. } => Box::pin(async move {
+                let set = billing.set_usage(&customer, &meter, value).await;
+                Done::Set(set.map(|(usage, _)| usage.value))
+            }),
+            Self::Acknowledge { customer, meter } => Box::pin(async move {
+                let open = billing.acknowledge(&customer, &meter, true).await;
+                Done::Acknowledged(open.map(|open| open.len()))
+            }),
         }
     }
 
@@ -172,7 +193,7 @@ impl Job {
 /// What is for sale, as records.
 pub(crate) fn catalogue() -> Vec<Record> {
     use billing::catalog::Catalogue;
-    use billing::ports::{StoredCoupon, StoredFamily, StoredPlan};
+    use billing::ports::{MeterName, StoredCoupon, StoredFamily, StoredPlan};
     let mut records = Vec::new();
     for text in [include_str!("catalogue/estates.json"), include_str!("catalogue/tokens.json")] {
         let catalogue: Catalogue = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
@@ -184,6 +205,12 @@ pub(crate) fn catalogue() -> Vec<Record> {
             let family = family.id.clone();
             Record::Coupon(StoredCoupon { coupon, family, withdrawn: false, redeemed: 0, version: 1 })
         }));
+        for meter in &family.meters {
+            records.extend([&meter.id].into_iter().chain(&meter.aliases).map(|name| {
+                let families = [(family.id.clone(), meter.clone())].into();
+                Record::Meter(MeterName { name: name.clone(), families, version: 1 })
+            }));
+        }
         records.push(Record::Family(StoredFamily { family, coupons: codes, version: 1 }));
         records.extend(plans.into_iter().map(|plan| Record::Plan(StoredPlan { plan, revision: 1 })));
     }

@@ -31,6 +31,7 @@ mod ports;
 mod rng;
 mod staff;
 mod store;
+mod usage;
 mod world;
 
 use crate::checker::{Happened, TO_HAPPEN};
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// What is tried with every change: less than a minute on two cores.
+/// What is tried with every change: about a minute on two cores.
 const SEEDS: Range<u64> = 0..20_000;
 const THREADS: u64 = 2;
 

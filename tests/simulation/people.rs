@@ -62,6 +62,7 @@ impl State {
                 let time = self.rng.within(start, end);
                 let job = self.command(customer.clone(), command);
                 self.at(time, Happening::Start(job));
+                self.is_used_by(&customer, time);
             }
             for number in 0..3 {
                 if self.rng.chance(self.faults.customers.subscribes) {
@@ -73,6 +74,9 @@ impl State {
             }
             if self.rng.chance(self.faults.customers.ran_elsewhere) {
                 self.take_over(&customer, start, end);
+            }
+            if self.faults.customers.reports > 0 {
+                self.is_used(&customer, start, end);
             }
             for number in 0..self.faults.customers.interventions {
                 self.intervene(&customer, number, start, end);
@@ -116,10 +120,11 @@ impl State {
                 fingerprint: format!("{plan} {interval} {gateway:?} {coupon:?}"),
             })
         };
+        let seats = if plan == "estates-professional" { self.some_seats() } else { 1 };
         let times = if self.rng.chance(self.faults.customers.impatience) { 3 } else { 1 };
         for n in 0..times {
             let key = if self.rng.chance(500) { format!("{number}") } else { format!("{number}.{n}") };
-            let Some(request) = request(key, plan, 1) else { continue };
+            let Some(request) = request(key, plan, seats) else { continue };
             let time = time + self.rng.within(0, 2 * SECOND);
             self.at(time, Happening::Start(Job::Open { page: Box::new(Page::Checkout(request)), tries: 0 }));
         }
@@ -128,12 +133,13 @@ impl State {
     /// Without a page: with a trial, if there is one to be had.
     fn subscribe(&mut self, customer: &CustomerId, number: usize, start: i64, end: i64) {
         let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
+        let quantity = (plan == "estates-professional").then(|| self.some_seats());
         let Ok(plan) = PlanId::try_from(plan.to_owned()) else { return };
         let interval = Some(self.rng.one_of(&[Interval::Month, Interval::Days(7)]));
         let contact =
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
         let (contact, coupon, time_zone) = (Some(contact), self.some_coupon(), self.named_home(customer));
-        let (customer, currency, quantity) = (customer.clone(), None, None);
+        let (customer, currency) = (customer.clone(), None);
         let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None, time_zone };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
@@ -143,6 +149,11 @@ impl State {
             let (wanted, key) = (Box::new(wanted.clone()), idempotency_key(&key));
             self.at(time, Happening::Start(Job::Subscribe { wanted, key, tries: 0 }));
         }
+    }
+
+    /// Where a plan is sold by the seat.
+    fn some_seats(&mut self) -> u32 {
+        if self.faults.customers.by_the_seat { self.rng.one_of(&[1, 1, 2, 3, 7]) } else { 1 }
     }
 
     /// Under a key of its own, or one that was used before by chance.
@@ -158,6 +169,12 @@ impl State {
             (Action::ChangeInterval, None, Some(Interval::Days(7))),
             (Action::ChangeInterval, None, Some(Interval::Month)),
         ]);
+        let by_the_seat = self.faults.customers.by_the_seat;
+        let (action, plan, interval) = match by_the_seat && self.rng.chance(500) {
+            true => (Action::ChangeSeats, None, None),
+            false => (action, plan, interval),
+        };
+        let seats = (by_the_seat && matches!(action, Action::Upgrade | Action::ChangeSeats)).then(|| self.some_seats());
         let plan = plan.and_then(|plan| PlanId::try_from(plan.to_owned()).ok());
         let wish = Wish {
             customer: customer.clone(),
@@ -165,13 +182,14 @@ impl State {
             plan,
             addon: None,
             interval,
-            quantity: None,
+            quantity: seats,
             effective: self.rng.one_of(&[Effective::Now, Effective::Now, Effective::PeriodEnd]),
             confirm: true,
             preview: None,
         };
         let any_time = self.rng.within(start, end);
         let time = self.rng.one_of(&[any_time, any_time, start + 28 * DAY, start + 7 * DAY]);
+        self.is_used_by(customer, time);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key = if self.rng.chance(500) { format!("change.{number}") } else { format!("change.{number}.{n}") };
             let Ok(key) = IdempotencyKey::try_from(key) else { continue };
@@ -342,6 +360,7 @@ impl State {
             return;
         }
         let (customer, id) = (payment.customer.clone(), payment.id.clone());
+        self.is_used_meanwhile(&customer);
         let job = match self.rng.below(7) {
             0 => {
                 // Gone, and perhaps back before the last charge is told of.

@@ -695,6 +695,82 @@ BUGS = [
         "if balance.minor == 0 && self.usage_charges.is_empty() && order.discounted().is_none() {",
         "if balance.minor == 0 && self.usage_charges.is_empty() {",
     )]),
+    # What is counted, and what is charged for it.
+    ("a use is counted and its id is not kept", [(
+        "workflow/report.rs",
+        "writes.extend(self.counted.into_iter().map(|it| Write::Create(Record::UsageRecord(it))));",
+        "",
+    )]),
+    ("who adds to a counter does not look at the limit again", [(
+        "workflow/report.rs",
+        "let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());",
+        "let (customer, meter, period, at_most) = (customer.clone(), meter.clone(), period.clone(), at_most.max(u64::MAX));",
+    )]),
+    ("who adds to a counter passes the line of an alert", [(
+        "workflow/report.rs",
+        "below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.subscription.most(meter))",
+        "below_next_line(order, meter, u64::MAX).unwrap_or(u64::MAX).min(self.subscription.most(meter))",
+    )]),
+    ("a use that was counted while it was refused stays refused", [(
+        "workflow/report.rs",
+        "if self.counted_meanwhile(customer, uses, &answers).await? {",
+        "if false && self.counted_meanwhile(customer, uses, &answers).await? {",
+    )]),
+    ("a counter goes on in the next period", [(
+        "workflow/report.rs",
+        "let counts = period.subscription == self.period.subscription && period.index >= self.period.index;",
+        "let counts = period.subscription == self.period.subscription;",
+    )]),
+    ("a meter is not closed with the invoice it is on", [(
+        "workflow/closing.rs",
+        "counted.into_iter().filter_map(|it| subscription.closed(it));",
+        "counted.into_iter().filter_map(|it| subscription.closed(it)).take(0);",
+    )]),
+    ("what a period has counted is forgotten with the first use of the next", [(
+        "workflow/report.rs",
+        "before: known.and_then(|it| self.subscription.unbilled(it, period)),",
+        "before: None,",
+    )]),
+    ("more than the limit is sold though no invoice follows", [(
+        "subscription/metering.rs",
+        "self.is_followed() && !owes && !self.is_trialing() && pays()",
+        "!owes && !self.is_trialing() && pays()",
+    )]),
+    ("the tiers begin anew with each part of a period", [(
+        "catalog/overage.rs",
+        "let amount = self.cost(now).ok()?.minus(self.cost(before).ok()?)?;",
+        "let amount = self.cost(units).ok()?;",
+    )]),
+    ("what a part of a period was billed for is billed with the rest again", [(
+        "subscription/metering.rs",
+        "let billed = told.map(|line| line.used).max().unwrap_or(0);",
+        "let billed = told.map(|line| line.included).max().unwrap_or(0);",
+    )]),
+    ("what was used before a change at once is not billed", [(
+        "workflow/change.rs",
+        "Effective::Now => live.subscription.bill_so_far(&live.meters, now),",
+        "Effective::Now => live.subscription.bill_so_far(&live.meters, now).filter(|_| false),",
+    )]),
+    ("what a clock ahead has counted of the next period is billed with this one", [(
+        "subscription/metering.rs",
+        "let used = |it: &MeterUsage| it.periods().find(|(counted, _)| *counted == period).map(|(_, used)| used);",
+        "let used = |it: &MeterUsage| it.periods().last().map(|(_, used)| used);",
+    )]),
+    ("what was used while a change was being paid is on no invoice", [(
+        "subscription/metering.rs",
+        "let another = |becomes: &Becomes| Some(becomes.term.index) != running;",
+        "let another = |becomes: &Becomes| Some(becomes.term.index) < running;",
+    )]),
+    ("what was used is paid for and stays on the next invoice", [(
+        "subscription/metering.rs",
+        "self.usage_charges.retain(|line| line.amount.currency != currency);",
+        "",
+    )]),
+    ("who comes back owes nothing for what they used", [(
+        "subscription/requests.rs",
+        "usage_charges: current.map_or(vec![], |current| current.usage_charges.clone()),",
+        "usage_charges: vec![],",
+    )]),
 ]
 
 # What takes nothing but one renewal and an order of calls: found by `exhaustive` as well.

@@ -1,15 +1,16 @@
 //! The store in memory: all or nothing, and told to fail. Every commit is held
 //! against the contract.
 
-use crate::faults::is_out;
+use crate::faults::{SECOND, is_out};
 use crate::ports::Port;
+use crate::usage::METERS;
 use crate::world::{State, lock};
 use billing::id::{ConsumptionId, CustomerId, PaymentId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::statistics::DayUsage;
 use billing::subscription::Event;
-use billing::testing::made_of_all;
+use billing::testing::{made_of_all, meter};
 use billing::token::Consumption;
 use billing::wallet::Method;
 use jiff::Timestamp;
@@ -18,16 +19,23 @@ use std::collections::BTreeSet;
 
 impl Store for Port {
     async fn get(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        if keys.is_empty() {
+            return Ok(Found::default());
+        }
         self.turn(30).await;
-        let mut state = lock(&self.shared);
-        state.reads()?;
-        state.knows(self.task, &keys)?;
-        Ok(Found::new(keys.iter().filter_map(|key| state.records.get(key).cloned()).collect()))
+        let (first, second) = lock(&self.shared).torn(keys);
+        let mut records = lock(&self.shared).read(self.task, &first)?;
+        if !second.is_empty() {
+            self.turn(2 * SECOND).await;
+            records.extend(lock(&self.shared).read(self.task, &second)?);
+        }
+        Ok(Found::new(records))
     }
 
     async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
-        let live = [Key::Subscription, Key::Wallet, Key::Tokens, Key::Account];
-        self.get(live.map(|key| key(customer.clone())).into()).await
+        let live = [Key::Subscription, Key::Wallet, Key::Tokens, Key::Account].map(|key| key(customer.clone()));
+        let usage = METERS.map(|name| Key::Usage(customer.clone(), meter(name)));
+        self.get(live.into_iter().chain(usage).collect()).await
     }
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {
@@ -85,6 +93,31 @@ impl State {
     fn reads(&mut self) -> Result<(), StoreError> {
         let failing = self.rng.chance(self.faults.store.read_fails) || is_out(&self.faults.store.outages, self.now);
         if failing { Err(down()) } else { Ok(()) }
+    }
+
+    /// Several records are each as of some moment, not all as of one: others may write between them.
+    fn torn(&mut self, keys: Vec<Key>) -> (Vec<Key>, Vec<Key>) {
+        let torn = self.faults.store.torn;
+        if keys.len() < 2 || !self.rng.chance(torn) {
+            return (keys, vec![]);
+        }
+        keys.into_iter().partition(|_| self.rng.chance(500))
+    }
+
+    fn read(&mut self, task: u64, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
+        self.reads()?;
+        self.knows(task, keys)?;
+        self.reads_usage(task, keys);
+        Ok(keys.iter().filter_map(|key| self.records.get(key).cloned()).collect())
+    }
+
+    fn reads_usage(&mut self, task: u64, keys: &[Key]) {
+        let step = self.step;
+        if keys.iter().any(|key| matches!(key, Key::Usage(..) | Key::Subscription(_)))
+            && let Some(notes) = self.tasks.get_mut(&task)
+        {
+            notes.read_usage_at = step;
+        }
     }
 
     fn due_by(&mut self, lane: Lane, now: Timestamp, limit: usize) -> Vec<(Timestamp, Wanted)> {
@@ -168,6 +201,8 @@ fn told(record: &Record) -> String {
             other => format!("{other:?}"),
         },
         Record::Mail(it) => format!("{} {:?}", it.id, it.status),
+        Record::Usage(it) => format!("{it:?}"),
+        Record::UsageRecord(it) => format!("{} of {} {}, counted in {}", it.id, it.value, it.meter, it.period),
         Record::Delivery(it) => format!("{:?} {} {:?}", it.id, it.kind, it.status),
         Record::Wallet(it) => {
             let tokens = |it: &[Method]| it.iter().map(|it| it.token.clone()).collect::<Vec<_>>();

@@ -7,7 +7,7 @@
 
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
-use crate::checker::{Breach, Given, Happened, Told};
+use crate::checker::{Breach, Given, Happened, Metered, Told};
 use crate::consumers::{Boxes, ToldConsumed};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
@@ -15,12 +15,15 @@ use crate::jobs::{Done, Job, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::calendar::zone::Zone;
+use billing::catalog::PricingModel;
 use billing::delivery::Notice;
 use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
-use billing::workflow::{ChangeError, Changed, ConsumeError, RefundError, RequestError, TakeOverError, Wish};
+use billing::workflow::{
+    ChangeError, Changed, ConsumeError, RefundError, RequestError, TakeOverError, UsageError, Wish,
+};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -92,6 +95,7 @@ pub(crate) struct State {
     /// Each customer's tokens, by what ends when; and what was told of each use.
     pub(crate) boxes: BTreeMap<CustomerId, Boxes>,
     pub(crate) told_consumed: ToldConsumed,
+    pub(crate) metered: Metered,
     /// How often each mail was taken.
     pub(crate) mailed: BTreeMap<MailId, u32>,
     /// When each attempt was first sent.
@@ -120,6 +124,8 @@ pub(crate) struct Notes {
     /// What the gateways answered it, and about what: a reference, a refund's name, a token.
     pub(crate) heard: Vec<(String, Heard)>,
     pub(crate) commits: u32,
+    /// In which step it read what is counted of a customer last, or what they may use.
+    pub(crate) read_usage_at: u64,
     /// A commit of it was not made.
     pub(crate) refused: bool,
     /// A commit of it was made and it was told otherwise.
@@ -184,6 +190,16 @@ fn drawn(record: &Record, faults: &Faults, rng: &mut Rng) -> Record {
                 Proration::NextPeriod,
             ]);
             plan.plan.tokens_rollover = plan.plan.tokens_rollover.filter(|_| faults.deployment.is_none());
+            if faults.customers.by_the_seat && plan.plan.id.as_str() == "estates-professional" {
+                plan.plan.pricing_model = PricingModel::PerSeat;
+            }
+            if faults.customers.reports == 0 {
+                plan.plan.limits.clear();
+            }
+            if faults.customers.reports == 0 || faults.deployment.is_some() {
+                plan.plan.overage.clear();
+                plan.plan.alerts.clear();
+            }
             Record::Plan(plan)
         }
         other => other,
@@ -217,6 +233,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         told: BTreeMap::new(),
         boxes: BTreeMap::new(),
         told_consumed: BTreeMap::new(),
+        metered: Metered::default(),
         canceled: BTreeMap::new(),
         removed: BTreeMap::new(),
         held: BTreeMap::new(),
@@ -437,6 +454,23 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Consume { wanted, tries: tries + 1 }));
                 }
             }
+            (Job::Report { customer, uses, tries }, done) => {
+                if let Some(Done::Reported(Ok(answers))) = &done {
+                    self.reported(id, &customer, &uses, answers);
+                } else if tries < 3 {
+                    self.after(SECOND, HOUR, Happening::Start(Job::Report { customer, uses, tries: tries + 1 }));
+                }
+            }
+            (Job::SetUsage { customer, meter, value, tries }, done) => {
+                let unheard = matches!(done, None | Some(Done::Set(Err(UsageError::Store(_)))));
+                if unheard && tries < 3 {
+                    self.after(
+                        SECOND,
+                        HOUR,
+                        Happening::Start(Job::SetUsage { customer, meter, value, tries: tries + 1 }),
+                    );
+                }
+            }
             (Job::Request { customer, command, key }, done) => {
                 if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
                     self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
@@ -453,7 +487,7 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Intervene { customer, intervention, key }));
                 }
             }
-            (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. }, _) => {}
+            (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. } | Job::Acknowledge { .. }, _) => {}
         }
     }
 

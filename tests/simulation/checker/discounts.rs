@@ -29,6 +29,11 @@ impl Given {
     }
 }
 
+/// By the seat, so many times the price of one.
+fn whole(order: &Order) -> i128 {
+    i128::from(order.price.amount.minor) * i128::from(order.quantity)
+}
+
 fn terms(order: &Order) -> (PlanId, Interval) {
     (order.plan.id.clone(), order.price.interval)
 }
@@ -46,14 +51,14 @@ impl State {
         let given = all.iter().rev().find(|it| it.in_period < term.index);
         let given = given.filter(|it| term.index - it.in_period <= it.periods.unwrap_or(u32::MAX));
         if let Some(percent) = given.map(|it| it.percent) {
-            let (whole, amount) = (i128::from(new.order.price.amount.minor), new.order.amount());
+            let (whole, amount) = (whole(&new.order), new.order.amount());
             let left = whole - (whole * i128::from(percent) + 50) / 100;
             let right = amount.is_ok_and(|amount| i128::from(amount.minor) == left);
             return check(right, "I-8", || format!("{} is comped by {percent} % and costs {amount:?}", new.id));
         }
         let Some((code, true)) = new.order.discount.as_ref().map(|it| (it.coupon.clone(), it.is_on)) else {
-            let price = new.order.price.amount.minor;
-            let amount = new.order.amount().map(|amount| amount.minor);
+            let price = whole(&new.order);
+            let amount = new.order.amount().map(|amount| i128::from(amount.minor));
             return check(amount == Ok(price), "I-8", || format!("{} is {price} and costs {amount:?}", new.id));
         };
         let Some(Record::Coupon(StoredCoupon { coupon, .. })) =
@@ -63,7 +68,7 @@ impl State {
         };
         let meant = coupon.plans.is_empty() || coupon.plans.contains(&new.order.plan.id);
         check(meant, "I-8", || format!("{} is not for {}, and taken off it", coupon.code, new.order.plan.id))?;
-        let whole = i128::from(new.order.price.amount.minor);
+        let whole = whole(&new.order);
         let left = match coupon.off {
             // A third, and a hundredth of a hundredth: as the catalogue of these stories has them.
             Off::Percent(percent) if percent.to_string() == "33.33" => whole - (whole * 3_333 + 5_000) / 10_000,

@@ -4,15 +4,18 @@
 //! books say. Only what a step changed is looked at: the rest was right before.
 //! `I-n` is an invariant of RELIABILITY; `P-n` is an item of PRODUCT.
 
+mod allowed;
 mod clocks;
 mod discounts;
 mod payments;
 mod prices;
 mod rest;
 mod subscriptions;
+mod usage;
 
 pub(crate) use self::discounts::Given;
 pub(crate) use self::prices::Told;
+pub(crate) use self::usage::Metered;
 use crate::consumers::Came;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
@@ -28,6 +31,7 @@ use billing::ports::{Claim, Key, Record, Wanted};
 use billing::subscription::{Event, Status, Subscription};
 use billing::token::Tokens;
 use billing::wallet::{Method, Wallet};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// Which invariant is broken, how, and at which step.
@@ -92,7 +96,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 38] = [
+pub(crate) const TO_HAPPEN: [&str; 47] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -112,6 +116,8 @@ pub(crate) const TO_HAPPEN: [&str; 38] = [
     "changed for nothing",
     "changed and paid",
     "change declined",
+    "seats added",
+    "seats taken away",
     "trial started",
     "trial ending",
     "pause scheduled",
@@ -127,6 +133,13 @@ pub(crate) const TO_HAPPEN: [&str; 38] = [
     "tokens reset",
     "tokens consumed",
     "tokens ended",
+    "use counted",
+    "use refused",
+    "id of a use reused",
+    "alert raised",
+    "alert acknowledged",
+    "overage billed",
+    "overage billed in parts",
     "canceled",
     "expired",
     "read across releases",
@@ -171,6 +184,16 @@ fn kind(event: &Event) -> &'static str {
         Event::UsageBilled { .. } => "usage billed",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
+    }
+}
+
+/// More or fewer of the same, while it runs.
+fn seats_changed(old: &Subscription, new: &Subscription) -> Option<&'static str> {
+    let same = (&old.id, &old.order.plan.id) == (&new.id, &new.order.plan.id) && old.is_live();
+    match old.order.quantity.cmp(&new.order.quantity) {
+        Ordering::Less if same => Some("seats added"),
+        Ordering::Greater if same => Some("seats taken away"),
+        Ordering::Less | Ordering::Equal | Ordering::Greater => None,
     }
 }
 
@@ -243,6 +266,14 @@ impl State {
                 self.discounted(&new)?;
                 self.priced(if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, &new)?;
             }
+            if let Some(Record::Subscription(new)) = self.records.get(key) {
+                let (old, new) =
+                    (if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, new.clone());
+                self.happened.extend(old.and_then(|old| seats_changed(old, &new)));
+                if new.is_live() && old.and_then(Subscription::period) != new.period() {
+                    self.is_used_until(&new);
+                }
+            }
             if let Some(Record::Tokens(new)) = self.records.get(key) {
                 let (new, came, claimed) = self.came(new, old.as_ref(), changed);
                 self.rebalanced(&new, came, claimed.as_ref())?;
@@ -251,6 +282,7 @@ impl State {
                 self.happened.insert("renewed elsewhere");
             }
         }
+        self.metered(task, changed)?;
         let Some(task) = self.tasks.get(&task) else { return Ok(()) };
         let list = changed.iter().filter_map(|(key, old)| Some((old.as_ref(), self.records.get(key)?)));
         let changes = Changes { task, list: list.collect() };

@@ -47,6 +47,7 @@ impl State {
         check(subscription.is_some_and(|it| it.open.as_ref() == Some(id)), "I-4", || {
             format!("{id} is made and its subscription does not wait for it")
         })?;
+        subscription.map_or(Ok(()), |subscription| self.charges_for_usage(subscription, new))?;
         let Some(subscription) = subscription.filter(|_| id.period > 0 || new.charged_method().is_some()) else {
             return Ok(());
         };

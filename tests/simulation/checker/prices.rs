@@ -7,7 +7,7 @@ use crate::world::State;
 use billing::calendar::Interval;
 use billing::id::{CustomerId, PlanId};
 use billing::mail::{About, Mail};
-use billing::subscription::{Event, Subscription};
+use billing::subscription::{Event, Order, Subscription};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -18,10 +18,17 @@ pub(crate) struct Told {
     notice: BTreeMap<(PlanId, u32), i64>,
     /// When they heard of each first.
     heard: BTreeMap<(PlanId, u32), i64>,
-    /// From when on a mail said, and what a period costs then: by the interval that they had.
-    said: BTreeMap<(PlanId, u32), (Timestamp, Interval, i64)>,
+    /// From when on a mail said, and what a period costs then: by the interval and the seats that they had.
+    said: BTreeMap<(PlanId, u32), (Timestamp, Terms, i64)>,
     /// What the periods are to be of that begin from then on.
     promised: Option<(u32, Timestamp)>,
+}
+
+/// How long a period is, and for how many seats.
+type Terms = (Interval, u32);
+
+fn terms(order: &Order) -> Terms {
+    (order.price.interval, order.quantity)
 }
 
 impl State {
@@ -29,10 +36,10 @@ impl State {
     pub(crate) fn heard_of_price(&mut self, mail: &Mail) {
         let About::PriceChange(about) = &mail.about else { return };
         let Some(it) = self.subscription(&mail.customer) else { return };
-        let (of, interval) = ((it.order.plan.id.clone(), about.plan_version), it.order.price.interval);
+        let (of, terms) = ((it.order.plan.id.clone(), about.plan_version), terms(&it.order));
         let told = self.told.entry(about.subscription.clone()).or_default();
         told.heard.entry(of.clone()).or_insert(self.now);
-        told.said.entry(of).or_insert((about.changes_at, interval, about.amount.minor));
+        told.said.entry(of).or_insert((about.changes_at, terms, about.amount.minor));
     }
 
     /// `by_staff`: they have told the customer themselves.
@@ -79,9 +86,9 @@ impl State {
             let promised = |(version, from): (u32, Timestamp)| version == plan.version && from <= period.start;
             let right = noticed && told.promised.is_some_and(promised);
             check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, period.start))?;
-            if let Some((at, interval, minor)) = told.said.get(&of) {
-                let cost = new.order.price.amount.minor;
-                let as_said = *at <= period.start && (*interval != new.order.price.interval || *minor == cost);
+            if let Some((at, said_of, minor)) = told.said.get(&of) {
+                let cost = new.order.price.amount.minor * i64::from(new.order.quantity);
+                let as_said = *at <= period.start && (*said_of != terms(&new.order) || *minor == cost);
                 check(as_said, "P-1", || format!("{} costs {cost} from {}: {told:?}", new.id, period.start))?;
             }
         }

@@ -20,7 +20,8 @@ const LOOK_TAKES: i64 = 9 * DAY;
 
 impl State {
     pub(crate) fn at_rest(&self) -> Option<Breach> {
-        let broken = self.money_at_rest().and_then(|()| self.records_at_rest()).err();
+        let broken =
+            self.money_at_rest().and_then(|()| self.records_at_rest()).and_then(|()| self.billed_at_rest()).err();
         broken.map(|(invariant, what)| Breach { invariant, what, step: self.step })
     }
 

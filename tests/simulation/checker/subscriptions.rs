@@ -81,11 +81,15 @@ impl State {
             let by_one = after.is_some_and(|term| term.index == next) && payment.period == next && same_anchor;
             check(by_one, "I-10", || format!("{payment} leads from {before:?} to {after:?}"))?;
             let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
-            let price = new.order.amount().map_or(i64::MAX, |price| price.minor);
             let currency = new.order.price.amount.currency;
+            let used = old.usage_charges.iter().filter(|line| line.amount.currency == currency);
+            let used: i64 = used.map(|line| line.amount.minor).sum();
+            let price = new.order.amount().map_or(i64::MAX, |price| price.minor);
             let (had, has) = (old.balance(currency).minor, new.balance(currency).minor);
-            // All of it, but for what is too small to be charged.
-            let from_balance = !paid && had > price - LEAST && has == had - price;
+            // All of it, but for what is too small to be charged. What was used before makes no gift one that has to be
+            // paid for.
+            let due = if before.is_none() { price } else { price + used };
+            let from_balance = !paid && had > due - LEAST && has == had - price - used;
             check(paid || from_balance, "I-2", || format!("{payment} is granted and not paid in the same commit"))?;
             let included = new.order.plan.tokens_included.unwrap_or(0);
             let with_tokens = changes.list.iter().any(|(_, new)| matches!(new, Record::Tokens(_)));
@@ -142,7 +146,9 @@ impl State {
         let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
         let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));
         let fund = old.funds.iter().find(|it| it.subscription == old.id.number && Some(it.period) == number(old));
-        let rest = rest.min(fund.map_or(paid_with.amount, |it| it.left).minor.into());
+        // What was paid for what had been used is nobody's to have back.
+        let held = fund.map_or(paid_with.amount.minor, |it| (it.left.minor - it.used_up).max(0));
+        let rest = rest.min(held.into());
         let worth = new.worth.filter(|it| it.at == at).map(|it| i128::from(it.amount.minor));
         check(worth == Some(rest) && old.balances == new.balances, "I-6", || {
             format!("{rest} is left of {}, and is worth {worth:?} with another end", new.id)
