@@ -4,8 +4,9 @@
 use crate::rng::Rng;
 use billing::calendar::Interval;
 use billing::calendar::zone::Zone;
+use billing::catalog::{Catalogue, Price};
 use billing::delivery::{DeliveryId, Notice};
-use billing::id::{CouponCode, CustomerId, PaymentId, PlanId};
+use billing::id::{CouponCode, CustomerId, PaymentId, PlanId, UsageId};
 use billing::mail::Contact;
 use billing::money::{Currency, Money};
 use billing::outcome::{DisputeStanding, Remedy};
@@ -14,12 +15,13 @@ use billing::ports::{Key, Store};
 use billing::proration::Proration;
 use billing::subscription::{Action, Command, Effective, Event, Intervention, Status};
 use billing::testing::{
-    FakeGateways, MemoryQueue, MemoryStore, RecordedClock, Script, idempotency_key, instant, request, zone,
+    FakeGateways, MemoryQueue, MemoryStore, RecordedClock, Script, idempotency_key, instant, meter, request, zone,
 };
-use billing::workflow::{Billing, Checkout, Goal, Recovery, RefundRequest, Setup, Subscribe, Wish};
+use billing::workflow::{Billing, Checkout, Goal, Recovery, RefundRequest, Setup, Subscribe, Use, Wish};
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Display;
+use std::num::{NonZeroU16, NonZeroU64};
 
 pub(crate) type Shop = Billing<MemoryStore, FakeGateways, RecordedClock>;
 
@@ -28,7 +30,7 @@ pub(crate) const OPENED: &str = "2025-01-31T10:00:00Z";
 pub(crate) const NAMES: [&str; 2] = ["acme", "globex"];
 
 /// What has to happen to some of the customers, in the words of the history.
-pub(crate) const TO_HAPPEN: [&str; 23] = [
+pub(crate) const TO_HAPPEN: [&str; 27] = [
     "activated",
     "returned",
     "trial_started",
@@ -46,6 +48,10 @@ pub(crate) const TO_HAPPEN: [&str; 23] = [
     "paused",
     "unpaused",
     "discounted",
+    "price_change_announced",
+    "price_change_told",
+    "price_change_revoked",
+    "usage_billed",
     "end_moved",
     "tokens_reset",
     "disputed",
@@ -81,22 +87,29 @@ fn fate(seed: u64, payment: &Payment) -> Option<Script> {
 pub(crate) fn opened(seed: u64) -> Shop {
     let (store, world) = (MemoryStore::default(), instant(OPENED));
     let shop = Billing::new(store.clone(), FakeGateways::default(), RecordedClock { store, world });
-    for text in [include_str!("../catalogue/estates.json"), include_str!("../catalogue/tokens.json")] {
-        let mut catalogue: billing::catalog::Catalogue =
-            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
-        for plan in &mut catalogue.plans {
-            plan.proration =
-                chance_of(seed, &plan.id).one_of(&[Proration::ByDay, Proration::BySecond, Proration::FullNow]);
-        }
-        block_on(shop.load(catalogue)).unwrap_or_else(|error| panic!("{error}"));
-    }
+    sell(seed, &shop, |_| {});
     let step = block_on(shop.walk_clock(None, Goal::To(world), world, &MemoryQueue::default()));
     assert!(step.is_ok_and(|step| step.is_last()));
     shop.gateways.decide_by(fate, seed);
     for name in NAMES {
         begin(&shop, &named(name), &mut chance_of(seed, name));
     }
+    // Whoever comes from now on pays a tenth more, and so may who is here.
+    sell(seed, &shop, |price| price.amount.minor += price.amount.minor / 10);
     shop
+}
+
+/// At prices that are the catalogue's, or made of them.
+fn sell(seed: u64, shop: &Shop, made: impl Fn(&mut Price)) {
+    for text in [include_str!("../catalogue/estates.json"), include_str!("../catalogue/tokens.json")] {
+        let mut catalogue: Catalogue = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+        for plan in &mut catalogue.plans {
+            plan.prices.iter_mut().for_each(&made);
+            plan.proration =
+                chance_of(seed, &plan.id).one_of(&[Proration::ByDay, Proration::BySecond, Proration::FullNow]);
+        }
+        block_on(shop.load(catalogue)).unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 fn begin(shop: &Shop, customer: &CustomerId, rng: &mut Rng) {
@@ -121,6 +134,7 @@ fn begin(shop: &Shop, customer: &CustomerId, rng: &mut Rng) {
 
 /// At `now`, when something of theirs is due, before that is done. Most who left come back, and most who owe pay.
 pub(crate) fn goes_on(seed: u64, shop: &Shop, customer: &CustomerId, now: Timestamp) {
+    use_some(shop, customer, now, &mut chance_of(seed, format!("{customer} uses {now}")));
     let mut rng = chance_of(seed, format!("{customer} {now}"));
     let key = format!("at.{}", now.as_second());
     let found = block_on(shop.store.get(vec![Key::Subscription(customer.clone())]));
@@ -289,8 +303,24 @@ fn intervene(shop: &Shop, customer: &CustomerId, key: &str, now: Timestamp, rng:
         Intervention::ResetTokens,
         Intervention::Comp { percent: 100, periods: Some(2) },
         Intervention::Comp { percent: 50, periods: None },
+        Intervention::ChangePrice { notice_days: NonZeroU16::MIN.saturating_add(29), told: false },
+        Intervention::ChangePrice { notice_days: NonZeroU16::MIN.saturating_add(29), told: false },
+        Intervention::ChangePrice { notice_days: NonZeroU16::MIN, told: true },
+        Intervention::KeepPrice,
     ]);
     drop(block_on(shop.intervene(customer, &intervention, &idempotency_key(key), "")));
+}
+
+/// What is reported of them then: more than their plan allows, at times, and some of it of days before.
+fn use_some(shop: &Shop, customer: &CustomerId, now: Timestamp, rng: &mut Rng) {
+    let uses = (0..rng.within(0, 3)).map(|n| Use {
+        meter: meter(rng.one_of(&["calls", "calls", "minutes", "exports"])),
+        value: NonZeroU64::MIN.saturating_add(rng.one_of(&[1, 30, 90, 140])),
+        id: UsageId::try_from(format!("use.{}.{n}", now.as_millisecond())).unwrap_or_else(|error| panic!("{error}")),
+        at: rng.chance(300).then(|| now.checked_sub(SignedDuration::from_hours(50)).unwrap_or(now)),
+    });
+    let uses: Vec<Use> = uses.collect();
+    block_on(shop.report(customer, &uses)).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// On a page, which they pay on at once.
