@@ -708,8 +708,8 @@ BUGS = [
     )]),
     ("who adds to a counter passes the line of an alert", [(
         "workflow/report.rs",
-        "below_next_line(order, meter, value).unwrap_or(u64::MAX).min(self.subscription.most(meter))",
-        "below_next_line(order, meter, u64::MAX).unwrap_or(u64::MAX).min(self.subscription.most(meter))",
+        "below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left)",
+        "below_next_line(order, meter, u64::MAX).unwrap_or(u64::MAX).min(left)",
     )]),
     ("a use that was counted while it was refused stays refused", [(
         "workflow/report.rs",
@@ -717,9 +717,9 @@ BUGS = [
         "if false && self.counted_meanwhile(customer, uses, &answers).await? {",
     )]),
     ("a counter goes on in the next period", [(
-        "workflow/report.rs",
-        "let counts = period.subscription == self.period.subscription && period.index >= self.period.index;",
-        "let counts = period.subscription == self.period.subscription;",
+        "usage.rs",
+        "let counts = counted.subscription == period.subscription && counted.index >= period.index;",
+        "let counts = counted.subscription == period.subscription;",
     )]),
     ("a meter is not closed with the invoice it is on", [(
         "workflow/closing.rs",
