@@ -168,6 +168,23 @@ fn what_nobody_takes_for_two_weeks_is_told_to_us_and_changes_nothing() {
     assert_eq!(told(&inbox).len(), 1);
 }
 
+/// Found by the simulation: of a mail that was taken, nobody heard so; and announced again at shorter notice, the price came
+/// before the day that the mail had said.
+#[test]
+fn what_may_have_been_told_is_not_made_sooner() {
+    let (world, inbox) = (dearer(), MemoryMailer::default());
+    announced(&world, &notice(30, false));
+    inbox.next(MailError::NoAnswer("taken, and not a word".into()));
+    world.run_mailing(&inbox);
+    for told_by_staff in [false, true] {
+        let announced = announced(&world, &notice(1, told_by_staff));
+        let days = announced.price_change.map(|it| it.notice_days.get());
+        assert_eq!(days, Some(30), "told by staff: {told_by_staff}");
+    }
+    live(&world, DAY * 60);
+    assert_eq!(charged(&world), [700_000, 700_000, 900_000]);
+}
+
 #[test]
 fn what_was_announced_can_be_taken_back_and_what_was_told_is_not_told_again() {
     let (world, inbox) = (dearer(), MemoryMailer::default());

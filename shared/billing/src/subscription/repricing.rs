@@ -61,6 +61,9 @@ impl Subscription {
         if self.order.plan == *newest || self.price_change.as_deref().is_some_and(known) {
             return Ok(vec![]);
         }
+        // The mail that tells of it may have been taken, and nobody heard so: what it gave is not made shorter.
+        let untold = self.price_change.as_deref().filter(|change| change.plan == *newest);
+        let notice_days = untold.map_or(notice_days, |change| change.notice_days.max(notice_days));
         let moved = self.order.clone().of_version(newest).ok_or(Refusal::NotSold)?;
         moved.amount().map_err(|_| Refusal::NotSold)?;
         let announced = Event::PriceChangeAnnounced { plan: Box::new(newest.clone()), notice_days };
