@@ -1,5 +1,6 @@
 """What an answer has to look like."""
 
+from collections.abc import Callable
 from typing import Any
 
 from client import Response
@@ -25,3 +26,16 @@ def substance(answer: Response) -> tuple[int, dict[str, str], bytes]:
     """Everything by which two answers could be told apart."""
     headers = {name: value for name, value in answer.headers.items() if name not in INCIDENTAL}
     return answer.status, headers, answer.body
+
+
+def patiently(ask: Callable[[], Response]) -> Response:
+    """The answer to what may be asked for again under its key or id: of a crowd, some find others faster each time (503), and
+    some find the emulator too busy to answer in time. The same again is what helps."""
+    for _ in range(60):
+        try:
+            answer = ask()
+        except TimeoutError:
+            continue
+        if answer.status not in (502, 503, 504):
+            return answer
+    raise AssertionError("never answered")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from answers import refusal, substance
+from answers import patiently, refusal, substance
 from client import Client, Response
 from customer import Customer, granted
 from issuer import Issuer
@@ -231,16 +231,6 @@ def test_a_service_holds_and_lets_go_for_any_customer(pro: Customer, issuer: Iss
 
 
 # -- At once
-
-
-def patiently(ask: Any) -> Response:
-    """503 says that others were faster each time; the same again is what helps."""
-    for _ in range(60):
-        answer = ask()
-        if answer.status != 503:
-            return answer
-        refusal(answer, 503)
-    raise AssertionError("never answered")
 
 
 def test_s33_of_two_hundred_who_reserve_at_once_as_many_hold_as_there_is_left(pro: Customer) -> None:
