@@ -258,11 +258,6 @@ BUGS = [
         "        if !events.is_empty() {\n            return Ok(events);",
         "        if events.len() > 9 {\n            return Ok(events);",
     )]),
-    ("grace ends although our keys to what has come are missing", [(
-        "workflow/advance.rs",
-        "            self.takes(subscription, method, now)?;\n        }\n        Ok(vec![Event::Canceled { at: now, reason }])",
-        "            _ = self.takes(subscription, method, now);\n        }\n        Ok(vec![Event::Canceled { at: now, reason }])",
-    )]),
     ("who was asked to do something is charged another method", [(
         "dunning.rs",
         "let asked = failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer && last.method.is_some());",
