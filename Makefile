@@ -83,7 +83,7 @@ clippy:
 
 unit:
 	cargo test --locked --workspace
-	$(PYTHON) tests/simulation/planted.py
+	$(PYTHON) tests/simulation/planted.py --every 3
 
 templates: tools
 	$(VENV)/cfn-lint template.yaml infra/*.yaml tests/sample-saas/template.yaml
@@ -96,6 +96,9 @@ end-to-end: tools
 simulate: ## The simulation on other seeds: SEEDS=7000000..7020000, or one of them alone (make test: 0..20000)
 	@[ -n "$(SEEDS)" ] || { echo "Which ones? make simulate SEEDS=7000000..7020000" >&2; exit 2; }
 	SEEDS="$(SEEDS)" cargo test --locked -p simulation --test simulation
+
+planted: ## Every planted bug, and what finds it: some forty minutes (make test: every third)
+	$(PYTHON) tests/simulation/planted.py
 
 exhaustive: ## Every interleaving of all who are about one renewal, with MISHAPS=2 in a run (make test: 1)
 	MISHAPS=$(or $(MISHAPS),2) cargo test --locked -p simulation --test exhaustive
@@ -190,5 +193,5 @@ help: ## This
 
 .PHONY: run stop story token walk bulk-assign bulk-administer import deploy-local deploy-sample catalogue gateway-drift gateway-sync \
     build lint test format-check clippy unit templates end-to-end simulate exhaustive mutants check-vectors billing-cases \
-    bench-renewals bench-usage bench-entitlements fuzz test-simulator deny format tools clean release deploy release-tools help
+    bench-renewals bench-usage bench-entitlements planted fuzz test-simulator deny format tools clean release deploy release-tools help
 .NOTPARALLEL:
