@@ -97,7 +97,7 @@ simulate: ## The simulation on other seeds: SEEDS=7000000..7020000, or one of th
 	@[ -n "$(SEEDS)" ] || { echo "Which ones? make simulate SEEDS=7000000..7020000" >&2; exit 2; }
 	SEEDS="$(SEEDS)" cargo test --locked -p simulation --test simulation
 
-planted: ## Every planted bug, and what finds it: some forty minutes (make test: every third)
+planted: ## Every planted bug, and what finds it: some twenty minutes (make test: every third)
 	$(PYTHON) tests/simulation/planted.py
 
 exhaustive: ## Every interleaving of all who are about one renewal, with MISHAPS=2 in a run (make test: 1)
