@@ -483,7 +483,7 @@ fn what_is_reserved_and_used_or_released_and_cut_anywhere_is_held_and_counted_on
             drop(block_on(world.reserve(&of_held_minutes(7, "call"))));
             assert!(block_on(world.report(&customer(), &[of_minutes(5, "call")])).is_ok_and(|it| it[0].is_ok()));
             release(world, "minutes", "other");
-            assert_eq!(left(world), (Some(5), None));
+            assert_eq!(left(world), (Some(5), Some(0)));
         },
     });
 }

@@ -18,7 +18,7 @@ pub struct Standing {
     pub meter: MeterId,
     pub used: u64,
     /// What of it is held for uses to come.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_nothing")]
     pub reserved: u64,
     /// `null`: unlimited, and then nothing remains to be told either.
     pub limit: Limit,
@@ -33,7 +33,7 @@ pub struct Standing {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_none(reserved: &u64) -> bool {
+fn is_nothing(reserved: &u64) -> bool {
     *reserved == 0
 }
 

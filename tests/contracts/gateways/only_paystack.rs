@@ -2,15 +2,19 @@
 //! they bear.
 
 use super::customer::Card;
-use super::desk::Desk;
-use super::payments::{address, checkout, checkout_with, known, numbered, opened_as, receipt};
+use super::desk::{Desk, clients, http};
+use super::payments::{
+    address, checkout, checkout_with, known, numbered, opened_as, owing, part, receipt, renewal, settled,
+};
 use super::webhooks::{listening, received, told_of};
+use super::wire::{Reply, Server};
 use crate::samples;
 use billing::account::{Incoming, VirtualAccount};
 use billing::id::Reference;
-use billing::outcome::{Outcome, Sighting, Stage};
+use billing::outcome::{Outcome, Receipt, Sighting, Stage};
 use billing::payment::{Address, BankAccount, CheckoutMethod, Gateway, Payment};
-use billing::ports::Gateways;
+use billing::ports::{GatewayError, Gateways};
+use billing::testing::method_at;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -57,6 +61,23 @@ async fn transfers(desk: &Desk, account: &VirtualAccount) -> Vec<Incoming> {
 
 fn amounts(incoming: &[Incoming]) -> Vec<i64> {
     incoming.iter().map(|it| it.receipt.amount.minor).collect()
+}
+
+/// What went back is looked for before anything is sent back, and by no key: a list that is not found is no empty one.
+#[tokio::test]
+async fn nothing_is_given_back_where_the_list_of_what_was_is_not_found() {
+    let charged = renewal(&method_at(Gateway::Paystack, "AUTH_1"), 1);
+    let paid = settled(charged.clone(), Receipt { id: "5000000001".to_owned(), amount: charged.amount });
+    let refund = part(&paid, 1, 100);
+    let owed = owing(paid, std::slice::from_ref(&refund));
+    for status in [400, 404] {
+        let said = json!({"status": false, "message": "Transaction not found"});
+        let server = Server::start(Reply::Text(status, said.to_string())).await;
+        let answer = clients(&server.url, &http()).refund(&owed, &refund).await;
+        assert!(matches!(answer, Err(GatewayError::NoAnswer(_))), "{status}: {answer:?}");
+        let [asked] = &server.sent()[..] else { panic!("{:?}", server.sent()) };
+        assert!(asked.method == "GET" && asked.path.contains("/refund?"), "{} {}", asked.method, asked.path);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Changing what is bought: shown first, then made as it was shown.
 
 use super::checkout::price;
-use super::closing::{closing, meters_of};
+use super::closing::{leaving, meters_of};
 use super::{Billing, ChangeError, Changed, Live, NotForSale, Opening, transition};
 use crate::calendar::Interval;
 use crate::catalog::Plan;
@@ -179,15 +179,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         let claim = opening.claim(subscription.no_payment(), now);
-        let mut events = subscription.change(preview);
-        let mut writes = vec![Write::Create(Record::Claim(claim))];
-        if subscription.is_left_by(&events) {
-            let mut found = self.store.get(meters_of(&subscription)).await?;
-            let (billed, closed) = closing(&subscription, &mut found, now);
-            events.splice(0..0, billed);
-            writes.extend(closed);
-        }
+        let events = subscription.change(preview);
+        let meters = if subscription.is_left_by(&events) { meters_of(&subscription) } else { vec![] };
+        let mut found = self.store.get(meters).await?;
+        let (events, mut writes) = leaving(&subscription, events, &mut found, now);
         writes.extend(transition(subscription, events, now).1);
+        writes.push(Write::Create(Record::Claim(claim)));
         Ok(self.store.commit(writes).await?)
     }
 
@@ -199,9 +196,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         preview: &Preview,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        let Live { subscription, wallet, tokens, account, .. } = live;
+        let Live { subscription, meters, wallet, tokens, account, .. } = live;
         let records = [wallet.map(Record::Wallet), tokens.map(Record::Tokens), account.map(Record::Account)];
-        let found = Found::new(records.into_iter().flatten().collect());
+        let meters = meters.into_iter().map(Record::Usage);
+        let found = Found::new(records.into_iter().flatten().chain(meters).collect());
         let paying = |method: Method| Ok(subscription.clone().paying_for_change(preview, method, now));
         self.pay_at_once(opening, found, paying, vec![], now).await
     }

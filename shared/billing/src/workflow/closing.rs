@@ -12,10 +12,27 @@ pub(super) fn meters_of(subscription: &Subscription) -> Vec<Key> {
     meters.into_iter().map(|meter| Key::Usage(subscription.customer.clone(), meter)).collect()
 }
 
-/// What bills `subscription` for its meters, as they were `found`, and what closes them.
+/// `events` of `subscription`, and what else is written with them: if they leave the period at hand, it is billed before
+/// them, and its meters are closed.
+pub(super) fn leaving(
+    subscription: &Subscription,
+    events: Vec<Event>,
+    found: &mut Found,
+    now: Timestamp,
+) -> (Vec<Event>, Vec<Write>) {
+    if !subscription.is_left_by(&events) {
+        return (events, vec![]);
+    }
+    let (billed, closed) = closing(subscription, found, now);
+    (billed.into_iter().chain(events).collect(), closed)
+}
+
+/// What bills `subscription` for its meters, as they were `found`, and what closes them. Of a meter that was not found
+/// nothing was counted: if it was not looked for, there is a record in the way.
 pub(super) fn closing(subscription: &Subscription, found: &mut Found, now: Timestamp) -> (Option<Event>, Vec<Write>) {
     let Some(meters) = subscription.meters_to_bill() else { return (None, vec![]) };
-    let mut counted: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
+    let found = std::iter::from_fn(|| found.usage()).filter(|it| meters.contains(&it.meter));
+    let mut counted: Vec<MeterUsage> = found.collect();
     for meter in meters {
         if !counted.iter().any(|it| it.meter == meter) {
             counted.push(MeterUsage::none(subscription.customer.clone(), meter, now));

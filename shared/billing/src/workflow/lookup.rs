@@ -7,7 +7,6 @@ use crate::entitlement::{Entitlement, Usage, entitlement, entitlements, holds_un
 use crate::id::{CustomerId, FeatureId, MeterId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
-use crate::reservation::Reservations;
 use crate::statistics::{Statistics, date, first_of};
 use crate::subscription::Subscription;
 use crate::token::Tokens;
@@ -21,9 +20,7 @@ use std::collections::BTreeMap;
 pub struct Live {
     pub subscription: Subscription,
     pub usage: Usage,
-    /// What is held of meters for uses to come.
-    pub reservations: BTreeMap<MeterId, Reservations>,
-    /// As they count, in whichever period that is.
+    /// As they are stored: what each has counted, in whichever period, and what is held of it.
     pub meters: Vec<MeterUsage>,
     /// Those that are open.
     pub alerts: Vec<OpenAlert>,
@@ -35,7 +32,7 @@ pub struct Live {
 impl Live {
     /// How much of each meter is held at `now`.
     pub fn reserved(&self, now: Timestamp) -> Usage {
-        self.reservations.iter().map(|(meter, it)| (meter.clone(), it.open(now).held())).collect()
+        self.meters.iter().map(|it| (it.meter.clone(), it.reservations.open(now).held())).collect()
     }
 }
 
@@ -78,10 +75,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
         let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
         let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription)).collect();
-        let held = meters.iter().filter(|it| !it.reservations.is_empty());
-        let reservations = held.map(|it| (it.meter.clone(), it.reservations.clone())).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
-        Ok(Some(Live { subscription, usage, reservations, meters, alerts, wallet, tokens, account }))
+        Ok(Some(Live { subscription, usage, meters, alerts, wallet, tokens, account }))
     }
 
     /// Whether the customer may use `name` now.

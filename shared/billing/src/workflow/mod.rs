@@ -32,7 +32,7 @@ mod take_over;
 mod usage;
 mod verify;
 
-use closing::{closing, meters_of};
+use closing::{leaving, meters_of};
 use opening::Opening;
 
 use crate::id::{CustomerId, IdempotencyKey};
@@ -103,16 +103,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
         let opening = Opening { customer, key, fingerprint };
-        let ends = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Canceled { .. }));
         let meters = |it: &Subscription, now| match it.decide(command, now) {
-            Ok(events) if ends(&events) => meters_of(it),
+            Ok(events) if it.is_left_by(&events) => meters_of(it),
             Ok(_) | Err(_) => vec![],
         };
-        let decide = |it: &Subscription, found: &mut Found, now| {
-            let events = it.decide(command, now)?;
-            let (billed, closed) = if ends(&events) { closing(it, found, now) } else { (None, vec![]) };
-            Ok((billed.into_iter().chain(events).collect(), closed))
-        };
+        let decide = |it: &Subscription, found: &mut Found, now| Ok(leaving(it, it.decide(command, now)?, found, now));
         self.grant(opening, meters, decide).await
     }
 

@@ -4,7 +4,7 @@
 //! sweeper's reconciliation all end here, so an outcome means the same however
 //! we learn of it, and learning of it twice changes nothing.
 
-use super::closing::{closing, meters_of};
+use super::closing::{leaving, meters_of};
 use super::redeem::counted;
 use super::{Billing, MOST_RACES, WakeError, transition};
 use crate::account::VirtualAccount;
@@ -33,7 +33,7 @@ pub(super) struct Scene {
     pub(super) account_changed: bool,
     /// That is redeemed if the payment is made.
     pub(super) coupon: Option<StoredCoupon>,
-    /// The meters that are to be billed if the period ends by it.
+    /// The customer's meters, as far as they were read: if the period ends by it, they are billed.
     pub(super) meters: Found,
 }
 
@@ -50,8 +50,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let Some(payment) = found.payment() else { return Ok(None) };
         let coupon = self.coupon(payment.redeems()).await?;
         let scene = Scene::new(payment, found);
-        let meters = scene.subscription.as_ref().map_or(vec![], meters_of);
-        let meters = if meters.is_empty() { Found::default() } else { self.store.get(meters).await? };
+        let meters = self.store.get(scene.subscription.as_ref().map_or(vec![], meters_of)).await?;
         Ok(Some(Scene { coupon, meters, ..scene }))
     }
 
@@ -162,12 +161,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
         writes.extend(counted(coupon, &events));
         if let Some(before) = subscription.take() {
-            // Whoever has counted since they were read, or before they were, is in the way: it is all read again.
-            if before.is_left_by(&events) {
-                let (billed, closed) = closing(&before, &mut meters, now);
-                events.splice(0..0, billed);
-                writes.extend(closed);
-            }
+            // Whoever has counted since they were read is in the way: it is all read again.
+            let (events, closed) = leaving(&before, events, &mut meters, now);
+            writes.extend(closed);
             let (after, more) = transition(before, events, now);
             writes.extend(more);
             // A period that is paid brings its tokens in the same transaction, and no other way.
@@ -245,16 +241,7 @@ impl Scene {
         let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
         let (subscription, account) = (found.subscription(), found.account());
         let coupon = found.coupon();
-        Self {
-            payment,
-            subscription,
-            wallet,
-            tokens,
-            account,
-            account_changed: false,
-            coupon,
-            meters: Found::default(),
-        }
+        Self { payment, subscription, wallet, tokens, account, account_changed: false, coupon, meters: found }
     }
 
     /// With `more` on the customer's account, if it is in that currency.

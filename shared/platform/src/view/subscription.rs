@@ -269,8 +269,8 @@ mod tests {
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
         let usage = [(meter("estates"), 5)].into();
-        let (reservations, meters, alerts) = ([].into(), vec![], vec![]);
-        let found = Live { subscription, usage, reservations, meters, alerts, wallet, tokens: None, account: None };
+        let (meters, alerts) = (vec![], vec![]);
+        let found = Live { subscription, usage, meters, alerts, wallet, tokens: None, account: None };
         live(&found, instant("2025-02-10T10:00:00Z"))
     }
 

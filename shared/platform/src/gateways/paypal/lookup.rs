@@ -78,8 +78,7 @@ impl PayPal {
         let ours = |capture: &Capture| capture.custom_id.as_deref() == Some(payment.reference.as_str());
         let Some(capture) = capture.filter(ours) else { return Ok(Sighting::CannotTell) };
         let order = if capture.gave_back_a_part() { self.order_of(&capture).await? } else { None };
-        // Later it may be known what of it went back.
-        let Some(returned) = capture.returned(order.as_ref()) else { return Ok(Sighting::CannotTell) };
+        let returned = capture.returned(order.as_ref());
         Ok(Sighting::Known(capture.outcome(returned, payment.charged_method().cloned())))
     }
 
@@ -115,7 +114,7 @@ impl PayPal {
             true => self.order_of(&capture).await?,
             false => None,
         };
-        let returned = capture.returned(order.as_ref()).unwrap_or(paid.aftermath.returned);
+        let returned = capture.returned(order.as_ref()).or(Some(paid.aftermath.returned));
         let method = match &order {
             Some(order) if !paid.method_known => self.saved(order, object).await?,
             Some(_) | None => None,

@@ -52,7 +52,7 @@ impl Order {
     pub(super) fn outcome(&self, payment: &Payment) -> Outcome {
         if let Some(capture) = self.capture() {
             let method = self.method().or_else(|| payment.charged_method().cloned());
-            return capture.outcome(capture.returned(Some(self)).unwrap_or_default(), method);
+            return capture.outcome(capture.returned(Some(self)), method);
         }
         match (self.status.as_deref(), &payment.collection) {
             (Some("VOIDED"), _) => Outcome::Expired,
@@ -108,9 +108,10 @@ impl Capture {
         }
     }
 
-    pub(super) fn outcome(&self, returned: i64, method: Option<Method>) -> Outcome {
-        match (self.status.as_deref(), self.money()) {
-            (Some("COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED"), Some(amount)) => {
+    /// What became of it, of which so much went `returned`.
+    pub(super) fn outcome(&self, returned: Option<i64>, method: Option<Method>) -> Outcome {
+        match (self.status.as_deref(), self.money().zip(returned)) {
+            (Some("COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED"), Some((amount, returned))) => {
                 let receipt = Receipt { id: self.id.clone(), amount };
                 Outcome::Succeeded { receipt, aftermath: Aftermath { returned, dispute: None }, method }
             }
@@ -119,7 +120,7 @@ impl Capture {
                 let silent = Processor::default();
                 Outcome::Declined(declines::capture(self.processor_response.as_ref().unwrap_or(&silent), reason))
             }
-            // Pending for days, or a success that does not say of what.
+            // Pending for days, or a success that does not say of what, or what of it went back.
             (Some(_) | None, _) => Outcome::Pending(Stage::Processing),
         }
     }
@@ -258,6 +259,14 @@ mod tests {
         }
         let unreadable = captured(|it| it["amount"] = usd("13.995")).outcome(&checkout_payment());
         assert_eq!(unreadable, Outcome::Pending(Stage::Processing));
+        let mut order = captured(|it| it["status"] = "PARTIALLY_REFUNDED".into());
+        order.purchase_units[0].payments.refunds[2].amount = None;
+        assert_eq!(order.outcome(&checkout_payment()), Outcome::Pending(Stage::Processing), "a part is not told");
+        // What failed went nowhere, whatever it would have been.
+        order.purchase_units[0].payments.refunds.remove(2);
+        order.purchase_units[0].payments.refunds[1].amount = None;
+        let Outcome::Succeeded { aftermath, .. } = order.outcome(&checkout_payment()) else { panic!("paid") };
+        assert_eq!(aftermath.returned, 300);
     }
 
     #[test]
