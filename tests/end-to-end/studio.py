@@ -57,7 +57,7 @@ PLANS = [
         features=["reports"],
         limits={"storage": 50},
         addons=[storage(50), PHONE],
-        trial_days=14,
+        trial={},
     ),
 ]
 

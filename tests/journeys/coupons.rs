@@ -125,7 +125,7 @@ fn load_beside_trial(world: &World) {
     let mut estates = estates_with(&[json!({"code": "FIFTH", "off": {"percent": "20"}, "lasts": {"periods": 2}})]);
     for plan in &mut estates.plans {
         let stored = world.key(Key::Plan(plan.id.clone())).plan().unwrap_or_else(|| panic!("{} is stored", plan.id));
-        plan.trial_days = stored.plan.trial_days;
+        plan.trial = stored.plan.trial;
     }
     block_on(world.load(estates)).unwrap_or_else(|error| panic!("{error}"));
 }

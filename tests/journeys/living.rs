@@ -15,6 +15,7 @@ use billing::payment::Gateway;
 use billing::ports::{Key, Record, Store, Write};
 use billing::subscription::{Action, Command, Refusal, Status, Subscription};
 use billing::testing::{MemoryMailer, Script, World, customer, idempotency_key, instant, method, plan, world};
+use billing::trial::TrialOffer;
 use billing::wallet::Wallet;
 use billing::workflow::{ChangeError, Changed, NotForSale, Subscribe, Wish};
 use futures::executor::block_on;
@@ -50,9 +51,13 @@ fn put(world: &World, record: Record) {
 
 /// Sold with a trial of two weeks.
 pub(crate) fn on_trial_offer() -> World {
+    offering(TrialOffer { days: 14, method_required: false })
+}
+
+fn offering(trial: TrialOffer) -> World {
     let world = world();
     let mut stored = world.key(Key::Plan(plan(PRO).id)).plan().unwrap_or_else(|| panic!("{PRO} is not stored"));
-    stored.plan.trial_days = Some(14);
+    stored.plan.trial = Some(trial);
     put(&world, Record::Plan(stored));
     world
 }
@@ -115,6 +120,29 @@ fn who_leaves_no_method_is_told_before_the_trial_ends_and_asked_to_pay_afterward
     assert_eq!(is(&world.subscription()), Is::InGrace);
     live(&world, DAY * 3);
     assert_eq!((is(&world.subscription()), money(&world)), (Is::Unpaid, (0, 0)));
+}
+
+#[test]
+fn a_trial_that_asks_for_a_method_begins_for_nobody_without_one() {
+    let world = offering(TrialOffer { days: 14, method_required: true });
+    let refused = try_subscribing(&world, &wanted(PRO), "k");
+    assert!(matches!(refused, Err(ChangeError::Refused(Refusal::NoMethod))), "{refused:?}");
+    assert!(world.key(Key::Subscription(customer())).subscription().is_none());
+    // Nor is the key spent.
+    with_card(&world);
+    try_subscribing(&world, &wanted(PRO), "k").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Trialing, (0, 0)));
+    to_period_end(&world);
+    world.run();
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Active, (1, 0)));
+}
+
+#[test]
+fn what_is_given_for_nothing_is_tried_out_without_a_method() {
+    let world = offering(TrialOffer { days: 14, method_required: true });
+    let given = Subscribe { comp: Some(billing::discount::Discount::comp(100, None)), ..wanted(PRO) };
+    try_subscribing(&world, &given, "k").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Trialing, (0, 0)));
 }
 
 #[test]

@@ -528,8 +528,8 @@ BUGS = [
     # Trials and pauses.
     ("a trial is had twice", [(
         "subscription/requests.rs",
-        "self.order.plan.trial_days.filter(|_| !self.had_trial)?",
-        "self.order.plan.trial_days?",
+        "self.order.plan.trial.filter(|_| !self.had_trial)?",
+        "self.order.plan.trial?",
     )]),
     ("a pause uses up the period", [(
         "subscription.rs",

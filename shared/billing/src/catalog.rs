@@ -14,6 +14,7 @@ use crate::dunning::ladder::DunningPolicy;
 use crate::id::{AddonId, FamilyId, FeatureId, MeterId, PlanId};
 use crate::money::Currency;
 use crate::proration::Proration;
+use crate::trial::TrialOffer;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,8 +113,8 @@ pub struct Offer {
     /// How a change away from it within a period is charged: by the second where nothing is said.
     #[serde(default)]
     pub proration: Proration,
-    /// None: there is no trial. [`crate::trial::DEFAULT_DAYS`] is what most plans have.
-    pub trial_days: Option<u16>,
+    /// None: there is no trial.
+    pub trial: Option<TrialOffer>,
     /// Days 1, 3 and 5, then three of grace, where nothing is said.
     #[serde(default)]
     pub dunning: DunningPolicy,
@@ -151,8 +152,8 @@ pub struct Plan {
     pub overage: BTreeMap<MeterId, Vec<OveragePrice>>,
     #[serde(default)]
     pub proration: Proration,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial_days: Option<u16>,
+    #[serde(default, alias = "trial_days", skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialOffer>,
     #[serde(default)]
     pub dunning: DunningPolicy,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -230,7 +231,7 @@ impl Plan {
             alerts: offer.alerts,
             overage: offer.overage,
             proration: offer.proration,
-            trial_days: offer.trial_days,
+            trial: offer.trial,
             dunning: offer.dunning,
             addons: offer.addons,
             recommended: offer.recommended,

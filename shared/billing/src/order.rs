@@ -219,6 +219,7 @@ mod tests {
     use crate::catalog::tests::documented;
     use crate::dunning::ladder::DunningPolicy;
     use crate::testing::{meter, order};
+    use crate::trial::TrialOffer;
 
     fn addon(name: &str) -> AddonId {
         AddonId::try_from(name.to_owned()).unwrap_or_else(|error| panic!("{error}"))
@@ -328,6 +329,17 @@ mod tests {
 
     /// As they were stored before a plan could say more.
     #[test]
+    fn a_trial_of_long_ago_is_one_of_so_many_days() {
+        let read = |trial: serde_json::Value| {
+            let mut stored = serde_json::to_value(order("tokens-basic")).unwrap_or_else(|error| panic!("{error}"));
+            stored["plan"]["trial_days"] = trial;
+            serde_json::from_value::<Order>(stored).map(|it| it.plan.trial).ok()
+        };
+        let days = |days| Some(TrialOffer { days, method_required: false });
+        assert_eq!([7.into(), serde_json::Value::Null].map(read), [Some(days(7)), Some(None)]);
+    }
+
+    #[test]
     fn an_order_of_long_ago_is_read_as_it_was_meant() {
         let stored = r#"{"plan": {"id": "tokens-basic", "family": "tokens", "version": 1, "name": "Basic",
             "display_name": "Basic", "description": "Perfect for small teams", "tier": 1, "pricing_model": "tokens",
@@ -337,7 +349,7 @@ mod tests {
             "quantity": 1}"#;
         let read: Order = serde_json::from_str(stored).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(read, order("tokens-basic"));
-        assert_eq!((&read.plan.dunning, read.plan.trial_days), (&DunningPolicy::default(), None));
+        assert_eq!((&read.plan.dunning, read.plan.trial), (&DunningPolicy::default(), None));
         // Nor does what has none of it say more of its price than it did.
         let written = serde_json::to_value(&read).unwrap_or_else(|error| panic!("{error}"));
         let before: serde_json::Value = serde_json::from_str(stored).unwrap_or_else(|error| panic!("{error}"));

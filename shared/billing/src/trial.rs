@@ -13,6 +13,41 @@ pub const DEFAULT_DAYS: u16 = 14;
 /// How many days before its end the customer is told (Stripe: `trial_will_end`).
 const REMINDER_DAYS: u16 = 3;
 
+/// What a plan has to offer of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct TrialOffer {
+    pub days: u16,
+    /// It begins for nobody who has left no payment method.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub method_required: bool,
+}
+
+/// Records that are older than [`TrialOffer::method_required`] have the days alone.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`{\"days\", \"method_required\"}`, both of which may be left out")]
+enum Written {
+    Days(u16),
+    Offer(WrittenOffer),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenOffer {
+    days: Option<u16>,
+    #[serde(default)]
+    method_required: bool,
+}
+
+impl From<Written> for TrialOffer {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Days(days) => Self { days, method_required: false },
+            Written::Offer(it) => Self { days: it.days.unwrap_or(DEFAULT_DAYS), method_required: it.method_required },
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     pub start: Timestamp,

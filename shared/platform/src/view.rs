@@ -36,7 +36,7 @@ pub fn plan(plan: &Plan) -> Value {
         "features": plan.features, "limits": plan.limits, "tokens_included": plan.tokens_included,
         "tokens_rollover": plan.tokens_rollover, "alerts": plan.alerts, "overage": plan.overage,
         "recommended": plan.recommended, "popular": plan.popular,
-        "trial_days": plan.trial_days, "dunning": dunning(&plan.dunning), "addons": plan.addons,
+        "trial": plan.trial.map(|trial| json!({"days": trial.days, "method_required": trial.method_required})), "dunning": dunning(&plan.dunning), "addons": plan.addons,
     })
 }
 
@@ -149,23 +149,21 @@ fn percentage(per_mille: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use billing::trial::TrialOffer;
 
     #[test]
     fn a_plan_says_what_it_has_and_null_or_nothing_for_the_rest() {
         let shown = plan(&billing::testing::plan("estates-starter"));
-        assert_eq!(
-            [&shown["trial_days"], &shown["dunning"], &shown["addons"]],
-            [&Value::Null, &Value::Null, &json!([])]
-        );
+        assert_eq!([&shown["trial"], &shown["dunning"], &shown["addons"]], [&Value::Null, &Value::Null, &json!([])]);
         let price = json!({"interval": "month", "amount": {"minor": 300_000, "currency": "NGN"}, "recurring": true});
         assert_eq!(shown["prices"][0], price, "as before there was more to a price");
 
         let mut more = billing::testing::plan("estates-starter");
         let addon = json!({"id": "more", "name": "More", "prices": [], "per_unit": true, "features": [], "limits": {"estates": 5}});
         more.addons = serde_json::from_value(json!([addon])).unwrap_or_else(|error| panic!("{error}"));
-        (more.trial_days, more.dunning.grace_days) = (Some(14), 7);
+        (more.trial, more.dunning.grace_days) = (Some(TrialOffer { days: 14, method_required: true }), 7);
         let shown = plan(&more);
-        assert_eq!((&shown["trial_days"], &shown["addons"][0]), (&json!(14), &addon));
+        assert_eq!((&shown["trial"], &shown["addons"][0]), (&json!({"days": 14, "method_required": true}), &addon));
         assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7}));
         let brings = json!([{"id": "more", "name": "More", "features": [], "limits": {"estates": 5}}]);
         assert_eq!(features(&more)["addons"], brings);

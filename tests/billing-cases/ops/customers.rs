@@ -139,7 +139,7 @@ fn plan(name: &str, limits: BTreeMap<MeterId, Limit>) -> Result<Plan, Invalid> {
         alerts: BTreeMap::new(),
         overage: BTreeMap::new(),
         proration: Proration::default(),
-        trial_days: None,
+        trial: None,
         dunning: DunningPolicy::default(),
         addons: vec![],
         recommended: false,

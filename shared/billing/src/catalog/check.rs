@@ -184,8 +184,8 @@ impl Catalogue {
                 found.add(&field, lines);
             }
         }
-        if plan.trial_days.is_some_and(|days| !(1..=LONGEST_TRIAL).contains(&days)) {
-            found.add("trial_days", format!("a trial has 1 to {LONGEST_TRIAL} days; without one nothing is said"));
+        if plan.trial.is_some_and(|trial| !(1..=LONGEST_TRIAL).contains(&trial.days)) {
+            found.add("trial.days", format!("a trial has 1 to {LONGEST_TRIAL} days; without one nothing is said"));
         }
         plan.dunning.check(|field, problem| found.add(&format!("dunning.{field}"), problem));
         if plan.addons.len() > MOST_ADDONS {

@@ -1,6 +1,6 @@
 //! What is stored: every record with its key, its version and its alarm clock.
 
-use super::{Lane, TestClock, Wanted};
+use super::{Lane, StoreError, TestClock, Wanted};
 use crate::account::VirtualAccount;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
@@ -364,6 +364,14 @@ impl Found {
 
     pub fn records(&self) -> &[Record] {
         &self.0
+    }
+
+    /// The family that `plan` is sold in. It is never taken out of the catalogue: without it nobody can tell what a
+    /// change would take away.
+    pub(crate) fn family_of(&mut self, plan: &Plan) -> Result<Family, StoreError> {
+        let lost =
+            || StoreError::Unavailable(format!("the family `{}` of `{}` is not stored", plan.family, plan.id).into());
+        self.family().map(|it| it.family).ok_or_else(lost)
     }
 
     take! {

@@ -253,7 +253,8 @@ impl Subscription {
             policy.quote(&change, left, currency).ok_or(Refusal::TooExpensive)
         };
         let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held::paid(*price)).collect();
-        let quote = quote(&capped(&uncapped, left, self.creditable(preview.becomes.term, at)?))?;
+        let creditable = self.creditable(preview.becomes.term, at)?;
+        let quote = quote(&capped(&uncapped, left, creditable).ok_or(Refusal::TooExpensive)?)?;
         let term = match quote.anchor {
             Anchor::Kept => preview.becomes.term,
             Anchor::Moved => preview.becomes.term.anew(at),
@@ -395,14 +396,15 @@ fn differing(old: Vec<Priced>, new: Vec<Priced>, anchor: Anchor) -> (Vec<Priced>
 }
 
 /// What is held, so that no more of it all is credited than is `creditable`, by what would be credited of each.
-fn capped(held: &[Held], left: Ratio, creditable: Money) -> Vec<Held> {
-    let wanted: Vec<Ratio> =
-        held.iter().map(|it| it.credited(left)).map(|it| it.map_or(Ratio::ZERO, |it| it.minor.into())).collect();
+/// `None` where that cannot be counted.
+fn capped(held: &[Held], left: Ratio, creditable: Money) -> Option<Vec<Held>> {
+    let credited = held.iter().map(|it| it.credited(left).map(|it| it.minor.into()));
+    let wanted = credited.collect::<Option<Vec<Ratio>>>()?;
     let shares = creditable.split(&wanted).filter(|shares| shares.len() == held.len());
     let share = |(n, it): (usize, &Held)| {
         let paid =
             shares.as_ref().and_then(|shares| shares.get(n)).copied().unwrap_or(Money::zero(creditable.currency));
         Held { paid, ..*it }
     };
-    held.iter().enumerate().map(share).collect()
+    Some(held.iter().enumerate().map(share).collect())
 }

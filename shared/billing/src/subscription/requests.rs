@@ -172,8 +172,8 @@ impl Subscription {
 
     /// How it begins if its plan has a trial, and its customer never had one.
     pub(crate) fn trial_on_offer(&self, now: Timestamp) -> Option<Event> {
-        let days = self.order.plan.trial_days.filter(|_| !self.had_trial)?;
-        let trial = Trial { start: now, days, kind: Kind::Free, until: None };
+        let offer = self.order.plan.trial.filter(|_| !self.had_trial)?;
+        let trial = Trial { start: now, days: offer.days, kind: Kind::Free, until: None };
         Some(Event::TrialStarted { order: Box::new(self.order.clone()), trial })
     }
 

@@ -175,10 +175,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if !Action::of(from, to).is_some_and(Action::allows_less) {
             return Ok(false);
         }
-        let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family();
-        let Some((family, then)) = family.map(|it| it.family).zip(subscription.next_period(now)) else {
-            return Ok(false);
-        };
+        let Some(then) = subscription.next_period(now) else { return Ok(false) };
+        let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family_of(&from.plan)?;
         let meters = family.meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.id.clone()));
         let mut found = self.store.get(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();

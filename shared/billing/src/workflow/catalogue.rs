@@ -226,7 +226,7 @@ fn names(family: &Family) -> impl Iterator<Item = (&MeterId, &Meter)> {
 fn compare(family: &Family, plans: &[Plan]) -> Comparison {
     let meters = family.meters.iter().map(|meter| meter.name.clone());
     let features = family.features.iter().map(|feature| feature.name.clone());
-    let trial = plans.iter().any(|plan| plan.trial_days.is_some()).then(|| "Free Trial".to_owned());
+    let trial = plans.iter().any(|plan| plan.trial.is_some()).then(|| "Free Trial".to_owned());
     let mut addons: Vec<&Addon> = vec![];
     for addon in plans.iter().flat_map(|plan| &plan.addons) {
         if !addons.iter().any(|known| known.id == addon.id) {
@@ -237,7 +237,7 @@ fn compare(family: &Family, plans: &[Plan]) -> Comparison {
         let limits = family.meters.iter().map(|meter| allowance(meter, plan.limits.get(&meter.id)));
         let on = |feature| plan.features.get(feature).copied().unwrap_or(false);
         let flags = family.features.iter().map(|it| if on(&it.id) { YES } else { NO }.to_owned());
-        let trial = trial.iter().map(|_| plan.trial_days.map_or(NO.to_owned(), trial_of));
+        let trial = trial.iter().map(|_| plan.trial.map_or(NO.to_owned(), |trial| trial_of(trial.days)));
         let bought = addons.iter().map(|it| plan.addon(&it.id).map_or(NO, |_| "➕ Add-on").to_owned());
         (plan.name.clone(), limits.chain(flags).chain(trial).chain(bought).collect())
     };
@@ -292,7 +292,7 @@ mod tests {
         let mut desk = documented_catalogue();
         let mut small = desk.plans[0].clone();
         small.id = "desk-small".to_owned().try_into().unwrap_or_else(|error| panic!("{error}"));
-        (small.name, small.trial_days) = ("Small".to_owned(), None);
+        (small.name, small.trial) = ("Small".to_owned(), None);
         small.addons.truncate(1);
         desk.plans.push(small);
         let (family, plans) = desk.into_plans();

@@ -164,11 +164,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
         };
         let order = wish.order(held, plan)?;
-        let family = found.family().filter(|_| wish.action.allows_less());
         // What has no period has begun with none, and is not changed.
-        let checked = family.zip(live.subscription.next_period(now));
-        let downgrade = checked.map(|(it, then)| downgrade(held, &order, &it.family, &live.usage, Some(&then)));
-        Ok((order, downgrade))
+        let then = live.subscription.next_period(now).filter(|_| wish.action.allows_less());
+        let Some(then) = then else { return Ok((order, None)) };
+        let family = found.family_of(&held.plan)?;
+        let downgrade = downgrade(held, &order, &family, &live.usage, Some(&then));
+        Ok((order, Some(downgrade)))
     }
 
     async fn change_for_nothing(

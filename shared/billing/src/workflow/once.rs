@@ -122,6 +122,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         wallet: &Wallet,
         paying: impl Fn(Method) -> Result<(Subscription, Payment), Refusal> + Send,
     ) -> Result<(Subscription, Payment), ChangeError> {
+        let (first, methods) = self.accepted(wallet, &paying)?;
+        Ok(paying(self.answering(&wallet.customer, first, &methods).await?)?)
+    }
+
+    /// Which of the customer's methods can pay what `paying` makes: the one that they prefer of them, and all.
+    pub(super) fn accepted<'a>(
+        &self,
+        wallet: &'a Wallet,
+        paying: &impl Fn(Method) -> Result<(Subscription, Payment), Refusal>,
+    ) -> Result<(&'a Method, Vec<&'a Method>), ChangeError> {
         let (mut methods, mut refused) = (vec![], None);
         for method in wallet.by_preference() {
             match self.gateways.accepts(&paying(method.clone())?.1) {
@@ -129,10 +139,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let Some(first) = methods.first() else {
-            return Err(refused.map_or(Refusal::NoMethod.into(), ChangeError::Gateway));
-        };
-        Ok(paying(self.answering(&wallet.customer, first, &methods).await?)?)
+        match methods.first() {
+            Some(first) => Ok((*first, methods)),
+            None => Err(refused.map_or(Refusal::NoMethod.into(), ChangeError::Gateway)),
+        }
     }
 
     /// How the change stands that was asked for under this key before, if one was.

@@ -15,7 +15,7 @@ use crate::payment::Payment;
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::subscription::{Event, Refusal, Subscription};
 use crate::token::Tokens;
-use crate::wallet::Method;
+use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
 
 /// More pages than are opened for one order in the day that they stay open.
@@ -53,8 +53,8 @@ impl Subscribe {
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// Subscribes, once for each key: with the plan's trial, if it has one and the customer never had any; else the
-    /// first period is charged to the method that they prefer.
+    /// Subscribes, once for each key: with the plan's trial, if it has one and the customer never had any, and has a method
+    /// where it asks for one; else the first period is charged to the method that they prefer.
     pub async fn subscribe(
         &self,
         wanted: &Subscribe,
@@ -97,12 +97,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let ordered = ordered.in_zone(wanted.time_zone.as_ref());
         let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
         let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
+        // What a returning customer owes for what they used makes no gift one that has to be paid for.
+        let free = Subscription { usage_charges: vec![], ..ordered.clone() }.amount_due()?.minor == 0;
         if let Some(started) = ordered.trial_on_offer(now) {
+            if !free && ordered.order.plan.trial.is_some_and(|offer| offer.method_required) {
+                let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(wanted.customer.clone()));
+                self.accepted(&wallet, &|method| ordered.clone().charging(method, now))?;
+            }
             return self.begin_for_nothing(opening, ordered, started, found, past, now).await;
         }
         let open = self.payments_open(&ordered).await?;
-        // What a returning customer owes for what they used makes no gift one that has to be paid for.
-        let free = Subscription { usage_charges: vec![], ..ordered.clone() }.amount_due()?.minor == 0;
         // No charge is made while another, or a page that is open, may still be paid (I-4). What costs nothing waits for no
         // page: who pays there yet gets that back.
         if open.iter().any(|payment| !free || payment.charged_method().is_some()) {

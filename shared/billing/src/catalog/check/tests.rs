@@ -127,9 +127,10 @@ fn trials_and_dunning_have_bounds() {
     assert_eq!(dunning(days(&[1, 61], 61)), ["dunning.retry_after_days[1]", "dunning.grace_days"]);
     assert_eq!(dunning(days(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 3)), ["dunning.retry_after_days"]);
     for (days, wrong) in [(0, true), (1, false), (730, false), (731, true)] {
-        let told = told(|plan| plan["trial_days"] = days.into());
-        assert_eq!(told.first().map(|(field, _)| field == "trial_days"), wrong.then_some(true), "{days}");
+        let told = told(|plan| plan["trial"] = json!({"days": days, "method_required": true}));
+        assert_eq!(told.first().map(|(field, _)| field == "trial.days"), wrong.then_some(true), "{days}");
     }
+    assert_eq!(told(|plan| plan["trial"] = json!({})), [], "14 days without a method");
 }
 
 #[test]
