@@ -121,7 +121,7 @@ fn as_before(job: Job) -> Option<Job> {
             Some(Job::Open { page, tries })
         }
         Job::Subscribe { mut wanted, key, tries } => {
-            (wanted.time_zone, wanted.coupon) = (None, None);
+            (wanted.time_zone, wanted.coupon, wanted.comp) = (None, None, None);
             Some(Job::Subscribe { wanted, key, tries })
         }
         other => Some(other),

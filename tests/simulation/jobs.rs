@@ -11,8 +11,8 @@ use billing::token::Consumption;
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError,
-    NotCounted, Recovery, RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError, TakeOver,
-    TakeOverError, TakenOver, UsageError, Use, VerifyError, WakeError, Wish,
+    NotCounted, Previewed, Recovery, RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError,
+    TakeOver, TakeOverError, TakenOver, UsageError, Use, VerifyError, WakeError, Wish,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +27,7 @@ pub(crate) enum Job {
     Request { customer: CustomerId, command: Command, key: IdempotencyKey },
     Intervene { customer: CustomerId, intervention: Intervention, key: IdempotencyKey },
     TakeOver { wanted: Box<TakeOver>, tries: u32 },
+    Preview { wish: Box<Wish>, key: IdempotencyKey },
     Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
     Subscribe { wanted: Box<Subscribe>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
@@ -74,6 +75,7 @@ pub(crate) enum Done {
     Requested(Result<Box<Subscription>, RequestError>),
     Arranged(Result<Box<Wallet>, MethodError>),
     Refunded(Result<Box<Payment>, RefundError>),
+    Previewed(Result<Box<Previewed>, ChangeError>),
     Changed(Result<Box<Changed>, ChangeError>),
     TakenOver(Result<Box<TakenOver>, TakeOverError>),
     Consumed(Result<Box<Consumption>, ConsumeError>),
@@ -93,6 +95,7 @@ impl Done {
             Self::Verified(it) => format!("{:?}", it.as_ref().map(|it| (&it.0.id, &it.0.status))),
             Self::Requested(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
             Self::Arranged(it) => format!("{:?}", it.as_ref().map(|it| it.methods.len())),
+            Self::Previewed(it) => format!("{:?}", it.as_ref().map(|it| (&it.preview.id, it.preview.due_now))),
             Self::Changed(it) => {
                 format!("{:?}", it.as_ref().map(|it| it.payment.as_ref().map(|it| (&it.id, &it.status))))
             }
@@ -142,6 +145,9 @@ impl Job {
             }),
             Self::TakeOver { wanted, .. } => {
                 Box::pin(async move { Done::TakenOver(billing.take_over(&wanted, false).await.map(Box::new)) })
+            }
+            Self::Preview { wish, .. } => {
+                Box::pin(async move { Done::Previewed(billing.preview_change(&wish).await.map(Box::new)) })
             }
             Self::Change { wish, key, .. } => Box::pin(async move {
                 let fingerprint = fingerprint(&wish);

@@ -6,15 +6,17 @@ use crate::aftermath::Afterwards;
 use crate::errand::Errand;
 use crate::faults::{DAY, HOUR, MINUTE, SECOND};
 use crate::jobs::{Job, Page};
+use crate::rng::Rng;
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
 use billing::calendar::zone::Zone;
-use billing::id::{CouponCode, CustomerId, IdempotencyKey, PlanId, Reference};
+use billing::discount::Discount;
+use billing::id::{AddonId, CouponCode, CustomerId, IdempotencyKey, PlanId, Reference};
 use billing::mail::{Contact, Mail};
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
 use billing::ports::{Key, MailError, Record, Wanted};
-use billing::subscription::{Action, Command, Effective};
+use billing::subscription::{Action, Command, Effective, Preview};
 use billing::testing::idempotency_key;
 use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Subscribe, Wish};
 
@@ -130,7 +132,7 @@ impl State {
         }
     }
 
-    /// Without a page: with a trial, if there is one to be had.
+    /// Without a page: with a trial, if there is one to be had. Sometimes by somebody of the SaaS, who gives some of it.
     fn subscribe(&mut self, customer: &CustomerId, number: usize, start: i64, end: i64) {
         let plan = self.rng.one_of(&["estates-starter", "estates-professional"]);
         let quantity = (plan == "estates-professional").then(|| self.some_seats());
@@ -140,7 +142,12 @@ impl State {
             Contact { email: format!("billing@{customer}.example"), gateway: self.some_gateway(), return_url: None };
         let (contact, coupon, time_zone) = (Some(contact), self.some_coupon(), self.named_home(customer));
         let (customer, currency) = (customer.clone(), None);
-        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp: None, time_zone };
+        let mut aside = self.rng.aside();
+        let gift = (coupon.is_none() && aside.chance(250))
+            .then(|| (aside.one_of(&[50, 100, 100]), aside.one_of(&[Some(1), Some(2), None])));
+        self.offered.extend(gift.map(|(percent, periods)| (customer.clone(), percent, periods)));
+        let comp = gift.map(|(percent, periods)| Discount::comp(percent, periods));
+        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp, time_zone };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =
@@ -187,6 +194,8 @@ impl State {
             confirm: true,
             preview: None,
         };
+        let mut aside = self.rng.aside();
+        let (wish, looks) = (perhaps_of_addon(wish, &mut aside), aside.chance(400));
         let any_time = self.rng.within(start, end);
         let time = self.rng.one_of(&[any_time, any_time, start + 28 * DAY, start + 7 * DAY]);
         self.is_used_by(customer, time);
@@ -194,8 +203,19 @@ impl State {
             let key = if self.rng.chance(500) { format!("change.{number}") } else { format!("change.{number}.{n}") };
             let Ok(key) = IdempotencyKey::try_from(key) else { continue };
             let time = time + self.rng.within(0, 2 * SECOND);
-            self.at(time, Happening::Start(Job::Change { wish: Box::new(wish.clone()), key, tries: 0 }));
+            let wish = Box::new(wish.clone());
+            let job = if looks { Job::Preview { wish, key } } else { Job::Change { wish, key, tries: 0 } };
+            self.at(time, Happening::Start(job));
         }
+    }
+
+    /// What was shown is wanted, at once or when it may not hold any more.
+    pub(crate) fn saw(&mut self, wish: Wish, key: IdempotencyKey, preview: &Preview) {
+        let mut aside = self.rng.aside();
+        self.shown.insert(preview.id.to_string(), preview.due_now);
+        let wish = Box::new(Wish { preview: Some(preview.id.clone()), ..wish });
+        let wait = aside.one_of(&[SECOND, 10 * MINUTE, 14 * MINUTE, 16 * MINUTE, DAY]);
+        self.at(self.now + wait, Happening::Start(Job::Change { wish, key, tries: 0 }));
     }
 
     /// Some know a code, and one of the codes is of nothing.
@@ -433,4 +453,20 @@ impl State {
             self.soon(job);
         }
     }
+}
+
+/// Or, of an add-on: more of it, or fewer.
+fn perhaps_of_addon(wish: Wish, aside: &mut Rng) -> Wish {
+    if !aside.chance(250) {
+        return wish;
+    }
+    let (action, quantity) = aside.one_of(&[
+        (Action::AddAddon, Some(1)),
+        (Action::AddAddon, Some(2)),
+        (Action::AddAddon, Some(5)),
+        (Action::RemoveAddon, None),
+        (Action::RemoveAddon, Some(1)),
+    ]);
+    let addon = AddonId::try_from("crew".to_owned()).ok();
+    Wish { action, addon, quantity, plan: None, interval: None, ..wish }
 }

@@ -555,7 +555,33 @@ BUGS = [
         "payments.filter(|payment| !payment.is_settled() && payment.due_at().is_some())",
         "payments.filter(|payment| !payment.is_settled() && payment.due_at().is_none())",
     )]),
+    # Add-ons, and what was looked at before.
+    ("a change costs what it does by then, not what was shown", [(
+        "workflow/change.rs",
+        "Some(id) if *id != preview.id =>",
+        "Some(id) if id.at > preview.id.at =>",
+    )]),
+    ("of several of an add-on one is paid for", [(
+        "order.rs",
+        "it.price.times(it.quantity)",
+        "it.price.times(1)",
+    )]),
+    ("several of an add-on allow as much as one", [(
+        "order.rs",
+        "raise.saturating_mul(bought.quantity.into())",
+        "*raise",
+    )]),
+    ("an add-on goes along at the price of the old plan", [(
+        "workflow/change.rs",
+        "Ok(if same_price { order } else { order.with_addons_of(held) })",
+        "Ok(order)",
+    )]),
     # What staff do.
+    ("what is given with a plan is given for ever", [(
+        "workflow/subscribe.rs",
+        "Some(Discount { plans: [order.plan.id.clone()].into(), ..wanted.comp.clone()? })",
+        "Some(Discount { plans: [order.plan.id.clone()].into(), left: None, ..wanted.comp.clone()? })",
+    )]),
     ("the end that staff move leaves more to be credited", [(
         "subscription/interventions.rs",
         "        self.worth = Some(Worth { amount: rest, at, by: self.worth_in(period).by });",

@@ -32,6 +32,9 @@ impl State {
             Intervention::ChangePrice { notice_days, told },
             Intervention::KeepPrice,
         ]);
+        if let Intervention::Comp { percent, periods } = intervention {
+            self.offered.insert((customer.clone(), percent, periods));
+        }
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key = if self.rng.chance(500) { format!("staff.{number}") } else { format!("staff.{number}.{n}") };
             let (customer, key) = (customer.clone(), idempotency_key(&key));

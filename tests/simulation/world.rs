@@ -18,6 +18,7 @@ use billing::calendar::zone::Zone;
 use billing::catalog::PricingModel;
 use billing::delivery::Notice;
 use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
+use billing::money::Money;
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
@@ -101,6 +102,10 @@ pub(crate) struct State {
     /// When each attempt was first sent.
     pub(crate) sent: BTreeMap<Reference, i64>,
     pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
+    /// What the changes that were looked at were to cost at once.
+    pub(crate) shown: BTreeMap<String, Money>,
+    /// What staff wanted to give: to whom, how many per cent, and off how many periods.
+    pub(crate) offered: BTreeSet<(CustomerId, u8, Option<u32>)>,
     pub(crate) events: u64,
     pub(crate) breach: Option<Breach>,
     /// What happened, when somebody wants to know.
@@ -195,6 +200,7 @@ fn drawn(record: &Record, faults: &Faults, rng: &mut Rng) -> Record {
             }
             if faults.customers.reports == 0 {
                 plan.plan.limits.clear();
+                plan.plan.addons.iter_mut().for_each(|addon| addon.limits.clear());
             }
             if faults.customers.reports == 0 || faults.deployment.is_some() {
                 plan.plan.overage.clear();
@@ -246,6 +252,8 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         mailed: BTreeMap::new(),
         sent: BTreeMap::new(),
         ordered: BTreeMap::new(),
+        shown: BTreeMap::new(),
+        offered: BTreeSet::new(),
         events: 0,
         breach: None,
         trace,
@@ -430,6 +438,14 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Refund { request, tries: tries + 1 }));
                 }
             }
+            (Job::Preview { wish, key }, done) => {
+                if self.tasks.get(&id).is_some_and(|it| it.commits > 0) {
+                    self.breach("P-8", format!("{wish:?} was looked at, and changed something"));
+                }
+                if let Some(Done::Previewed(Ok(previewed))) = done {
+                    self.saw(*wish, key, &previewed.preview);
+                }
+            }
             (Job::Change { wish, key, tries }, done) => {
                 if let Some(Done::Changed(Ok(changed))) = &done {
                     self.answers_for_itself(&wish, &key, changed);
@@ -500,6 +516,15 @@ impl State {
         let payment = changed.payment.as_ref().map(|it| &it.id);
         if claimed.is_none() || payment.is_some_and(|it| Some(it) != claimed) {
             self.breach("I-19", format!("{wish:?} under {key} is answered by {payment:?}, and claimed {claimed:?}"));
+        }
+        // What was shown is what it costs, to the minor unit.
+        let shown = wish.preview.as_ref().and_then(|id| self.shown.get(&id.to_string()));
+        let cost = changed.payment.as_ref().map(|it| it.amount);
+        if let Some(shown) = shown.copied().map(|it| Some(it).filter(|it| it.minor > 0)) {
+            self.happened.insert("changed as it was shown");
+            if shown != cost {
+                self.breach("P-8", format!("{wish:?} was to cost {shown:?} and costs {cost:?}"));
+            }
         }
     }
 

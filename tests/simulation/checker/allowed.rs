@@ -18,11 +18,12 @@ impl Allowed {
     pub(super) fn by(it: &Subscription) -> Self {
         let plan = &it.order.plan;
         let mut allowed = Self { is_live: it.is_live(), ..Self::default() };
-        for (meter, limit) in &plan.limits {
-            let Limit::AtMost(limit) = *limit else {
+        for meter in plan.limits.keys() {
+            let limit = limit_of(&it.order, meter);
+            if limit == u64::MAX {
                 allowed.most.insert(meter.clone(), u64::MAX);
                 continue;
-            };
+            }
             let price = price(&it.order, meter);
             let sold = price.filter(|_| is_sold_more(it)).map_or(0, most);
             allowed.most.insert(meter.clone(), limit + sold);
@@ -79,10 +80,11 @@ fn cost(price: &OveragePrice, units: u64) -> i64 {
     i64::try_from((2 * parts + per).div_euclid(2 * per)).unwrap_or(i64::MAX)
 }
 
-/// Of what is unlimited nothing is beyond.
+/// With what each add-on allows more. Of what is unlimited nothing is beyond.
 pub(super) fn limit_of(order: &Order, meter: &MeterId) -> u64 {
+    let more = order.addons.iter().filter_map(|it| Some(it.addon.limits.get(meter)? * u64::from(it.quantity)));
     match order.plan.limits.get(meter) {
-        Some(Limit::AtMost(limit)) => *limit,
+        Some(Limit::AtMost(limit)) => limit + more.sum::<u64>(),
         Some(Limit::Unlimited) => u64::MAX,
         None => 0,
     }

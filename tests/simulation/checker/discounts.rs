@@ -4,34 +4,42 @@
 use super::{Changes, Checked, check};
 use crate::world::State;
 use billing::calendar::Interval;
-use billing::discount::{Discount, Lasts, Off};
-use billing::id::{CouponCode, PlanId};
+use billing::catalog::AddonPrice;
+use billing::discount::{Lasts, Off};
+use billing::id::{CouponCode, CustomerId, PlanId, SubscriptionId};
 use billing::ports::{Key, Record, StoredCoupon};
 use billing::subscription::{Event, Order, Subscription};
 
-/// What staff gave, in which period, for what.
+/// What staff gave, from which period on, for what.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
-    in_period: u32,
+    from: u32,
     percent: u8,
     periods: Option<u32>,
     of: (PlanId, Interval),
 }
 
 impl Given {
-    pub(super) fn now(to: &Subscription, discount: &Discount) -> Option<Self> {
-        Some(Self {
-            in_period: to.term()?.index,
-            percent: hundredths(discount.off),
-            periods: discount.left,
-            of: terms(&to.order),
-        })
+    /// With what it begins with, or later from the next period on.
+    fn by(event: &Event, to: &Subscription) -> Option<Self> {
+        let (discount, from, order) = match event {
+            Event::Discounted { discount } => (&**discount, to.term()?.index + 1, &to.order),
+            Event::Activated { order, .. } => (order.discount.as_ref()?, 0, &**order),
+            // That uses up none.
+            Event::TrialStarted { order, .. } => (order.discount.as_ref()?, 1, &**order),
+            _ => return None,
+        };
+        let is_given = discount.coupon.is_none();
+        let periods = discount.left.map(|left| left + u32::from(discount.is_on));
+        is_given.then(|| Self { from, percent: hundredths(discount.off), periods, of: terms(order) })
     }
 }
 
-/// By the seat, so many times the price of one.
-fn whole(order: &Order) -> i128 {
-    i128::from(order.price.amount.minor) * i128::from(order.quantity)
+/// By the seat, so many times the price of one; and so many times that of each add-on.
+pub(super) fn whole(order: &Order) -> i128 {
+    let times = |amount: i64, quantity: u32| i128::from(amount) * i128::from(quantity);
+    let addons = order.addons.iter().map(|it| times(it.price.minor, it.quantity));
+    times(order.price.amount.minor, order.quantity) + addons.sum::<i128>()
 }
 
 fn terms(order: &Order) -> (PlanId, Interval) {
@@ -39,17 +47,34 @@ fn terms(order: &Order) -> (PlanId, Interval) {
 }
 
 impl State {
+    /// What is given is what somebody wanted to give.
+    pub(super) fn gives(&mut self, customer: &CustomerId, to: &SubscriptionId, event: &Event) -> Checked {
+        let Some(given) = self.subscription(customer).and_then(|it| Given::by(event, it)) else { return Ok(()) };
+        let wanted = self.offered.contains(&(customer.clone(), given.percent, given.periods));
+        check(wanted, "P-8", || format!("{customer} is given {given:?}, which nobody wanted to"))?;
+        self.given.entry(to.clone()).or_default().push(given);
+        Ok(())
+    }
+
     /// A period of which something is taken off costs that much less (I-8), and there are no more of them than the coupon
     /// has (P-1).
     pub(super) fn discounted(&mut self, new: &Subscription) -> Checked {
         let Some(term) = new.term() else { return Ok(()) };
+        for bought in &new.order.addons {
+            let of = |it: &&AddonPrice| {
+                it.interval == new.order.price.interval && it.amount.currency == bought.price.currency
+            };
+            let offered = new.order.plan.addons.iter().find(|it| it.id == bought.addon.id);
+            let price = offered.and_then(|it| it.prices.iter().find(of)).map(|it| it.amount);
+            check(price == Some(bought.price), "P-13", || format!("{} has {bought:?}, which is {price:?}", new.id))?;
+        }
         let terms = terms(&new.order);
         let all = self.given.entry(new.id.clone()).or_default();
         // It goes along to nothing else.
         all.retain(|it| it.of == terms);
         // What was given last before the period began, if it lasts so long.
-        let given = all.iter().rev().find(|it| it.in_period < term.index);
-        let given = given.filter(|it| term.index - it.in_period <= it.periods.unwrap_or(u32::MAX));
+        let given = all.iter().rev().find(|it| it.from <= term.index);
+        let given = given.filter(|it| it.periods.is_none_or(|periods| term.index - it.from < periods));
         if let Some(percent) = given.map(|it| it.percent) {
             let (whole, amount) = (whole(&new.order), new.order.amount());
             let left = whole - (whole * i128::from(percent) + 50) / 100;

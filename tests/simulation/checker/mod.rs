@@ -96,7 +96,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 47] = [
+pub(crate) const TO_HAPPEN: [&str; 52] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -118,6 +118,11 @@ pub(crate) const TO_HAPPEN: [&str; 47] = [
     "change declined",
     "seats added",
     "seats taken away",
+    "add-on bought",
+    "add-on given back",
+    "add-on left behind",
+    "changed as it was shown",
+    "begun at a gift",
     "trial started",
     "trial ending",
     "pause scheduled",
@@ -149,6 +154,9 @@ pub(crate) const TO_HAPPEN: [&str; 47] = [
 fn kind(event: &Event) -> &'static str {
     match event {
         Event::Activated { paid: Some(Money { minor: 0, .. }), .. } => "begun for nothing",
+        Event::Activated { order, .. } if order.discount.as_ref().is_some_and(|it| it.coupon.is_none()) => {
+            "begun at a gift"
+        }
         Event::Activated { order, .. } if order.discount.is_some() => "begun at a discount",
         Event::Activated { .. } => "activated",
         Event::Renewed { .. } => "renewed",
@@ -194,6 +202,19 @@ fn seats_changed(old: &Subscription, new: &Subscription) -> Option<&'static str>
         Ordering::Less if same => Some("seats added"),
         Ordering::Greater if same => Some("seats taken away"),
         Ordering::Less | Ordering::Equal | Ordering::Greater => None,
+    }
+}
+
+/// More or fewer of an add-on: of the same plan by the same interval, or of what offers other ones.
+fn addons_changed(old: &Subscription, new: &Subscription) -> Option<&'static str> {
+    let number = |it: &Subscription| it.order.addons.iter().map(|it| it.quantity).sum::<u32>();
+    let terms = |it: &Subscription| (it.id.clone(), it.order.plan.id.clone(), it.order.price.interval);
+    match number(old).cmp(&number(new)) {
+        _ if old.id != new.id => None,
+        Ordering::Less => Some("add-on bought"),
+        Ordering::Greater if terms(old) == terms(new) => Some("add-on given back"),
+        Ordering::Greater => Some("add-on left behind"),
+        Ordering::Equal => None,
     }
 }
 
@@ -252,12 +273,10 @@ impl State {
                 self.announced(&customer, &event, by_staff);
             }
             if let Some(Record::History { event, customer, subscription, .. }) = self.records.get(key) {
-                if let (Event::Discounted { discount }, Some(given)) = (event, self.subscription(customer)) {
-                    let given = Given::now(given, discount);
-                    self.given.entry(subscription.clone()).or_default().extend(given);
-                }
-                self.happened.insert(kind(event));
-                if let Some(code) = discounts::redeemed(event) {
+                let (customer, subscription, event) = (customer.clone(), subscription.clone(), event.clone());
+                self.gives(&customer, &subscription, &event)?;
+                self.happened.insert(kind(&event));
+                if let Some(code) = discounts::redeemed(&event) {
                     *self.redeemed.entry((code.clone(), customer.clone())).or_default() += 1;
                 }
             }
@@ -270,6 +289,7 @@ impl State {
                 let (old, new) =
                     (if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, new.clone());
                 self.happened.extend(old.and_then(|old| seats_changed(old, &new)));
+                self.happened.extend(old.and_then(|old| addons_changed(old, &new)));
                 if new.is_live() && old.and_then(Subscription::period) != new.period() {
                     self.is_used_until(&new);
                 }

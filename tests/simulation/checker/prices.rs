@@ -1,11 +1,12 @@
 //! What must hold of prices: who has a version of a plan keeps it until they were told otherwise, long enough before; and
 //! then it is as they were told (P-1).
 
+use super::discounts::whole;
 use super::{Checked, check};
 use crate::faults::{DAY, HOUR};
 use crate::world::State;
 use billing::calendar::Interval;
-use billing::id::{CustomerId, PlanId};
+use billing::id::{AddonId, CustomerId, PlanId};
 use billing::mail::{About, Mail};
 use billing::subscription::{Event, Order, Subscription};
 use jiff::Timestamp;
@@ -18,17 +19,18 @@ pub(crate) struct Told {
     notice: BTreeMap<(PlanId, u32), i64>,
     /// When they heard of each first.
     heard: BTreeMap<(PlanId, u32), i64>,
-    /// From when on a mail said, and what a period costs then: by the interval and the seats that they had.
+    /// From when on a mail said, and what a period costs then: by the interval, the seats and the add-ons that they had.
     said: BTreeMap<(PlanId, u32), (Timestamp, Terms, i64)>,
     /// What the periods are to be of that begin from then on.
     promised: Option<(u32, Timestamp)>,
 }
 
-/// How long a period is, and for how many seats.
-type Terms = (Interval, u32);
+/// How long a period is, for how many seats, and with how many of each add-on.
+type Terms = (Interval, u32, Vec<(AddonId, u32)>);
 
 fn terms(order: &Order) -> Terms {
-    (order.price.interval, order.quantity)
+    let addons = order.addons.iter().map(|it| (it.addon.id.clone(), it.quantity));
+    (order.price.interval, order.quantity, addons.collect())
 }
 
 impl State {
@@ -87,8 +89,8 @@ impl State {
             let right = noticed && told.promised.is_some_and(promised);
             check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, period.start))?;
             if let Some((at, said_of, minor)) = told.said.get(&of) {
-                let cost = new.order.price.amount.minor * i64::from(new.order.quantity);
-                let as_said = *at <= period.start && (*said_of != terms(&new.order) || *minor == cost);
+                let cost = whole(&new.order);
+                let as_said = *at <= period.start && (*said_of != terms(&new.order) || i128::from(*minor) == cost);
                 check(as_said, "P-1", || format!("{} costs {cost} from {}: {told:?}", new.id, period.start))?;
             }
         }
