@@ -425,9 +425,21 @@ def test_s36_every_change_needs_a_key(subscriber: Customer, records: Records, bo
     assert records.all() == before
 
 
-@pytest.mark.parametrize("body", [{"action": "cancel", "effective": "now"}, {"action": "resume"}])
-def test_what_costs_nothing_has_no_preview(subscriber: Customer, body: dict[str, Any]) -> None:
-    refusal(subscriber.preview(**body), 422, "action")
+def test_leaving_is_shown_with_what_is_lost_and_done_as_it_was_shown(client: Client, customer: Customer) -> None:
+    subscribed(client, customer)
+    end = customer.subscription()["current_period"]["end"]
+    later = {"action": "cancel", "effective": "period_end"}
+    shown = granted(customer.preview(**later))["preview"]
+    assert (shown["action"], shown["effective"], shown["takes_effect_at"]) == ("cancel", "period_end", end)
+    assert (shown["total"]["minor"], shown["due_now"]["minor"], shown["lines"], shown["next_invoice"]) == (0, 0, [], None)
+    problem(customer.change("cancel", effective="now", preview=shown["id"]), 409, "preview-stale")
+    granted(customer.change("cancel", effective="period_end", preview=shown["id"]))
+    assert customer.subscription()["scheduled_change"] == {"action": "cancel", "at": end}
+    problem(customer.change("resume", preview=shown["id"]), 409, "preview-stale")
+    back = granted(customer.preview(action="resume"))["preview"]
+    assert back["next_invoice"]["at"] == end
+    granted(customer.change("resume", preview=back["id"]))
+    assert customer.subscription()["scheduled_change"] is None
 
 
 def test_who_has_nothing_has_nothing_to_change(customer: Customer) -> None:

@@ -94,7 +94,7 @@ fn who_has_nothing_to_pay_needs_neither_a_page_nor_a_method() {
     world.run();
     assert_eq!((attempt(&world, 1, 1).amount.minor, money(&world)), (700_000, (1, 0)));
     // And it is a gift once, for whatever they subscribe to later.
-    block_on(world.request(&customer(), billing::subscription::Command::CancelNow, &key("gone"), "gone"))
+    block_on(world.request(&customer(), billing::subscription::Command::CancelNow, None, &key("gone"), "gone"))
         .unwrap_or_else(|error| panic!("{error}"));
     let again = try_subscribing(&world, &gift, "again").err();
     let used_up = CouponRefusal::NotRedeemed(NotRedeemed::UsedUpByCustomer);

@@ -605,8 +605,10 @@ fn a_cancellation_cut_anywhere_is_granted_when_it_is_asked_for_again() {
     holds(&Case {
         begin: subscribed,
         run: |_, billing| {
-            async { drop(billing.request(&customer(), Command::CancelNow, &idempotency_key("cancel"), "cancel").await) }
-                .boxed()
+            async {
+                drop(billing.request(&customer(), Command::CancelNow, None, &idempotency_key("cancel"), "cancel").await)
+            }
+            .boxed()
         },
         again: |world| assert_eq!(command(world, Command::CancelNow), Is::Canceled),
     });

@@ -37,6 +37,7 @@ pub(crate) fn wanted(plan: &str) -> Subscribe {
         quantity: None,
         coupon: None,
         comp: None,
+        preview: None,
         time_zone: None,
     }
 }

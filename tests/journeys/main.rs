@@ -13,6 +13,7 @@ mod interventions;
 mod living;
 mod mails;
 mod markets;
+mod outlooks;
 mod overage;
 mod prices;
 mod reserving;

@@ -144,7 +144,7 @@ fn try_command(world: &World, command: Command) -> Result<Subscription, RequestE
 }
 
 pub(crate) fn requested(world: &World, command: Command, key: &str) -> Result<Subscription, RequestError> {
-    block_on(world.request(&customer(), command, &idempotency_key(key), &format!("{command:?}")))
+    block_on(world.request(&customer(), command, None, &idempotency_key(key), &format!("{command:?}")))
 }
 
 pub(crate) fn command_refused(world: &World, command: Command) -> Refusal {

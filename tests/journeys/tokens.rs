@@ -107,11 +107,11 @@ fn what_is_asked_for_under_one_key_is_taken_once_and_told_the_same() {
 #[test]
 fn a_key_of_another_kind_of_request_is_refused() {
     let world = subscribed_to(tokens_plan("k"));
-    let paused = block_on(world.request(&customer(), Command::PauseAtPeriodEnd, &idempotency_key("a"), "10"));
+    let paused = block_on(world.request(&customer(), Command::PauseAtPeriodEnd, None, &idempotency_key("a"), "10"));
     assert!(paused.is_ok());
     assert!(matches!(try_to(&world, 10, "a"), Err(ConsumeError::KeyReused)));
     consumed(&world, 10, "b");
-    let reused = block_on(world.request(&customer(), Command::PauseAtPeriodEnd, &idempotency_key("b"), "pause"));
+    let reused = block_on(world.request(&customer(), Command::PauseAtPeriodEnd, None, &idempotency_key("b"), "pause"));
     assert!(reused.is_err());
 }
 

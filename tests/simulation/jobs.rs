@@ -136,7 +136,7 @@ impl Job {
             }
             Self::Request { customer, command, key } => Box::pin(async move {
                 let fingerprint = format!("{command:?}");
-                Done::Requested(billing.request(&customer, command, &key, &fingerprint).await.map(Box::new))
+                Done::Requested(billing.request(&customer, command, None, &key, &fingerprint).await.map(Box::new))
             }),
             Self::Intervene { customer, intervention, key } => Box::pin(async move {
                 let fingerprint = format!("{intervention:?}");

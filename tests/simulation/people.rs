@@ -147,7 +147,9 @@ impl State {
             .then(|| (aside.one_of(&[50, 100, 100]), aside.one_of(&[Some(1), Some(2), None])));
         self.offered.extend(gift.map(|(percent, periods)| (customer.clone(), percent, periods)));
         let comp = gift.map(|(percent, periods)| Discount::comp(percent, periods));
-        let wanted = Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp, time_zone };
+        let preview = None;
+        let wanted =
+            Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp, time_zone, preview };
         let time = self.rng.within(start, end);
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key =

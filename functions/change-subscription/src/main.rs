@@ -22,8 +22,8 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let changed = match asked.wanted(caller, &app.config.return_urls)? {
         Wanted::Subscribe(wanted) => app.billing.subscribe(&wanted, &key, &fingerprint).await?,
         Wanted::Change(wish) => app.billing.change(&wish, &key, &fingerprint).await?,
-        Wanted::Command(command) => {
-            let subscription = app.billing.request(&customer, command, &key, &fingerprint).await?;
+        Wanted::Command(command, shown) => {
+            let subscription = app.billing.request(&customer, command, shown.as_ref(), &key, &fingerprint).await?;
             Changed { subscription, payment: None }
         }
     };

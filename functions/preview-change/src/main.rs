@@ -14,11 +14,16 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
+    let customer = caller.customer.clone();
     let asked: ChangeRequest = body(&request)?;
     match asked.wanted(caller, &app.config.return_urls)? {
         Wanted::Change(wish) => Ok(Reply::ok(view::preview(&app.billing.preview_change(&wish).await?))),
-        Wanted::Subscribe(_) | Wanted::Command(_) => {
-            Err(Problem::invalid("action", "this costs nothing: there is nothing to preview"))
+        Wanted::Subscribe(wanted) => {
+            Ok(Reply::ok(view::outlook("subscribe", &app.billing.preview_subscription(&wanted).await?)))
+        }
+        Wanted::Command(command, _) => {
+            let shown = app.billing.preview_request(&customer, command).await?;
+            Ok(Reply::ok(view::outlook(view::action(command), &shown)))
         }
     }
 }

@@ -81,6 +81,7 @@ impl Assignment {
             coupon: None,
             comp,
             time_zone: self.time_zone,
+            preview: None,
         })
     }
 }

@@ -56,11 +56,11 @@ enum Asked {
 
 #[derive(Debug)]
 pub enum Wanted {
-    Subscribe(Subscribe),
+    Subscribe(Box<Subscribe>),
     /// Another order, which may cost something.
     Change(Wish),
-    /// What costs nothing.
-    Command(Command),
+    /// What costs nothing, as it was shown, if it was.
+    Command(Command, Option<PreviewId>),
 }
 
 impl ChangeRequest {
@@ -77,29 +77,40 @@ impl ChangeRequest {
             Asked::Cancel => self.command(Command::CancelNow, Command::CancelAtPeriodEnd),
             Asked::Pause => self.command(Command::Pause, Command::PauseAtPeriodEnd),
             Asked::Resume => {
-                self.says(&[], &[])?;
-                Ok(Wanted::Command(Command::Resume))
+                self.says(&[], &["preview"])?;
+                Ok(Wanted::Command(Command::Resume, self.preview))
             }
             Asked::Unpause => {
-                self.says(&[], &["effective"])?;
+                self.says(&[], &["effective", "preview"])?;
                 self.not_later()?;
-                Ok(Wanted::Command(Command::Unpause))
+                Ok(Wanted::Command(Command::Unpause, self.preview))
             }
         }
     }
 
-    fn command(&self, now: Command, at_period_end: Command) -> Result<Wanted, Problem> {
-        self.says(&["effective"], &[])?;
-        Ok(Wanted::Command(match self.effective()? {
+    fn command(self, now: Command, at_period_end: Command) -> Result<Wanted, Problem> {
+        self.says(&["effective"], &["preview"])?;
+        let command = match self.effective()? {
             Effective::Now => now,
             Effective::PeriodEnd => at_period_end,
-        }))
+        };
+        Ok(Wanted::Command(command, self.preview))
     }
 
     fn subscribe(self, caller: Caller, return_urls: &[String]) -> Result<Wanted, Problem> {
         self.says(
             &["plan"],
-            &["interval", "currency", "quantity", "coupon", "effective", "gateway", "return_url", "time_zone"],
+            &[
+                "interval",
+                "currency",
+                "quantity",
+                "coupon",
+                "effective",
+                "gateway",
+                "return_url",
+                "time_zone",
+                "preview",
+            ],
         )?;
         self.not_later()?;
         let quantity = self.quantity()?;
@@ -108,7 +119,7 @@ impl ChangeRequest {
         let (customer, plan) = (caller.customer, self.plan.ok_or_else(|| needed("plan"))?);
         let (interval, currency, coupon) = (self.interval, self.currency, self.coupon);
         let time_zone = self.time_zone.or(caller.time_zone);
-        Ok(Wanted::Subscribe(Subscribe {
+        Ok(Wanted::Subscribe(Box::new(Subscribe {
             customer,
             contact,
             plan,
@@ -118,7 +129,8 @@ impl ChangeRequest {
             coupon,
             comp: None,
             time_zone,
-        }))
+            preview: self.preview,
+        })))
     }
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {
@@ -283,7 +295,7 @@ mod tests {
     #[test]
     fn cancel_ends_when_it_says_and_resume_takes_back() {
         let command = |text| match wanted(text) {
-            Ok(Wanted::Command(command)) => command,
+            Ok(Wanted::Command(command, None)) => command,
             other => panic!("{text}: {other:?}"),
         };
         assert_eq!(command(r#"{"action":"cancel","effective":"now"}"#), Command::CancelNow);

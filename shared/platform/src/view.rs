@@ -22,7 +22,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
 
-pub use change::{changed, preview};
+pub use change::{action, changed, outlook, preview};
 pub use payment::payment;
 pub(crate) use subscription::status;
 pub use subscription::{claims, entitlement, entitlements, live, subscription};

@@ -118,7 +118,7 @@ impl Job {
             }),
             Self::Request(command) => Box::pin(async move {
                 billing
-                    .request(&customer(), command, &idempotency_key("cancel"), "cancel")
+                    .request(&customer(), command, None, &idempotency_key("cancel"), "cancel")
                     .await
                     .map(drop)
                     .map_err(|error| error.to_string())

@@ -173,7 +173,7 @@ pub(crate) fn goes_on(seed: u64, shop: &Shop, customer: &CustomerId, now: Timest
 
 /// Whether it may be done is not asked here.
 fn command(shop: &Shop, customer: &CustomerId, key: &str, command: Command) {
-    drop(block_on(shop.request(customer, command, &idempotency_key(key), "")));
+    drop(block_on(shop.request(customer, command, None, &idempotency_key(key), "")));
 }
 
 /// On a page, which they pay on at once.
@@ -263,6 +263,7 @@ fn begins_without_a_page(
         quantity: None,
         coupon,
         comp: None,
+        preview: None,
         time_zone,
     };
     drop(block_on(shop.subscribe(&wanted, &idempotency_key(key), "")));

@@ -8,26 +8,22 @@
 //! costs something is made once that is paid.
 
 use super::funds::Worth;
+use super::outlook::PreviewId;
 use super::{Event, Order, Refusal, Status, Subscription, Term};
 use crate::calendar::Period;
-use crate::id::{PaymentId, base32};
+use crate::id::PaymentId;
 use crate::money::Money;
 use crate::order::{BoughtAddon, Item};
 use crate::payment::Payment;
 use crate::proration::{self, Anchor, Collected, Held, Of, Proration};
 use crate::ratio::Ratio;
 use crate::wallet::Method;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
-use std::fmt;
 
 /// A part of an order, and what it costs.
 type Priced = (Item, Money);
-
-/// How long what a preview says can be had.
-const PREVIEW_HOLDS: SignedDuration = SignedDuration::from_mins(15);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,15 +103,6 @@ pub struct Changing {
     pub becomes: Becomes,
 }
 
-/// Names a preview: `prv_1738317600_k3f9x2m7ab…`. It says when it was made, to the second, and a digest of all that it
-/// said: so it is made again to the letter, or seen to be stale, and nothing needs to be stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PreviewId {
-    pub at: Timestamp,
-    digest: String,
-}
-
 impl Action {
     /// What a change from one order to another is. None: nothing changes.
     ///
@@ -146,40 +133,6 @@ impl Action {
     }
 }
 
-impl PreviewId {
-    /// Whether it may still be had at `now`. One from a time to come is none of ours.
-    pub fn holds(&self, now: Timestamp) -> bool {
-        let age = now.duration_since(self.at);
-        !age.is_negative() && age <= PREVIEW_HOLDS
-    }
-}
-
-impl fmt::Display for PreviewId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "prv_{}_{}", self.at.as_second(), self.digest)
-    }
-}
-
-impl From<PreviewId> for String {
-    fn from(id: PreviewId) -> String {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for PreviewId {
-    type Error = crate::id::Invalid;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let parse = || {
-            let (at, digest) = text.strip_prefix("prv_")?.split_once('_')?;
-            let at = Timestamp::from_second(at.parse().ok()?).ok()?;
-            Some(Self { at, digest: digest.to_owned() })
-        };
-        let spelled = |id: &Self| id.digest.len() == 26 && id.to_string() == text;
-        parse().filter(spelled).ok_or(crate::id::Invalid { expected: "a preview's id (`prv_…`)" })
-    }
-}
-
 impl Subscription {
     /// What the next period is to be of; the first, if there was none.
     pub fn next_order(&self) -> Order {
@@ -204,7 +157,7 @@ impl Subscription {
         let order = change.order.clone();
         let nothing = Money::zero(order.price.amount.currency);
         let mut preview = Preview {
-            id: PreviewId { at, digest: String::new() },
+            id: PreviewId::unsaid(at),
             action: change.action,
             effective: change.effective,
             takes_effect_at: period.end,
@@ -222,7 +175,7 @@ impl Subscription {
         } else if change.effective == Effective::Now {
             self.price_now(&mut preview, period)?;
         }
-        preview.id.digest = self.digest_of(&preview);
+        preview.id = preview.id.saying(self, &preview);
         Ok(preview)
     }
 
@@ -308,12 +261,6 @@ impl Subscription {
             return Err(Refusal::PreviewStale);
         }
         Ok((term, period))
-    }
-
-    /// All that `preview` says, and of what: the version tells a change that came between.
-    fn digest_of(&self, preview: &Preview) -> String {
-        let said = format!("{}|{}|{preview:?}", self.id, self.version);
-        base32(&Sha256::digest(said))[..26].to_owned()
     }
 
     /// The events of a change that costs nothing now.

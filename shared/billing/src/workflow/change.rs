@@ -122,8 +122,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let at = match &wish.preview {
             Some(id) if !id.holds(now) => return Err(Refusal::PreviewStale.into()),
             Some(id) => id.at,
-            // A preview's id says when it was made, in seconds.
-            None => Timestamp::from_second(now.as_second()).unwrap_or(now),
+            None => PreviewId::moment(now),
         };
         let subscription = &live.subscription;
         let from = subscription.order.clone();

@@ -38,7 +38,7 @@ use opening::Opening;
 use crate::id::{CustomerId, IdempotencyKey};
 use crate::mail::Mail;
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
-use crate::subscription::{Command, Event, Refusal, Subscription};
+use crate::subscription::{Command, Event, Outlook, PreviewId, Refusal, Subscription};
 use jiff::Timestamp;
 
 pub use advance::WakeError;
@@ -93,12 +93,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Self { store, gateways, clock }
     }
 
-    /// Grants `command`, once for each key, or says why not. What ends by it is billed for what was used beyond limits in
+    /// Grants `command`, once for each key, if it does what was `shown`, or says why not. What ends by it is billed for what was used beyond limits in
     /// the same transaction: nobody comes back to what has ended.
     pub async fn request(
         &self,
         customer: &CustomerId,
         command: Command,
+        shown: Option<&PreviewId>,
         key: &IdempotencyKey,
         fingerprint: &str,
     ) -> Result<Subscription, RequestError> {
@@ -107,8 +108,18 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Ok(events) if it.is_left_by(&events) => meters_of(it),
             Ok(_) | Err(_) => vec![],
         };
-        let decide = |it: &Subscription, found: &mut Found, now| Ok(leaving(it, it.decide(command, now)?, found, now));
+        let decide = |it: &Subscription, found: &mut Found, now| {
+            PreviewId::still_holds(shown, now, |at| Ok(it.outlook_by(command, at)?.id))?;
+            Ok(leaving(it, it.decide(command, now)?, found, now))
+        };
         self.grant(opening, meters, decide).await
+    }
+
+    /// What would become of the customer's subscription by `command`. Changes nothing.
+    pub async fn preview_request(&self, customer: &CustomerId, command: Command) -> Result<Outlook, RequestError> {
+        let now = self.clock.now(Some(customer)).await?;
+        let found = self.store.get(vec![Key::Subscription(customer.clone())]).await?.subscription();
+        Ok(found.ok_or(RequestError::NoSubscription)?.outlook_by(command, PreviewId::moment(now))?)
     }
 
     /// Makes of the customer's subscription what `decide` makes of it, given what is at the keys that `more` says it needs,

@@ -13,7 +13,7 @@ use crate::money::Currency;
 use crate::order::Order;
 use crate::payment::Payment;
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
-use crate::subscription::{Event, Refusal, Subscription};
+use crate::subscription::{Event, Outlook, PreviewId, Refusal, Subscription};
 use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
 use jiff::Timestamp;
@@ -37,6 +37,8 @@ pub struct Subscribe {
     pub comp: Option<Discount>,
     /// On whose clock the periods are counted. None: the one they were counted on before, or UTC.
     pub time_zone: Option<Zone>,
+    /// It is to cost what this said, to the minor unit.
+    pub preview: Option<PreviewId>,
 }
 
 impl Subscribe {
@@ -52,7 +54,21 @@ impl Subscribe {
     }
 }
 
+struct Ordered {
+    /// Not begun.
+    ordered: Subscription,
+    /// What keeps the one before it, if there was one.
+    past: Option<Write>,
+    found: Found,
+}
+
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
+    /// What subscribing would cost. Changes nothing.
+    pub async fn preview_subscription(&self, wanted: &Subscribe) -> Result<Outlook, ChangeError> {
+        let now = self.clock.now(Some(&wanted.customer)).await?;
+        Ok(self.ordered(wanted, now).await?.ordered.outlook(PreviewId::moment(now))?)
+    }
+
     /// Subscribes, once for each key: with the plan's trial, if it has one and the customer never had any, and has a method
     /// where it asks for one; else the first period is charged to the method that they prefer.
     pub async fn subscribe(
@@ -78,25 +94,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     async fn try_to_subscribe(&self, wanted: &Subscribe, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wanted.customer)).await?;
-        let mut keys = vec![
-            Key::Plan(wanted.plan.clone()),
-            Key::Subscription(wanted.customer.clone()),
-            Key::Wallet(wanted.customer.clone()),
-            Key::Tokens(wanted.customer.clone()),
-            Key::Account(wanted.customer.clone()),
-        ];
-        keys.extend(wanted.coupon.clone().map(Key::Coupon));
-        let mut found = self.store.get(keys).await?;
-        let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
-        let current = found.subscription();
-        let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
-        let given = || Some(Discount { plans: [order.plan.id.clone()].into(), ..wanted.comp.clone()? });
-        let order = Order { discount: discount.or_else(given), ..order };
-        order.amount()?;
-        let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
-        let ordered = ordered.in_zone(wanted.time_zone.as_ref());
-        let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
-        let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
+        let Ordered { ordered, past, mut found } = self.ordered(wanted, now).await?;
+        PreviewId::still_holds(wanted.preview.as_ref(), now, |at| Ok(ordered.outlook(at)?.id))?;
         // What a returning customer owes for what they used makes no gift one that has to be paid for.
         let free = Subscription { usage_charges: vec![], ..ordered.clone() }.amount_due()?.minor == 0;
         if let Some(started) = ordered.trial_on_offer(now) {
@@ -118,6 +117,30 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
         let paying = |method: Method| ordered.clone().charging(method, now);
         self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
+    }
+
+    /// What is ordered by `wanted`, as all stands now.
+    async fn ordered(&self, wanted: &Subscribe, now: Timestamp) -> Result<Ordered, ChangeError> {
+        let mut keys = vec![
+            Key::Plan(wanted.plan.clone()),
+            Key::Subscription(wanted.customer.clone()),
+            Key::Wallet(wanted.customer.clone()),
+            Key::Tokens(wanted.customer.clone()),
+            Key::Account(wanted.customer.clone()),
+        ];
+        keys.extend(wanted.coupon.clone().map(Key::Coupon));
+        let mut found = self.store.get(keys).await?;
+        let order = wanted.order(for_sale(&mut found, &wanted.plan)?)?;
+        let current = found.subscription();
+        let discount = redeem(&found, wanted.coupon.as_ref(), &order.plan, &order.price, current.as_ref(), now)?;
+        let given = || Some(Discount { plans: [order.plan.id.clone()].into(), ..wanted.comp.clone()? });
+        let order = Order { discount: discount.or_else(given), ..order };
+        order.amount()?;
+        let ordered = Subscription::ordering(current.as_ref(), &wanted.customer, order, now)?;
+        let ordered = ordered.in_zone(wanted.time_zone.as_ref());
+        let ordered = Subscription { contact: wanted.contact.clone().or(ordered.contact), ..ordered };
+        let past = current.filter(|current| current.id != ordered.id).map(Record::PastSubscription).map(Write::Create);
+        Ok(Ordered { ordered, past, found })
     }
 
     /// The subscription begins by `event`, and there is nothing to charge.

@@ -3,7 +3,7 @@
 use super::{payment, subscription};
 use billing::id::FeatureId;
 use billing::order::Item;
-use billing::subscription::{ChangeLine, Order};
+use billing::subscription::{ChangeLine, Command, Order, Outlook};
 use billing::workflow::{Changed, Previewed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -22,6 +22,32 @@ pub fn preview(previewed: &Previewed) -> Value {
         },
         "downgrade": previewed.downgrade,
     })
+}
+
+/// The same of what changes no order: of subscribing, and of what costs nothing. `next_invoice` is null where none follows.
+pub fn outlook(action: &str, it: &Outlook) -> Value {
+    let of = |order: &Option<Order>| order.as_ref().map(features).unwrap_or_default();
+    let (from, to) = (of(&it.from), of(&it.to));
+    json!({
+        "preview": {
+            "id": it.id, "action": action, "effective": it.effective, "takes_effect_at": it.takes_effect_at,
+            "lines": it.lines.iter().map(line).collect::<Vec<_>>(),
+            "total": it.total, "from_balance": it.from_balance, "due_now": it.due_now,
+            "next_invoice": it.next.map(|(at, amount)| json!({ "at": at, "amount": amount })),
+            "features_gained": &to - &from, "features_lost": &from - &to,
+        },
+        "downgrade": Value::Null,
+    })
+}
+
+/// As a request names it.
+pub fn action(command: Command) -> &'static str {
+    match command {
+        Command::CancelNow | Command::CancelAtPeriodEnd => "cancel",
+        Command::Resume => "resume",
+        Command::Pause | Command::PauseAtPeriodEnd => "pause",
+        Command::Unpause => "unpause",
+    }
 }
 
 /// `{"subscription": {…}, "payment": {…} | null}`
