@@ -9,6 +9,7 @@ use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
 use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Reserve, Setup, Use};
 use platform::dynamodb::Table;
+use std::num::{NonZeroU32, NonZeroU64};
 use tests::crowd::Crowd;
 use tests::embedded::Embedded;
 
@@ -53,10 +54,19 @@ impl Shop {
 
     /// A checkout that was paid, of which nobody has told us.
     async fn paid(&self, plan: &str) -> Payment {
-        let payment = self.billing.checkout(request(plan, "key-1")).await.expect("a checkout");
+        let price = billing::testing::plan(plan).prices.remove(0);
+        let order = Checkout { interval: price.interval, currency: price.amount.currency, ..request(plan, "key-1") };
+        let payment = self.billing.checkout(order).await.expect("a checkout");
         self.billing.gateways.visit(&payment, true);
         self.spent("check out");
         payment
+    }
+
+    /// Units of capacity that were spent since this was last asked, on reads and on writes: in halves.
+    fn units(&self, on: &str) -> (u64, u64) {
+        let spent = self.embedded.spent();
+        println!("{on}: {spent}");
+        (spent.read_halves, spent.write_halves)
     }
 
     /// What was spent since this was last asked.
@@ -74,6 +84,27 @@ fn notice(event: &str, payment: &Payment) -> Notice {
         reference: Some(payment.reference.clone()),
         object: None,
         body: "{}".to_owned(),
+    }
+}
+
+/// So many minutes of one each, numbered from `from` on.
+fn uses(from: u32, to: u32) -> Vec<Use> {
+    let one = |n: u32| Use {
+        meter: meter("minutes"),
+        value: NonZeroU64::MIN,
+        id: UsageId::try_from(format!("call-{n}")).expect("an id"),
+        at: None,
+    };
+    (from..to).map(one).collect()
+}
+
+fn one_token(n: u32) -> Consume {
+    Consume {
+        customer: customer(),
+        tokens: NonZeroU32::MIN,
+        description: None,
+        key: IdempotencyKey::try_from(format!("consume-{n}")).expect("a key"),
+        fingerprint: "1".to_owned(),
     }
 }
 
@@ -126,12 +157,7 @@ async fn a_payment_is_created_with_one_read_and_two_writes() {
 async fn a_webhook_is_two_reads_and_a_transaction() {
     for plan in ["estates-professional", "tokens-pro"] {
         let shop = Shop::open().await;
-        let mut order = request(plan, "key-1");
-        order.currency = billing::testing::plan(plan).prices[0].amount.currency;
-        order.interval = billing::testing::plan(plan).prices[0].interval;
-        let payment = shop.billing.checkout(order).await.expect("a checkout");
-        shop.billing.gateways.visit(&payment, true);
-        shop.spent("check out");
+        let payment = shop.paid(plan).await;
         shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
         assert_eq!(shop.spent("webhook"), cost(2, 1));
         assert!(shop.billing.lookup(&customer()).await.expect("an answer").is_some_and(|live| live.wallet.is_some()));
@@ -179,23 +205,8 @@ async fn usage_is_set_with_a_read_and_a_write() {
 
 #[tokio::test]
 async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter() {
-    let mut order = request("minutes-pro", "key-1");
-    order.currency = billing::testing::plan("minutes-pro").prices[0].amount.currency;
-    let shop = Shop::open().await;
-    let payment = shop.billing.checkout(order).await.expect("a checkout");
-    shop.billing.gateways.visit(&payment, true);
-    shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
-    shop.spent("subscribe");
-    let uses = |from: u32, to: u32| {
-        let one = |n: u32| Use {
-            meter: meter("minutes"),
-            value: std::num::NonZeroU64::MIN,
-            id: UsageId::try_from(format!("call-{n}")).expect("an id"),
-            at: None,
-        };
-        (from..to).map(one).collect::<Vec<_>>()
-    };
-    let (value, minutes) = (std::num::NonZeroU64::MIN, 10.try_into().expect("minutes"));
+    let shop = Shop::serving("minutes-pro").await;
+    let (value, minutes) = (NonZeroU64::MIN, 10.try_into().expect("minutes"));
     let id = UsageId::try_from("call-0".to_owned()).expect("an id");
     let wanted = Reserve { customer: customer(), meter: meter("minutes"), id, value, minutes };
     shop.billing.reserve(&wanted).await.expect("held");
@@ -219,7 +230,7 @@ async fn what_is_reserved_is_two_reads_and_a_write_and_what_is_released_or_used_
         customer: customer(),
         meter: meter("estates"),
         id: UsageId::try_from(name.to_owned()).expect("an id"),
-        value: std::num::NonZeroU64::MIN,
+        value: NonZeroU64::MIN,
         minutes: 10.try_into().expect("minutes"),
     };
     for _ in 0..10 {
@@ -240,27 +251,34 @@ async fn what_is_reserved_is_two_reads_and_a_write_and_what_is_released_or_used_
 
 #[tokio::test]
 async fn tokens_are_consumed_with_a_read_and_a_write() {
-    let mut order = request("tokens-pro", "key-1");
-    let price = billing::testing::plan("tokens-pro").prices.remove(0);
-    (order.currency, order.interval) = (price.amount.currency, price.interval);
-    let shop = Shop::open().await;
-    let payment = shop.billing.checkout(order).await.expect("a checkout");
-    shop.billing.gateways.visit(&payment, true);
-    shop.billing.receive(notice("evt_1", &payment)).await.expect("taken in");
-    shop.spent("subscribe");
-    let wanted = Consume {
-        customer: customer(),
-        tokens: std::num::NonZeroU32::MIN,
-        description: None,
-        key: IdempotencyKey::try_from("key-2".to_owned()).expect("a key"),
-        fingerprint: "1".to_owned(),
-    };
+    let shop = Shop::serving("tokens-pro").await;
+    let wanted = one_token(1);
     assert_eq!(shop.billing.consume(&wanted).await.expect("taken").balance, 4_999);
     assert_eq!(shop.spent("consume tokens"), cost(1, 1));
     assert_eq!(shop.billing.consume(&wanted).await.expect("the same").balance, 4_999);
     assert_eq!(shop.spent("consume them again"), cost(2, 0));
     assert_eq!(shop.billing.consumptions(&customer(), None, 20).await.expect("an answer").len(), 1);
     assert_eq!(shop.spent("what was consumed"), cost(1, 0));
+}
+
+/// What is read and written does not grow with what was used before.
+#[tokio::test]
+async fn what_is_used_costs_as_many_units_of_capacity_at_first_as_later() {
+    let shop = Shop::serving("tokens-pro").await;
+    for n in 0..100 {
+        shop.billing.consume(&one_token(n)).await.expect("taken");
+        assert_eq!(shop.units("consume tokens"), (6, 16), "{n}");
+    }
+    let shop = Shop::serving("minutes-pro").await;
+    for n in 0..100 {
+        shop.billing.report(&customer(), &uses(n, n + 1)).await.expect("an answer").remove(0).expect("counted");
+        assert_eq!(shop.units("report a use"), (8, 12), "{n}");
+    }
+    for n in 1..10 {
+        let answers = shop.billing.report(&customer(), &uses(n * 100, n * 100 + 33)).await.expect("an answer");
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(shop.units("report thirty-three uses"), (72, 140), "{n}");
+    }
 }
 
 #[tokio::test]
