@@ -76,8 +76,9 @@ def test_an_extended_trial_ends_later_and_its_mail_comes_later(client: Client, c
 def test_tokens_are_reset_to_what_the_plan_includes(client: Client, customer: Customer) -> None:
     customer.subscribe(**TOKENS)
     client.walked(customer=customer.name, by="P31D")
-    assert customer.subscription()["tokens"] == {"balance": 2000, "included": 1000}
-    assert granted(administer(customer, "reset_tokens"))["tokens"] == {"balance": 1000, "included": 1000}
+    assert customer.subscription()["tokens"] == {"balance": 2000, "included": 1000, "active": True}
+    reset = granted(administer(customer, "reset_tokens"))["tokens"]
+    assert reset == {"balance": 1000, "included": 1000, "active": True}
     assert customer.subscription()["tokens"]["balance"] == 1000
 
 

@@ -62,7 +62,7 @@ def test_who_pays_is_served(client: Client, customer: Customer, gateways: Gatewa
 
 def test_tokens_come_with_the_period_that_is_paid(customer: Customer) -> None:
     customer.subscribe(**WAYS["stripe tokens"])
-    assert customer.subscription()["tokens"] == {"balance": 1000, "included": 1000}
+    assert customer.subscription()["tokens"] == {"balance": 1000, "included": 1000, "active": True}
 
 
 def test_a_decline_on_the_page_is_not_the_end(client: Client, customer: Customer) -> None:

@@ -1,5 +1,8 @@
 """What a customer may use, and why not (PRODUCT 27): of each feature and meter of their plan's family, in one read."""
 
+import base64
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -78,6 +81,44 @@ def test_who_does_not_pay_is_served_through_grace_and_not_after(client: Client, 
     assert (found["status"], found["dunning"]["stage"], reason(customer)) == ("past_due", "grace", None)
     client.walked(customer=customer.name, by="P3DT1M")
     assert (customer.subscription()["status"], reason(customer)) == ("canceled", "suspended")
+
+
+@pytest.fixture
+def prepaid(client: Client, customer: Customer) -> Iterator[Customer]:
+    """Of a plan that brings ten tokens a period, and lets its owner have reports and make calls while some are left."""
+    calls = {"id": "calls", "name": "Calls", "kind": "counter", "unit": {"one": "call", "many": "calls"}, "reduce": "make fewer:"}
+    family = {"id": "letters", "name": "Letters", "meters": [calls], "features": [{"id": "reports", "name": "Reports"}]}
+    plan = {
+        "id": "letters-ten", "name": "Ten", "display_name": "Ten", "description": "Ten letters", "tier": 1,
+        "pricing_model": "tokens", "features": ["reports"], "limits": {"calls": 5}, "tokens_included": 10,
+        "prices": [{"interval": "month", "amount": {"minor": 500, "currency": "USD"}, "recurring": True}],
+    }  # fmt: skip
+    publish = lambda active: client.invoke("LoadCatalogueFunction", {"family": family, "plans": [plan | {"active": active}]})
+    assert "plans" in publish(True)
+    granted(assign(customer, plan="letters-ten", interval="month", comp={"percent": 100, "periods": None}), 201)
+    yield customer
+    publish(False)
+
+
+def test_a_plan_that_brings_tokens_is_off_while_there_are_none(client: Client, prepaid: Customer) -> None:
+    def shown() -> tuple[Any, ...]:
+        found = prepaid.subscription()
+        said = prepaid.call("GET", "/entitlements/token").json()["token"].split(".")[1]
+        signed = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))["features"]
+        all_of_them = granted(prepaid.call("GET", "/entitlements"))["entitlements"]
+        reasons = {reason(prepaid, name) for name in ("reports", "calls")}
+        reasons |= {it["reason"] for it in all_of_them.values()} | {it.get("reason") for it in signed.values()}
+        return found["status"], found["tokens"], found["features"], reasons
+
+    with_all = ("active", {"balance": 10, "included": 10, "active": True}, {"reports": True}, {None})
+    without = ("active", {"balance": 0, "included": 10, "active": False}, {"reports": False}, {"out_of_tokens"})
+    assert shown() == with_all
+    granted(prepaid.consume(10))
+    assert shown() == without
+    assert reason(prepaid, "never-heard-of") == "not_in_plan"
+    assert entitled(prepaid, "calls")["remaining"] == 5
+    client.walked(customer=prepaid.name, by="P32D")
+    assert shown() == with_all, "the period that followed brought more"
 
 
 def test_s17_nobody_is_told_what_another_may_use(pro: Customer, other: Customer) -> None:

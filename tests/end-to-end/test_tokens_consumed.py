@@ -57,7 +57,7 @@ def test_what_a_plan_brings_is_consumed_and_comes_again(
     client: Client, customer: Customer, plan: str, tokens: int
 ) -> None:
     customer.subscribe(plan=plan, **STRIPE)
-    assert customer.subscription()["tokens"] == {"balance": tokens, "included": tokens}
+    assert customer.subscription()["tokens"] == {"balance": tokens, "included": tokens, "active": True}
     answer = granted(customer.consume(25, description="A report"))
     consumption = answer["consumption"]
     assert (answer["balance"], consumption["balance"]) == (tokens - 25, tokens - 25)
@@ -65,7 +65,7 @@ def test_what_a_plan_brings_is_consumed_and_comes_again(
     assert granted(customer.consume(1))["consumption"]["description"] is None
     assert balance(customer) == tokens - 26
     client.walked(customer=customer.name, by="P30D")
-    assert customer.subscription()["tokens"] == {"balance": 2 * tokens - 26, "included": tokens}
+    assert customer.subscription()["tokens"] == {"balance": 2 * tokens - 26, "included": tokens, "active": True}
     assert history(customer)["consumptions"][1] == consumption, "what was consumed before is still there"
 
 

@@ -4,10 +4,13 @@ use crate::stage::{
     DAY, attempt, command, declined_at_period_end, money, pass, subscribed, subscribed_to, to_period_end, tokens, told,
 };
 use billing::calendar::Interval;
+use billing::catalog::Feature;
+use billing::entitlement::Reason;
+use billing::id::FeatureId;
 use billing::money::Currency;
 use billing::outcome::Remedy;
 use billing::ports::{Key, Record};
-use billing::subscription::{Command, Intervention};
+use billing::subscription::{Command, Intervention, Status};
 use billing::testing::{World, catalogue, customer, idempotency_key, request, world};
 use billing::token::{Consumption, Purpose, Tokens};
 use billing::workflow::{Checkout, Consume, ConsumeError};
@@ -131,6 +134,45 @@ fn more_than_there_are_is_refused_and_nothing_is_taken() {
 fn whoever_is_served_with_none_has_too_few() {
     let refused = try_to(&subscribed(), 1, "a");
     assert!(matches!(refused, Err(ConsumeError::TooFew { balance: 0, .. })), "{refused:?}");
+}
+
+/// PRODUCT 11: a token plan is active while there are tokens; its subscription goes on, and renews.
+#[test]
+fn with_the_last_token_all_that_the_plan_has_is_off_until_more_come() {
+    let world = world();
+    let mut plans = catalogue("tokens");
+    let feature: FeatureId = "reports".to_owned().try_into().unwrap_or_else(|error| panic!("{error}"));
+    plans.family.features = vec![Feature { id: feature.clone(), name: "Reports".to_owned() }];
+    plans.plans.iter_mut().for_each(|plan| plan.features = [feature.clone()].into());
+    block_on(world.load(plans)).unwrap_or_else(|error| panic!("{error}"));
+    let payment = block_on(world.checkout(tokens_plan("k"))).unwrap_or_else(|error| panic!("{error}"));
+    world.gateways.visit(&payment, true);
+    told(&world, &payment, "evt");
+    let reasons = || {
+        let alone = block_on(world.entitlement(&customer(), &feature)).unwrap_or_else(|error| panic!("{error}"));
+        let all = block_on(world.entitlements(&customer())).unwrap_or_else(|error| panic!("{error}"));
+        let listed = all.and_then(|it| it.entitlements.get(&feature).map(|it| it.reason));
+        assert_eq!(listed, Some(alone.reason));
+        alone.reason
+    };
+    let has_tokens = || {
+        let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
+        live.is_some_and(|it| it.has_tokens(world.clock.time()))
+    };
+    consumed(&world, 999, "a");
+    assert_eq!((reasons(), has_tokens()), (None, true));
+    consumed(&world, 1, "b");
+    assert_eq!((reasons(), has_tokens()), (Some(Reason::OutOfTokens), false));
+    assert!(matches!(world.subscription().status, Status::Active { .. }));
+    to_period_end(&world);
+    world.run();
+    assert_eq!((tokens(&world), money(&world), reasons(), has_tokens()), (1_000, (2, 0), None, true));
+    consumed(&world, 1_000, "c");
+    assert_eq!(reasons(), Some(Reason::OutOfTokens));
+    let reset = block_on(world.intervene(&customer(), &Intervention::ResetTokens, &idempotency_key("d"), "reset"));
+    assert!(reset.is_ok() && reasons().is_none());
+    command(&world, Command::Pause);
+    assert_eq!((reasons(), has_tokens()), (Some(Reason::Suspended), false));
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub enum Reason {
     /// What is owed was not paid within grace.
     PastDue,
     NotInPlan,
+    /// The plan brings tokens, and none are left.
+    OutOfTokens,
     LimitReached,
 }
 
@@ -92,6 +94,7 @@ pub fn entitlement(
     name: &FeatureId,
     usage: &Usage,
     reserved: &Usage,
+    tokens: u64,
     now: Timestamp,
 ) -> Entitlement {
     let Some(it) = subscription else {
@@ -103,6 +106,7 @@ pub fn entitlement(
     let reason = unserved(it, now).or(match (feature, &standing) {
         (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
         (_, Some(Standing { limit: Limit::AtMost(0), .. })) if it.most(&meter) == 0 => Some(Reason::NotInPlan),
+        _ if is_out_of_tokens(it, tokens) => Some(Reason::OutOfTokens),
         (_, Some(Standing { remaining: Some(0), used, reserved, .. }))
             if used.saturating_add(*reserved) >= it.most(&meter) =>
         {
@@ -118,13 +122,14 @@ pub fn entitlements(
     subscription: &Subscription,
     usage: &Usage,
     reserved: &Usage,
+    tokens: u64,
     now: Timestamp,
 ) -> BTreeMap<FeatureId, Entitlement> {
     let order = &subscription.order;
     let features = order.features().into_keys();
     let names: BTreeSet<FeatureId> = features.chain(order.limits().into_keys().map(FeatureId::from)).collect();
     let entitled = |name: FeatureId| {
-        let entitlement = entitlement(Some(subscription), &name, usage, reserved, now);
+        let entitlement = entitlement(Some(subscription), &name, usage, reserved, tokens, now);
         (name, entitlement)
     };
     names.into_iter().map(entitled).collect()
@@ -147,6 +152,12 @@ pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
             Some(Reason::NoSubscription)
         }
     }
+}
+
+/// Whether its plan brings tokens and none are left: then nothing of the plan may be used until more come (PRODUCT 11). In a
+/// trial none have come yet, and the rest of the plan is tried out.
+pub fn is_out_of_tokens(it: &Subscription, tokens: u64) -> bool {
+    it.order.plan.tokens_included.is_some() && tokens == 0 && !it.is_trialing()
 }
 
 /// When the clock may next take something of it away: with the period that is paid for, or with grace. Not before then, as
@@ -183,6 +194,7 @@ mod tests {
     use crate::catalog::tests::documented;
     use crate::subscription::Event;
     use crate::testing::{active, incomplete, instant, meter, order};
+    use crate::trial::{Kind, Trial};
     use std::num::NonZeroU32;
 
     #[test]
@@ -227,7 +239,7 @@ mod tests {
     fn reason(subscription: &Subscription, name: &str, used: u64) -> Option<Reason> {
         let usage: Usage = [(meter(name), used)].into();
         let now = instant("2025-03-01T10:00:00Z");
-        entitlement(Some(subscription), &named(name), &usage, &Usage::new(), now).reason
+        entitlement(Some(subscription), &named(name), &usage, &Usage::new(), 0, now).reason
     }
 
     #[test]
@@ -281,7 +293,7 @@ mod tests {
         ];
         for (subscription, expected) in cases {
             assert_eq!(reason(&subscription, "analytics", 0), expected, "{:?}", subscription.status);
-            let all = entitlements(&subscription, &Usage::new(), &Usage::new(), now);
+            let all = entitlements(&subscription, &Usage::new(), &Usage::new(), 0, now);
             assert!(all.values().all(|it| expected.is_none() || it.reason == expected), "{:?}", subscription.status);
         }
         // What is agreed to end at ten ends at ten, whoever is late.
@@ -298,8 +310,42 @@ mod tests {
         once.order.price.recurring = false;
         assert_eq!([at(&once, -1), at(&once, 0)], [None, Some(Reason::NoSubscription)]);
         assert_eq!(at(&paid, 86_400), None);
-        let nobody = entitlement(None, &named("analytics"), &Usage::new(), &Usage::new(), now);
+        let nobody = entitlement(None, &named("analytics"), &Usage::new(), &Usage::new(), 0, now);
         assert_eq!(nobody, Entitlement { reason: Some(Reason::NoSubscription), standing: None });
+    }
+
+    #[test]
+    fn a_plan_that_brings_tokens_gives_nothing_while_there_are_none() {
+        let now = instant("2025-03-01T10:00:00Z");
+        let flat = Subscription { order: order("minutes-pro"), ..active() };
+        let mut prepaid = flat.clone();
+        prepaid.order.plan.tokens_included = Some(1_000);
+        let trial = Trial { start: now, days: 14, kind: Kind::Free, until: None };
+        let tried = Subscription { trial: Some(trial), ..prepaid.clone() };
+        let paused = prepaid.clone().apply(&Event::Paused { at: now });
+        let out = Some(Reason::OutOfTokens);
+        let not = Some(Reason::NotInPlan);
+        let cases = [
+            ("without tokens in the plan", &flat, 0, [None, not, None, Some(Reason::LimitReached)]),
+            ("with one left", &prepaid, 1, [None, not, None, Some(Reason::LimitReached)]),
+            // What the plan has not, more tokens would not bring.
+            ("with none left", &prepaid, 0, [out, not, out, out]),
+            ("in a trial none have come yet", &tried, 0, [None, not, None, Some(Reason::LimitReached)]),
+            ("paused it is that first", &paused, 0, [Some(Reason::Suspended); 4]),
+        ];
+        let usage: Usage = [(meter("agents"), 5), (meter("minutes"), 2_999)].into();
+        for (case, subscription, tokens, expected) in cases {
+            let all = entitlements(subscription, &usage, &Usage::new(), tokens, now);
+            let reasons = ["analytics", "api_access", "minutes", "agents"].map(|name| {
+                let alone = entitlement(Some(subscription), &named(name), &usage, &Usage::new(), tokens, now);
+                assert_eq!(all.get(&named(name)), Some(&alone), "{case}: {name}");
+                alone.reason
+            });
+            assert_eq!(reasons, expected, "{case}");
+        }
+        let all = entitlements(&prepaid, &usage, &Usage::new(), 0, now);
+        let minutes = all.get(&named("minutes")).and_then(|it| it.standing.as_ref());
+        assert_eq!(minutes.and_then(|it| it.remaining), Some(1), "how much of it is used is told all the same");
     }
 
     #[test]
@@ -337,7 +383,7 @@ mod tests {
     fn every_feature_and_every_meter_is_told_of() {
         let pro = Subscription { order: order("minutes-pro"), ..active() };
         let usage: Usage = [(meter("minutes"), 150)].into();
-        let all = entitlements(&pro, &usage, &Usage::new(), instant("2025-03-01T10:00:00Z"));
+        let all = entitlements(&pro, &usage, &Usage::new(), 0, instant("2025-03-01T10:00:00Z"));
         let told: Vec<(&str, bool, Option<u64>)> = all
             .iter()
             .map(|(name, it)| (name.as_str(), it.reason.is_none(), it.standing.as_ref().and_then(|it| it.remaining)))

@@ -282,7 +282,7 @@ mod tests {
     fn seen_holding(subscription: Subscription, text: &str, used: u64, reserved: u64) -> Result<Value, String> {
         let asked = Asked::read(text).unwrap_or_else(|| panic!("{text}"));
         let [usage, reserved]: [Usage; 2] = [used, reserved].map(|value| [(meter("minutes"), value)].into());
-        let entitlements = entitlements(&subscription, &usage, &reserved, instant("2025-02-01T10:00:00Z"));
+        let entitlements = entitlements(&subscription, &usage, &reserved, 0, instant("2025-02-01T10:00:00Z"));
         told(&asked, Some(Entitled { subscription, entitlements, holds_for: None }))
     }
 
@@ -313,6 +313,23 @@ mod tests {
         let unlimited = Subscription { order: order("estates-enterprise"), ..active() };
         let context = seen(unlimited, "limit=estates", 0).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!((&context["used"], context.get("limit"), context.get("remaining")), (&json!(0), None, None));
+    }
+
+    #[test]
+    fn a_plan_that_brings_tokens_opens_routes_while_there_are_some() {
+        let mut prepaid = pro();
+        prepaid.order.plan.tokens_included = Some(1_000);
+        let seen = |tokens| {
+            let now = instant("2025-02-01T10:00:00Z");
+            let entitlements = entitlements(&prepaid, &Usage::new(), &Usage::new(), tokens, now);
+            let found = Entitled { subscription: prepaid.clone(), entitlements, holds_for: None };
+            ["feature=analytics", "limit=minutes"].map(|text| {
+                let asked = Asked::read(text).unwrap_or_else(|| panic!("{text}"));
+                told(&asked, Some(found.clone())).err()
+            })
+        };
+        assert_eq!(seen(1), [None, None]);
+        assert_eq!(seen(0), [const { Some("not entitled: out_of_tokens") }; 2].map(|why| why.map(str::to_owned)));
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
         let subscription = Subscription { order: order("minutes-pro"), ..active() };
         let usage: Usage = [(meter("minutes"), 150), (meter("agents"), 2)].into();
         let reserved: Usage = [(meter("agents"), 3)].into();
-        let entitlements = entitlements(&subscription, &usage, &reserved, instant("2025-02-10T10:00:00Z"));
+        let entitlements = entitlements(&subscription, &usage, &reserved, 0, instant("2025-02-10T10:00:00Z"));
         Entitled { subscription, entitlements, holds_for }
     }
 
@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn what_is_unlimited_is_read_as_that() {
         let subscription = Subscription { order: order("estates-enterprise"), ..active() };
-        let entitlements = entitlements(&subscription, &Usage::new(), &Usage::new(), instant("2025-02-10T10:00:00Z"));
+        let entitlements =
+            entitlements(&subscription, &Usage::new(), &Usage::new(), 0, instant("2025-02-10T10:00:00Z"));
         let (token, _) = signed(&signer("k7"), Some(&Entitled { subscription, entitlements, holds_for: None }));
         let it = verifier().verify(&token, customer().as_str(), world(0)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(it.limit("estates").map(|it| (it.limit, it.used, it.remaining)), Some((None, 0, None)));

@@ -2,6 +2,7 @@
 //! Amounts are `{"minor", "currency"}`, times RFC 3339 in UTC, unlimited is null.
 
 mod change;
+mod entitlement;
 mod payment;
 mod subscription;
 mod wallet;
@@ -23,9 +24,10 @@ use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
 
 pub use change::{action, changed, outlook, preview};
+pub use entitlement::{claims, entitlement, entitlements};
 pub use payment::payment;
 pub(crate) use subscription::status;
-pub use subscription::{claims, entitlement, entitlements, live, subscription};
+pub use subscription::{live, subscription};
 pub use wallet::payment_methods;
 
 pub fn plan(plan: &Plan) -> Value {

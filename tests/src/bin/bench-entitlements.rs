@@ -90,7 +90,7 @@ fn processor_time() -> Option<Duration> {
 /// As the API signs it.
 async fn issued(signer: &Signer, customer: String) -> Request {
     let subscription = Subscription { order: order("minutes-pro"), ..active() };
-    let entitlements = entitlements(&subscription, &Usage::new(), &Usage::new(), instant("2025-02-10T10:00:00Z"));
+    let entitlements = entitlements(&subscription, &Usage::new(), &Usage::new(), 0, instant("2025-02-10T10:00:00Z"));
     let entitled = Entitled { subscription, entitlements, holds_for: None };
     let id = CustomerId::try_from(customer.clone()).expect("a customer");
     let answer = signer.sign(&id, Some(&entitled), Timestamp::now()).await.expect("signed");

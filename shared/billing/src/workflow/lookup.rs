@@ -3,7 +3,7 @@
 use super::Billing;
 use super::alerts::OpenAlert;
 use crate::account::VirtualAccount;
-use crate::entitlement::{Entitlement, Usage, entitlement, entitlements, holds_until};
+use crate::entitlement::{Entitlement, Usage, entitlement, entitlements, holds_until, unserved};
 use crate::id::{CustomerId, FeatureId, MeterId, PaymentId};
 use crate::payment::Payment;
 use crate::ports::{Clock, Gateways, Key, Store, StoreError};
@@ -33,6 +33,16 @@ impl Live {
     /// How much of each meter is held at `now`.
     pub fn reserved(&self, now: Timestamp) -> Usage {
         self.meters.iter().map(|it| (it.meter.clone(), it.reservations.open(now).held())).collect()
+    }
+
+    /// How many tokens are left.
+    pub fn balance(&self) -> u64 {
+        self.tokens.as_ref().map_or(0, |it| it.balance)
+    }
+
+    /// Whether any of them can be consumed at `now`.
+    pub fn has_tokens(&self, now: Timestamp) -> bool {
+        self.balance() > 0 && unserved(&self.subscription, now).is_none()
     }
 }
 
@@ -83,8 +93,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     pub async fn entitlement(&self, customer: &CustomerId, name: &FeatureId) -> Result<Entitlement, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
         Ok(match self.lookup(customer).await? {
-            Some(live) => entitlement(Some(&live.subscription), name, &live.usage, &live.reserved(now), now),
-            None => entitlement(None, name, &Usage::new(), &Usage::new(), now),
+            Some(live) => {
+                let reserved = live.reserved(now);
+                entitlement(Some(&live.subscription), name, &live.usage, &reserved, live.balance(), now)
+            }
+            None => entitlement(None, name, &Usage::new(), &Usage::new(), 0, now),
         })
     }
 
@@ -93,7 +106,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let now = self.clock.now(Some(customer)).await?;
         let live = self.lookup(customer).await?;
         Ok(live.map(|live| Entitled {
-            entitlements: entitlements(&live.subscription, &live.usage, &live.reserved(now), now),
+            entitlements: entitlements(&live.subscription, &live.usage, &live.reserved(now), live.balance(), now),
             holds_for: holds_until(&live.subscription, now).map(|until| until.duration_since(now)),
             subscription: live.subscription,
         }))

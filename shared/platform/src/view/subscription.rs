@@ -3,16 +3,14 @@
 use super::standing;
 use super::wallet::{method, month};
 use billing::account::VirtualAccount;
-use billing::catalog::Plan;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
-use billing::entitlement::{Entitlement, Standing, standings};
+use billing::entitlement::{is_out_of_tokens, standings};
 use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription, UsageLine};
-use billing::token::Tokens;
 use billing::wallet::Method;
-use billing::workflow::{Entitled, Live};
+use billing::workflow::Live;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
@@ -137,54 +135,16 @@ pub(crate) fn status(it: &Subscription) -> &'static str {
     }
 }
 
-/// What of a subscription may be used, by the names of features and meters.
-pub fn entitlements(found: Option<&Entitled>) -> Value {
-    let Some(it) = found else {
-        return json!({ "plan": null, "status": null, "entitlements": {} });
-    };
-    let each = it.entitlements.iter().map(|(name, it)| (name.to_string(), entitlement(it)));
-    let (plan, status) = (&it.subscription.order.plan.id, status(&it.subscription));
-    json!({ "plan": plan, "status": status, "entitlements": each.collect::<Map<_, _>>() })
-}
-
-/// The same as a signed entitlement says it: of each whether it is on, and of what is metered how much of it is left.
-pub fn claims(found: Option<&Entitled>) -> Value {
-    let Some(it) = found else {
-        return json!({ "plan": null, "status": null, "features": {}, "limits": {} });
-    };
-    let switch = |it: &Entitlement| match it.reason {
-        None => json!({ "on": true }),
-        Some(reason) => json!({ "on": false, "reason": reason }),
-    };
-    let limit = |it: &Standing| match it.reserved {
-        0 => json!({ "limit": it.limit, "used": it.used, "remaining": it.remaining }),
-        reserved => json!({ "limit": it.limit, "used": it.used, "reserved": reserved, "remaining": it.remaining }),
-    };
-    let features = it.entitlements.iter().map(|(name, it)| (name.to_string(), switch(it)));
-    let metered = it.entitlements.values().filter_map(|it| it.standing.as_ref());
-    let limits = metered.map(|it| (it.meter.to_string(), limit(it)));
-    json!({
-        "plan": it.subscription.order.plan.id, "status": status(&it.subscription),
-        "features": features.collect::<Map<_, _>>(), "limits": limits.collect::<Map<_, _>>(),
-    })
-}
-
-/// `{"on", "reason"}`, and where it is metered also how it stands.
-pub fn entitlement(it: &Entitlement) -> Value {
-    let mut view = it.standing.as_ref().map_or_else(|| json!({}), super::standing);
-    view["on"] = json!(it.reason.is_none());
-    view["reason"] = json!(it.reason);
-    view
-}
-
 /// As it is at `now`. What does not apply is null.
 pub fn live(live: &Live, now: Timestamp) -> Value {
     let mut view = subscription(&live.subscription);
-    let plan = &live.subscription.order.plan;
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
     let standings = standings(&live.subscription.order, &live.usage, &live.reserved(now));
     view["usage"] = standings.iter().map(standing).collect();
-    view["tokens"] = tokens(plan, live.tokens.as_ref());
+    view["tokens"] = tokens(live, now);
+    if is_out_of_tokens(&live.subscription, live.balance()) {
+        view["features"] = live.subscription.order.features().keys().map(|id| (id.to_string(), json!(false))).collect();
+    }
     let expiring = default.filter(|it| expires_too_soon(&live.subscription, it)).map(card_expiring);
     let usage = live.alerts.iter().filter(|it| it.alert.acknowledged_at.is_none()).map(super::alert);
     let alerts: Vec<Value> = expiring.into_iter().chain(usage).collect();
@@ -226,12 +186,13 @@ fn driven(it: &Driven) -> Value {
     json!({ "gateway": it.gateway, "subscription": it.id, "unknown_price": it.unknown_price })
 }
 
-fn tokens(plan: &Plan, tokens: Option<&Tokens>) -> Value {
-    let balance = tokens.map_or(0, |it| it.balance);
-    match plan.tokens_included {
-        Some(included) => json!({ "balance": balance, "included": included }),
+/// They are `active` while one can be consumed.
+fn tokens(live: &Live, now: Timestamp) -> Value {
+    let (balance, active) = (live.balance(), live.has_tokens(now));
+    match live.subscription.order.plan.tokens_included {
+        Some(included) => json!({ "balance": balance, "included": included, "active": active }),
         // Left from a plan that brought some.
-        None if balance > 0 => json!({ "balance": balance, "included": 0 }),
+        None if balance > 0 => json!({ "balance": balance, "included": 0, "active": active }),
         None => Value::Null,
     }
 }
@@ -263,15 +224,19 @@ mod tests {
     use super::*;
     use billing::outcome::{Decline, Remedy};
     use billing::subscription::{Becomes, CancelReason, Event, Fact, Order};
-    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, plan, zone};
+    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, order, plan, zone};
+    use billing::token::Tokens;
     use billing::trial::{Kind, Trial};
     use billing::wallet::{Card, Expiry, Instrument, Wallet};
 
-    fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
+    fn found(subscription: Subscription, wallet: Option<Wallet>, tokens: Option<Tokens>) -> Live {
         let usage = [(meter("estates"), 5)].into();
         let (meters, alerts) = (vec![], vec![]);
-        let found = Live { subscription, usage, meters, alerts, wallet, tokens: None, account: None };
-        live(&found, instant("2025-02-10T10:00:00Z"))
+        Live { subscription, usage, meters, alerts, wallet, tokens, account: None }
+    }
+
+    fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
+        live(&found(subscription, wallet, None), instant("2025-02-10T10:00:00Z"))
     }
 
     #[test]
@@ -299,6 +264,29 @@ mod tests {
             estates.map(|it| it.to_string()).as_deref(),
             Some(r#"{"meter":"estates","used":5,"limit":100,"remaining":95,"percentage":5.0}"#)
         );
+    }
+
+    #[test]
+    fn a_plan_that_brings_tokens_is_inactive_while_there_are_none_whatever_its_status() {
+        let mut prepaid = Subscription { order: order("minutes-pro"), ..active() };
+        prepaid.order.plan.tokens_included = Some(1_000);
+        let flat = Subscription { order: order("minutes-pro"), ..active() };
+        let over = prepaid.clone().apply(&Event::Paused { at: instant("2025-02-10T10:00:00Z") });
+        let tokens = |included: u64, balance: u64, active: bool| json!({ "balance": balance, "included": included, "active": active });
+        let cases = [
+            (prepaid.clone(), 1, "active", tokens(1_000, 1, true), true),
+            (prepaid, 0, "active", tokens(1_000, 0, false), false),
+            (over, 7, "paused", tokens(1_000, 7, false), false),
+            (flat.clone(), 7, "active", tokens(0, 7, true), true),
+            (flat, 0, "active", Value::Null, true),
+        ];
+        for (subscription, balance, status, expected, on) in cases {
+            let held: Tokens = serde_json::from_value(json!({ "customer": "acme", "balance": balance, "version": 1 }))
+                .unwrap_or_else(|error| panic!("{error}"));
+            let view = live(&found(subscription, None, Some(held)), instant("2025-02-10T10:00:00Z"));
+            assert_eq!((&view["status"], &view["tokens"]), (&json!(status), &expected));
+            assert_eq!(view["features"], json!({ "analytics": on, "api_access": false }), "{expected}");
+        }
     }
 
     #[test]
