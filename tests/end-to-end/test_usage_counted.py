@@ -561,6 +561,35 @@ def test_a_thousand_calls_count_what_is_left_and_no_more(customer: Customer, rec
     assert (shown(customer), counts(customer, records)) == (3000, 701)
 
 
+def test_a_thousand_calls_under_a_hundred_ids_count_each_id_once_and_as_one_thing(pro: Customer, records: Records) -> None:
+    """Whichever of an id's calls is first, those that say the same are told so, and those that say another thing are refused."""
+    # Of each id's ten calls, told by either route, seven say one value and three another.
+    told = [(f"call-{id}", value) for id in range(100) for value in [id % 7 + 1] * 7 + [id % 7 + 9] * 3]
+    random.Random(27).shuffle(told)
+
+    def tell(n: int) -> Response:
+        id, value = told[n]
+        return patiently(lambda: pro.count(value, id=id) if n % 2 else pro.increment(value, key=id))
+
+    with ThreadPoolExecutor(32) as crowd:
+        answers = list(crowd.map(tell, range(1000)))
+    counted: dict[str, set[int]] = {}
+    refused: dict[str, set[int]] = {}
+    for (id, value), answer in zip(told, answers, strict=True):
+        if answer.status == 200:
+            counted.setdefault(id, set()).add(value)
+        else:
+            assert refusal(answer, 409, "id")["type"].endswith("/usage-id-reused")
+            refused.setdefault(id, set()).add(value)
+    assert len(counted) == len(refused) == 100
+    assert all(len(values) == 1 for values in (*counted.values(), *refused.values()))
+    assert all(counted[id].isdisjoint(refused[id]) for id in counted)
+    assert statuses(answers).keys() == {200, 409}
+    assert shown(pro) == sum(value for values in counted.values() for value in values)
+    stored = {item["id"]["S"]: {int(item["value"]["N"])} for item in records.of(pro.name, "COUNT#")}
+    assert stored == counted
+
+
 def test_batches_that_tell_the_same_at_once_count_it_once(pro: Customer, records: Records) -> None:
     rows = [row(1, f"call-{n}") for n in range(200)]
 
