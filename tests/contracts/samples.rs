@@ -4,14 +4,14 @@ pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
 use billing::alert::Alert;
-use billing::catalog::Plan;
+use billing::catalog::{Plan, Unit};
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::discount::Discount;
 use billing::driven::{Seen, Standing};
 use billing::dunning::ladder::DunningPolicy;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, PeriodId, PlanId, SubscriptionId, UsageId};
-use billing::mail::{Contact, Dropped, Mail, MailStatus};
+use billing::mail::{About, Contact, Dropped, Mail, MailStatus, OverageNotice, Passed};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
@@ -378,8 +378,27 @@ fn mail_about(of: &CustomerId, event: Event, contact: Contact, seconds: i64) -> 
     Mail { version: 1, ..mail }
 }
 
+fn overage(of: &CustomerId) -> About {
+    let subscription = SubscriptionId::nth(of, 1);
+    let price = r#"{"per": 7, "tiers": [{"up_to": 50, "amount": {"minor": 20, "currency": "USD"}},
+        {"up_to": null, "amount": {"minor": 15, "currency": "USD"}, "flat": {"minor": 300, "currency": "USD"}}]}"#;
+    About::Overage(OverageNotice {
+        subscription: subscription.clone(),
+        plan: "Basic".to_owned(),
+        period: PeriodId { subscription, index: 3 },
+        period_ends_at: later(86_400),
+        meters: vec![Passed {
+            meter: billing::testing::meter("calls"),
+            name: "Calls \"é\"".to_owned(),
+            unit: Unit { one: "call".to_owned(), many: "calls".to_owned() },
+            included: u64::MAX,
+            price: serde_json::from_str(price).expect("a price"),
+        }],
+    })
+}
+
 /// Mails in every state and about everything, of several customers.
-fn mails() -> [Mail; 6] {
+fn mails() -> [Mail; 7] {
     let at = now();
     let with = |name: &str, status| Mail { status, ..mail(&customer(name), 0) };
     let about = |name: &str, event| mail_about(&customer(name), event, mail(&customer(name), 0).to, 60);
@@ -387,6 +406,7 @@ fn mails() -> [Mail; 6] {
         mail(&customer("acme"), 60),
         about("hooli", Event::TrialEnding { has_method: true }),
         about("initrode", announced()),
+        Mail { about: overage(&customer("vandelay")), ..mail(&customer("vandelay"), 90) },
         with("globex", MailStatus::Sent { at }),
         with("initech", MailStatus::Dropped { at, because: Dropped::Overtaken }),
         with("umbrella", MailStatus::Dropped { at, because: Dropped::Refused("no such \"address\"".to_owned()) }),

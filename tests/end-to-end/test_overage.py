@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from answers import refusal
+from answers import patiently, refusal
 from client import Client
 from customer import Customer, Gateways, granted, unique
 from records import Records
+from stack import MAIL_FROM
 from studio import usd
 from test_prices import charged
 
@@ -76,6 +77,29 @@ def test_what_is_beyond_the_limit_is_on_the_next_invoice(
 
     period_ends(client, dialling)
     assert charged(dialling, gateways) == [1000, 2150, 1000], "it is on one invoice"
+
+
+def test_a_mail_says_when_it_begins_once_a_period_however_many_report_at_once(
+    client: Client, dialling: Customer
+) -> None:
+    def mails() -> list[Any]:
+        client.sweep()
+        client.settle()
+        return dialling.mails()
+
+    granted(calls(dialling, 100))
+    assert mails() == [], "what is included costs nothing"
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: patiently(lambda: calls(dialling, 1, id=f"call-{n}")), range(60)))
+    assert {answer.status for answer in answers} == {200}
+    (mail,) = mails()
+    assert (mail["Source"], mail["To"]) == (MAIL_FROM, [dialling.email])
+    assert mail["Subject"] == "You have used more than Basic includes"
+    assert "Calls: 100 are included. More costs USD 0.20 a call up to 50 more, then USD 0.15" in mail["BodyText"]
+
+    period_ends(client, dialling)
+    granted(calls(dialling, 150))
+    assert len(mails()) == 2, "in the next period again"
 
 
 def test_an_alert_says_when_it_begins(dialling: Customer) -> None:

@@ -13,6 +13,7 @@ mod interventions;
 mod living;
 mod mails;
 mod markets;
+mod notices;
 mod outlooks;
 mod overage;
 mod prices;

@@ -21,7 +21,7 @@ pub(crate) fn starter() -> World {
     starter_with(1_000, overage_price())
 }
 
-fn starter_with(included: u64, price: OveragePrice) -> World {
+pub(crate) fn starter_with(included: u64, price: OveragePrice) -> World {
     let world = world();
     let mut plans = catalogue("minutes");
     for plan in plans.plans.iter_mut().filter(|plan| plan.id.as_str() == "minutes-starter") {
@@ -37,7 +37,7 @@ fn starter_with(included: u64, price: OveragePrice) -> World {
     world
 }
 
-fn overage_price() -> OveragePrice {
+pub(crate) fn overage_price() -> OveragePrice {
     priced(
         r#"{"per": 1, "tiers": [
         {"up_to": 500, "amount": {"minor": 5, "currency": "USD"}},
@@ -50,7 +50,7 @@ fn priced(text: &str) -> OveragePrice {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn minutes(world: &World, value: u64, id: &str) -> Result<u64, NotCounted> {
+pub(crate) fn minutes(world: &World, value: u64, id: &str) -> Result<u64, NotCounted> {
     counted(world, of_minutes(value, id))
 }
 
@@ -71,7 +71,7 @@ fn payment(record: Record) -> Option<(billing::id::PaymentId, i64)> {
     it.paid().is_some().then(|| (it.id.clone(), it.amount.minor))
 }
 
-fn renewed(world: &World) {
+pub(crate) fn renewed(world: &World) {
     to_period_end(world);
     world.run();
 }

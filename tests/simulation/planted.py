@@ -733,6 +733,16 @@ BUGS = [
         "below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left)",
         "below_next_line(order, meter, u64::MAX).unwrap_or(u64::MAX).min(left)",
     )]),
+    ("nobody is told when what they use begins to cost", [(
+        "workflow/report.rs",
+        "writes.extend(self.notice().map(|mail| Write::next(Record::Mail(mail))));",
+        "",
+    )]),
+    ("each use beyond a limit is told of", [(
+        "mail/overage.rs",
+        ".filter(|_| before <= included && value > included)?",
+        ".filter(|_| value > included)?",
+    )]),
     ("a use that was counted while it was refused stays refused", [(
         "workflow/report.rs",
         "if self.counted_meanwhile(customer, uses, &answers).await? {",

@@ -204,6 +204,12 @@ impl MailId {
         let digest = Sha256::digest(format!("mail|{customer}|{subscription}|{version}"));
         Self(format!("mail_{}", &base32(&digest)[..24]))
     }
+
+    /// Of the mail that is due to what is written of `meter` over `version`.
+    pub(crate) fn of_meter(customer: &CustomerId, meter: &MeterId, version: u64) -> Self {
+        let digest = Sha256::digest(format!("mail|{customer}|meter|{meter}|{version}"));
+        Self(format!("mail_{}", &base32(&digest)[..24]))
+    }
 }
 
 impl IdempotencyKey {

@@ -5,6 +5,8 @@
 //! the same place. Only the day from which a price holds may be a later one in
 //! the second, and it is the later one that counts.
 
+mod overage;
+
 use crate::calendar::zone::Zone;
 use crate::dunning::{Dunning, after, days};
 use crate::id::{CustomerId, MailId, SubscriptionId};
@@ -14,6 +16,8 @@ use crate::payment::{Gateway, Page, backoff};
 use crate::subscription::{Event, Status, Subscription};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use overage::{OverageNotice, Passed};
 
 /// How a customer is reached, and where they pay: as they said when they last opened a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,7 @@ pub enum About {
     PaymentNeeded(PaymentNeeded),
     TrialEnding(TrialEnding),
     PriceChange(PriceNotice),
+    Overage(OverageNotice),
 }
 
 /// A trial is about to end, and what follows is to be paid.
@@ -134,9 +139,13 @@ impl Mail {
         let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding));
         let about = about.or_else(|| PriceNotice::after(subscription, events, now).map(About::PriceChange))?;
         let id = MailId::of(&subscription.customer, &subscription.id, subscription.version);
+        Some(Self::due(id, subscription, to, about, now))
+    }
+
+    pub(crate) fn due(id: MailId, subscription: &Subscription, to: Contact, about: About, now: Timestamp) -> Self {
         let status = MailStatus::Due { check_at: now, tries: 0 };
         let (customer, time_zone) = (subscription.customer.clone(), subscription.time_zone.clone());
-        Some(Self { id, customer, to, time_zone, about, created_at: now, status, version: 0 })
+        Self { id, customer, to, time_zone, about, created_at: now, status, version: 0 }
     }
 
     /// Whether it is of use still, given the customer's subscription now.
@@ -163,6 +172,7 @@ impl Mail {
                 let untold = it.untold_price().is_some_and(|change| change.plan.version == about.plan_version);
                 it.id == about.subscription && untold && it.price_to_tell(now).is_some()
             }
+            About::Overage(about) => about.is_wanted(it, now),
         };
         now < self.about.holds_until() && subscription.is_some_and(holds)
     }
@@ -216,6 +226,7 @@ impl About {
             Self::PaymentNeeded(about) => about.grace_ends_at,
             Self::TrialEnding(about) => about.trial_ends_at,
             Self::PriceChange(about) => about.told_by,
+            Self::Overage(about) => about.period_ends_at,
         }
     }
 
@@ -228,6 +239,7 @@ impl About {
                 let fresh = PriceNotice::of(subscription, now).map(|fresh| PriceNotice { told_by, ..fresh });
                 fresh.map_or(Self::PriceChange(about), Self::PriceChange)
             }
+            Self::Overage(about) => Self::Overage(about.at(subscription, now)),
             Self::PaymentNeeded(_) | Self::TrialEnding(_) => self,
         }
     }

@@ -12,12 +12,16 @@ pub(super) struct Allowed {
     pub(super) is_live: bool,
     pub(super) most: BTreeMap<MeterId, u64>,
     lines: BTreeMap<MeterId, Vec<(u16, u64, u64)>>,
+    /// Beyond which more is sold.
+    sold: BTreeMap<MeterId, u64>,
+    /// Somebody can be written to.
+    has_contact: bool,
 }
 
 impl Allowed {
     pub(super) fn by(it: &Subscription) -> Self {
         let plan = &it.order.plan;
-        let mut allowed = Self { is_live: it.is_live(), ..Self::default() };
+        let mut allowed = Self { is_live: it.is_live(), has_contact: it.contact.is_some(), ..Self::default() };
         for meter in plan.limits.keys() {
             let limit = limit_of(&it.order, meter);
             if limit == u64::MAX {
@@ -27,6 +31,7 @@ impl Allowed {
             let price = price(&it.order, meter);
             let sold = price.filter(|_| is_sold_more(it)).map_or(0, most);
             allowed.most.insert(meter.clone(), limit + sold);
+            allowed.sold.extend((sold > 0).then(|| (meter.clone(), limit)));
             let mut percents = plan.alerts.get(meter).cloned().unwrap_or(vec![80, 100]);
             percents.extend((price.is_some() && !percents.contains(&100)).then_some(100));
             let level = |percent: u16| (limit * u64::from(percent)).div_ceil(100).max(1);
@@ -34,6 +39,11 @@ impl Allowed {
             allowed.lines.insert(meter.clone(), lines.collect());
         }
         allowed
+    }
+
+    /// Whether a mail is due when what is used of `meter` in a period grows from `before` to `value`.
+    pub(super) fn begins_to_cost(&self, meter: &MeterId, before: u64, value: u64) -> bool {
+        self.has_contact && self.sold.get(meter).is_some_and(|limit| before <= *limit && value > *limit)
     }
 
     /// Whether so much of `meter` may be in use, and was told of.

@@ -20,10 +20,11 @@ use crate::consumers::Came;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
+use billing::catalog::Limit;
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{ConsumptionId, CustomerId, PaymentId, SubscriptionId};
-use billing::mail::{About, Dropped, Mail, MailStatus};
+use billing::mail::{About, Dropped, Mail, MailStatus, Passed};
 use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
@@ -96,7 +97,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 52] = [
+pub(crate) const TO_HAPPEN: [&str; 53] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -142,6 +143,7 @@ pub(crate) const TO_HAPPEN: [&str; 52] = [
     "use refused",
     "id of a use reused",
     "alert raised",
+    "overage told",
     "alert acknowledged",
     "overage billed",
     "overage billed in parts",
@@ -477,6 +479,14 @@ impl State {
                 };
                 let untold = it.scheduled.is_none() && change.is_some_and(|change| change.from.is_none());
                 stays && untold && it.id == about.subscription
+            }
+            About::Overage(about) => {
+                let holds = |passed: &Passed| {
+                    let price = it.order.plan.overage.get(&passed.meter).is_some_and(|all| all.contains(&passed.price));
+                    price && it.order.plan.limits.get(&passed.meter) == Some(&Limit::AtMost(passed.included))
+                };
+                let goes_on = it.term().is_some_and(|term| term.index <= about.period.index);
+                it.id == about.subscription && it.is_live() && goes_on && about.meters.iter().any(holds)
             }
         });
         let over = self.now >= new.about.holds_until().as_millisecond();

@@ -7,6 +7,7 @@ use super::{Checked, check};
 use crate::world::State;
 use billing::alert::Alert;
 use billing::id::{CustomerId, MeterId, PaymentId, PeriodId, UsageId};
+use billing::mail::{About, Mail};
 use billing::payment::Payment;
 use billing::ports::{Key, Record};
 use billing::subscription::{Event, Fund, Order, Status, Subscription, UsageLine};
@@ -61,7 +62,9 @@ impl State {
         for (old, new) in &written {
             match new {
                 Record::Usage(it) => {
-                    self.adds_up(began, if let Some(Record::Usage(old)) = old { Some(old) } else { None }, it)?;
+                    let old = if let Some(Record::Usage(old)) = old { Some(old) } else { None };
+                    self.adds_up(began, old, it)?;
+                    self.tells_of_overage(began, old, it, &written)?;
                 }
                 Record::Day(it) => {
                     let before = if let Some(Record::Day(old)) = old { old.value } else { 0 };
@@ -151,6 +154,32 @@ impl State {
         check(told, "P-26", || format!("nobody is told of {new:?}"))?;
         if !new.alerts.is_empty() {
             self.happened.insert("alert raised");
+        }
+        Ok(())
+    }
+
+    /// Whoever counts the first unit that is charged for leaves a mail that says so, and nobody else does.
+    fn tells_of_overage(
+        &mut self,
+        began: u64,
+        old: Option<&MeterUsage>,
+        new: &MeterUsage,
+        written: &[(Option<&Record>, Record)],
+    ) -> Checked {
+        let before = old.filter(|old| old.period == new.period).map_or(0, |old| old.value);
+        let told = written.iter().any(|(old, it)| match it {
+            Record::Mail(Mail { about: About::Overage(about), .. }) if old.is_none() => {
+                about.meters.iter().any(|it| it.meter == new.meter)
+            }
+            _ => false,
+        });
+        let right = |it: &Allowed| it.begins_to_cost(&new.meter, before, new.value) == told;
+        // A level is on no invoice.
+        let counts = new.period.is_some() && new.value > before;
+        let right = !counts || self.allowed(&new.customer, began).any(right);
+        check(right, "P-29", || format!("{before} of {} become {}, and a mail says so: {told}", new.meter, new.value))?;
+        if told {
+            self.happened.insert("overage told");
         }
         Ok(())
     }

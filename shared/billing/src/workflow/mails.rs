@@ -131,7 +131,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 Ok(self.set_up(Setup { customer, email, gateway, currency, return_url, key, fingerprint }).await?)
             }
             // It asks for nothing.
-            About::PriceChange(_) => Err(Refusal::NothingOwed.into()),
+            About::PriceChange(_) | About::Overage(_) => Err(Refusal::NothingOwed.into()),
         }
     }
 }

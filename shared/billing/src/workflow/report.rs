@@ -6,7 +6,8 @@ use crate::alert::{below_next_line, raised};
 use crate::catalog::{Meter, MeterKind};
 use crate::dunning::after;
 use crate::entitlement::{Standing, standing_of, unserved};
-use crate::id::{CustomerId, FamilyId, MeterId, PeriodId, UsageId};
+use crate::id::{CustomerId, FamilyId, MailId, MeterId, PeriodId, UsageId};
+use crate::mail::{About, Mail, OverageNotice, Passed};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::reservation::Reservations;
 use crate::statistics::{DayUsage, date};
@@ -43,7 +44,7 @@ pub enum NotCounted {
     InFuture,
 }
 
-/// How many are counted in one transaction, which takes a hundred writes: each, the meter it is of, and the day.
+/// How many are counted in one transaction, which takes a hundred writes: each, the meter it is of, and the day; and a mail.
 const AT_ONCE: usize = 33;
 
 /// By how much the clock of whoever reports may be ahead of ours.
@@ -224,6 +225,7 @@ impl Counters {
 
     fn writes(self) -> Vec<Write> {
         let mut writes: Vec<Write> = self.sums.iter().map(|(meter, by)| self.more(meter, *by)).collect();
+        writes.extend(self.notice().map(|mail| Write::next(Record::Mail(mail))));
         let mut days: BTreeMap<(&MeterId, Date), u64> = BTreeMap::new();
         for it in &self.counted {
             let date = date(it.at.unwrap_or(self.now), &self.subscription.time_zone);
@@ -238,8 +240,32 @@ impl Counters {
         writes
     }
 
-    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert, and so does whoever finds that
-    /// less is held of it; everybody else adds to it, and no more than leaves it below the next line and leaves what is
+    /// That `by` more of `meter` is the first of what is charged for.
+    fn passed(&self, meter: &MeterId, by: NonZeroU64) -> Option<Passed> {
+        let before = self.stored(meter).map_or(0, |(_, value)| value);
+        let family = &self.subscription.order.plan.family;
+        let meter = self.names.values().filter_map(|families| families.get(family)).find(|it| it.id == *meter)?;
+        Passed::by(&self.subscription, meter, before, before.saturating_add(by.get()))
+    }
+
+    /// The mail that is due to what is charged for from now on, of however many meters. None: of none.
+    fn notice(&self) -> Option<Mail> {
+        let to = self.subscription.contact.clone()?;
+        let passed: Vec<Passed> = self.sums.iter().filter_map(|(meter, by)| self.passed(meter, *by)).collect();
+        let first = &passed.first()?.meter;
+        let (period, version) = (self.stored(first).map_or(&self.period, |(period, _)| period), self.version(first));
+        let id = MailId::of_meter(&self.subscription.customer, first, version);
+        let notice = OverageNotice::of(&self.subscription, period, passed, self.now)?;
+        Some(Mail::due(id, &self.subscription, to, About::Overage(notice), self.now))
+    }
+
+    /// Of the meter as it was read.
+    fn version(&self, meter: &MeterId) -> u64 {
+        self.meters.get(meter).map_or(0, |it| it.version)
+    }
+
+    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert or the mail, and so does whoever
+    /// finds that less is held of it; everybody else adds to it, and no more than leaves it below the next line and leaves what is
     /// held, whatever others have added meanwhile.
     fn more(&self, meter: &MeterId, by: NonZeroU64) -> Write {
         let (customer, order) = (&self.subscription.customer, &self.subscription.order);
@@ -250,7 +276,7 @@ impl Counters {
         let alerts = raised(told, order, meter, value, period, self.now);
         let reservations = self.reservations(meter);
         let counts = |it: &MeterUsage| it.period.as_ref() == Some(period) && it.reservations == reservations;
-        if known.is_some_and(counts) && alerts == told {
+        if known.is_some_and(counts) && alerts == told && self.passed(meter, by).is_none() {
             let held = reservations.held();
             let left = self.subscription.most(meter).saturating_sub(held);
             let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
@@ -266,7 +292,7 @@ impl Counters {
             alerts,
             reservations,
             at: self.now,
-            version: known.map_or(0, |it| it.version),
+            version: self.version(meter),
         }))
     }
 }

@@ -4,7 +4,8 @@
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
 use billing::calendar::zone::Zone;
-use billing::mail::{About, PaymentNeeded, PriceNotice, TrialEnding};
+use billing::catalog::PriceTier;
+use billing::mail::{About, OverageNotice, Passed, PaymentNeeded, PriceNotice, TrialEnding};
 use billing::outcome::Remedy;
 use jiff::Timestamp;
 
@@ -31,6 +32,7 @@ pub(super) fn letter(about: &About, zone: &Zone, link: &str) -> Letter {
         About::PaymentNeeded(about) => payment_needed(about, zone, link),
         About::TrialEnding(about) => trial_ending(about, zone, link),
         About::PriceChange(about) => price_change(about, zone),
+        About::Overage(about) => overage(about, zone),
     }
 }
 
@@ -54,6 +56,38 @@ fn price_change(about: &PriceNotice, zone: &Zone) -> Letter {
     let said = [format!("Hello, your subscription to {plan} changes."), costs].into_iter();
     let paragraphs = said.chain(discount.into_iter().chain(rest).map(str::to_owned)).map(Paragraph::Text).collect();
     Letter { subject: format!("{what} changes"), paragraphs }
+}
+
+fn overage(about: &OverageNotice, zone: &Zone) -> Letter {
+    let plan = &about.plan;
+    let ends = told(about.period_ends_at, zone);
+    let rest = [
+        "What is used beyond that comes with your next invoice.".to_owned(),
+        format!("This period ends on {ends}. Then what your plan includes is there again."),
+        "There is nothing you need to do.".to_owned(),
+    ];
+    let first = format!("Hello, you have used more than {plan} includes in a period.");
+    let paragraphs = std::iter::once(first).chain(about.meters.iter().map(more_of)).chain(rest);
+    Letter {
+        subject: format!("You have used more than {plan} includes"),
+        paragraphs: paragraphs.map(Paragraph::Text).collect(),
+    }
+}
+
+/// `Calls: 100 are included. More costs USD 0.20 a call up to 50 more, then USD 0.15 a call up to 550 more.`
+fn more_of(it: &Passed) -> String {
+    let per = match it.price.per.get() {
+        1 => format!("a {}", it.unit.one),
+        per => format!("for {per} {}", it.unit.many),
+    };
+    let tier = |tier: &PriceTier| {
+        let fee = tier.flat.filter(|flat| flat.minor > 0).map_or(String::new(), |flat| format!(" and {flat} once"));
+        let until = tier.up_to.map_or(String::new(), |most| format!(" up to {most} more"));
+        format!("{} {per}{fee}{until}", tier.amount)
+    };
+    let tiers: Vec<String> = it.price.tiers.iter().map(tier).collect();
+    let end = it.price.tiers.last().and_then(|tier| tier.up_to).map_or("", |_| " Beyond that there is no more.");
+    format!("{}: {} are included. More costs {}.{end}", it.name, it.included, tiers.join(", then "))
 }
 
 fn trial_ending(about: &TrialEnding, zone: &Zone, link: &str) -> Letter {
@@ -147,9 +181,10 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use billing::id::SubscriptionId;
+    use billing::catalog::Unit;
+    use billing::id::{PeriodId, SubscriptionId};
     use billing::money::{Currency, Money};
-    use billing::testing::{customer, instant, zone};
+    use billing::testing::{customer, instant, meter, zone};
 
     const LINK: &str = "https://api.example.com/pay/mail_a.1772928000.mac";
 
@@ -219,6 +254,40 @@ pub(super) mod tests {
         for expected in ["its newest version, which costs NGN 9000.00 too.", "your discount comes off that."] {
             assert!(letter.text().contains(expected), "{}", letter.text());
         }
+    }
+
+    #[test]
+    fn a_letter_says_what_more_of_a_meter_costs_and_until_when() {
+        let passed = |name: &str, included: u64, price: &str| Passed {
+            meter: meter(&name.to_lowercase()),
+            name: name.to_owned(),
+            unit: Unit { one: "call".to_owned(), many: "calls".to_owned() },
+            included,
+            price: serde_json::from_str(price).unwrap_or_else(|error| panic!("{error}")),
+        };
+        let tiers = r#"{"per": 1, "tiers": [{"up_to": 50, "amount": {"minor": 20, "currency": "USD"}},
+            {"up_to": 550, "amount": {"minor": 15, "currency": "USD"}, "flat": {"minor": 300, "currency": "USD"}}]}"#;
+        let endless = r#"{"per": 1000, "tiers": [{"up_to": null, "amount": {"minor": 29, "currency": "USD"}}]}"#;
+        let subscription = SubscriptionId::nth(&customer(), 1);
+        let about = About::Overage(OverageNotice {
+            subscription: subscription.clone(),
+            plan: "Basic".to_owned(),
+            period: PeriodId { subscription, index: 3 },
+            period_ends_at: instant("2026-03-08T09:05:00Z"),
+            meters: vec![passed("Calls", 100, tiers), passed("Sales", 0, endless)],
+        });
+        let letter = letter(&about, &zone("Africa/Lagos"), LINK);
+        assert_eq!(letter.subject, "You have used more than Basic includes");
+        let expected = [
+            "Hello, you have used more than Basic includes in a period.",
+            "Calls: 100 are included. More costs USD 0.20 a call up to 50 more, then USD 0.15 a call and USD 3.00 once up \
+             to 550 more. Beyond that there is no more.",
+            "Sales: 0 are included. More costs USD 0.29 for 1000 calls.",
+            "What is used beyond that comes with your next invoice.",
+            "This period ends on 8 March 2026, 10:05 Africa/Lagos. Then what your plan includes is there again.",
+            "There is nothing you need to do.",
+        ];
+        assert_eq!(letter.text(), format!("{}\n", expected.join("\n\n")));
     }
 
     #[test]
