@@ -119,6 +119,7 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         incomplete(of).apply(&Event::Expired { at }),
         after(&Event::CancellationScheduled),
         after(&Event::PaymentMissed { failure: None, dunning: Dunning::Grace { ends_at: at } }),
+        past_due(of, at).apply(&Event::Suspended { at, until: later(60) }),
         after(&Event::Canceled { at, reason: CancelReason::Unpaid }),
         after(&Event::Canceled { at, reason: CancelReason::Disputed }),
         after(&Event::Expired { at }),
@@ -170,6 +171,8 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at, paid },
         Event::Activated { payment: payment.clone(), order: Box::new(order("minutes-starter")), at, paid: None },
         Event::Renewed { payment: payment.clone(), paid },
+        Event::Suspended { at, until: later(60) },
+        Event::Restored { payment: payment.clone(), paid: order("minutes-pro").price.amount, since: at, at: later(60) },
         Event::Returned { payment: payment.clone(), amount: active(of).order.price.amount },
         Event::ChangeScheduled { order: Box::new(order("minutes-pro")) },
         discounted(),
@@ -398,7 +401,7 @@ fn overage(of: &CustomerId) -> About {
 }
 
 /// Mails in every state and about everything, of several customers.
-fn mails() -> [Mail; 7] {
+fn mails() -> [Mail; 8] {
     let at = now();
     let with = |name: &str, status| Mail { status, ..mail(&customer(name), 0) };
     let about = |name: &str, event| mail_about(&customer(name), event, mail(&customer(name), 0).to, 60);
@@ -407,6 +410,7 @@ fn mails() -> [Mail; 7] {
         about("hooli", Event::TrialEnding { has_method: true }),
         about("initrode", announced()),
         Mail { about: overage(&customer("vandelay")), ..mail(&customer("vandelay"), 90) },
+        about("soylent", Event::Suspended { at, until: later(60) }),
         with("globex", MailStatus::Sent { at }),
         with("initech", MailStatus::Dropped { at, because: Dropped::Overtaken }),
         with("umbrella", MailStatus::Dropped { at, because: Dropped::Refused("no such \"address\"".to_owned()) }),

@@ -80,6 +80,9 @@ def test_who_does_not_pay_is_served_through_grace_and_not_after(client: Client, 
     found = customer.subscription()
     assert (found["status"], found["dunning"]["stage"], reason(customer)) == ("past_due", "grace", None)
     client.walked(customer=customer.name, by="P3DT1M")
+    assert (customer.subscription()["status"], reason(customer)) == ("past_due", "suspended")
+    assert customer.subscription()["dunning"]["stage"] == "suspended"
+    client.walked(customer=customer.name, by="P30D")
     assert (customer.subscription()["status"], reason(customer)) == ("canceled", "suspended")
 
 

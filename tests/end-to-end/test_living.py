@@ -106,9 +106,11 @@ def test_who_leaves_no_card_is_asked_to_pay_and_served_to_the_end_of_grace(clien
     found = customer.subscription()
     assert (found["status"], found["dunning"]["stage"], found["features"]["reports"]) == ("past_due", "grace", True)
     assert [mail["Subject"] for mail in customer.mails()] == ["Your trial of Team is about to end", "Please pay for Team"]
-    passes(client, "P3DT1M")
+    reaches(client, now(client) + timedelta(days=3, minutes=1))
     found = customer.subscription()
-    assert (found["status"], found["features"]["reports"], customer.payments()) == ("canceled", False, [])
+    assert (found["status"], found["dunning"]["stage"]) == ("past_due", "suspended")
+    assert (found["features"]["reports"], customer.payments()) == (False, [])
+    assert [mail["Subject"] for mail in customer.mails()][2:] == ["Team is suspended"]
 
 
 def test_subscribing_is_shown_first_and_costs_what_was_shown(

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -329,7 +330,8 @@ def test_the_ladder_to_the_end(client: Client, customer: Customer, gateways: Gat
     passes(client, "P2DT23H")
     assert customer.subscription()["status"] == "past_due"  # served until grace ends
     passes(client, "PT2H")
-    assert customer.subscription()["status"] == "canceled"
+    found = customer.subscription()
+    assert (found["status"], found["dunning"]["stage"]) == ("past_due", "suspended")
     failed = [payment for payment in customer.payments() if payment["status"] == "failed"]
     assert len(failed) == 4
     assert len({payment["reference"] for payment in failed}) == 4
@@ -341,7 +343,7 @@ def test_the_ladder_to_the_end(client: Client, customer: Customer, gateways: Gat
     assert len(customer.payments()) == attempts
     assert customer.subscription()["status"] == "canceled"
     kinds = [event["type"]["S"] for event in records.of(customer.name, "EVENT#")]
-    assert kinds == ["activated", *["payment_missed"] * 4, "canceled"]
+    assert kinds == ["activated", *["payment_missed"] * 4, "suspended", "canceled"]
 
 
 @pytest.mark.parametrize("retries", [1, 2, 3])
@@ -372,8 +374,35 @@ def test_a_stolen_card_is_not_tried_again(
     assert found["status"] == "past_due"
     assert found["dunning"]["next_retry_at"] is None
     passes(client, "P4D")
-    assert customer.subscription()["status"] == "canceled"
+    assert customer.subscription()["dunning"]["stage"] == "suspended"
     assert len(customer.payments()) == 2
+
+
+@BOTH
+def test_who_is_suspended_pays_and_has_the_same_subscription_back_with_what_was_left(
+    client: Client, customer: Customer, gateways: Gateways, gateway: str
+) -> None:
+    customer.subscribe(**WAYS[gateway])
+    gateways.fault(gateway, "off_session", "decline", code="stolen_card", times=1_000)
+    passes(client, "P1M")
+    before = customer.subscription()
+    owed = datetime.fromisoformat(before["current_period"]["end"])
+    grace_ends = datetime.fromisoformat(before["dunning"]["grace_ends_at"])
+    passes(client, "P10D")
+    found = customer.subscription()
+    assert (found["status"], found["dunning"]["stage"]) == ("past_due", "suspended")
+    assert found["dunning"]["suspended_at"] == before["dunning"]["grace_ends_at"]
+    assert not any(found["features"].values())
+    pay(client, customer.pay_owed(gateway))
+    after = customer.becomes("active")
+    assert (after["id"], after["dunning"]) == (before["id"], None)
+    paid_at = datetime.fromisoformat(after["current_period"]["start"]) + (grace_ends - owed)
+    now = datetime.fromisoformat(granted(client.call("GET", "/health"))["clock"]["now"])
+    assert timedelta(0) <= now - paid_at < timedelta(minutes=5), "it goes on where it was when grace ended"
+    assert len(customer.payments()) == 3
+    passes(client, "P20D")
+    assert customer.subscription()["status"] == "active"
+    assert len(customer.payments()) == 3, "the month is not over"
 
 
 def test_who_was_canceled_may_subscribe_again(client: Client, customer: Customer, gateways: Gateways) -> None:
@@ -382,6 +411,7 @@ def test_who_was_canceled_may_subscribe_again(client: Client, customer: Customer
     gateways.fault("paystack", "off_session", "decline", code="stolen_card", times=1_000)
     passes(client, "P1M")
     passes(client, "P4D")
+    passes(client, "P30D")
     gateways.no_faults()
     payment = customer.checkout(plan="estates-starter")
     pay(client, payment)

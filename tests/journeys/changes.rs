@@ -62,7 +62,7 @@ pub(crate) fn try_change(world: &World, wish: &Wish, key: &str) -> Result<Change
     block_on(world.change(wish, &key, &format!("{wish:?}")))
 }
 
-fn change(world: &World, wish: &Wish, key: &str) -> Changed {
+pub(crate) fn change(world: &World, wish: &Wish, key: &str) -> Changed {
     try_change(world, wish, key).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -164,7 +164,7 @@ fn our_own_fault_is_told_to_us_and_tried_again() {
 
 // The customer comes back.
 
-fn come_back(world: &World, key: &str) -> Payment {
+pub(crate) fn come_back(world: &World, key: &str) -> Payment {
     block_on(world.recover(recovery(key))).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -223,7 +223,7 @@ fn opening_pages_does_not_make_grace_longer() {
         live(&world, HOUR);
     }
     live(&world, HOUR);
-    assert_eq!(is(&world.subscription()), Is::Unpaid);
+    assert_eq!(is(&world.subscription()), Is::Suspended);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn who_owes_nothing_has_nothing_to_pay() {
 
 // Methods.
 
-fn set_up(world: &World, gateway: Gateway, key: &str) -> Payment {
+pub(crate) fn set_up(world: &World, gateway: Gateway, key: &str) -> Payment {
     let wanted = request("estates-professional", key);
     let setup = Setup {
         customer: wanted.customer,
@@ -298,7 +298,7 @@ fn a_method_left_in_grace_is_charged_at_once() {
 
 /// Found by the simulation: who had left a method in grace was cancelled as unpaid, because our keys were missing just then.
 #[test]
-fn nobody_is_cancelled_while_our_keys_to_what_they_could_pay_with_are_missing() {
+fn nobody_is_suspended_while_our_keys_to_what_they_could_pay_with_are_missing() {
     let world = subscribed();
     declined_at_period_end(&world, Remedy::NewMethod);
     let setup = set_up(&world, Gateway::Stripe, "s");
@@ -320,13 +320,13 @@ fn nobody_is_cancelled_while_our_keys_to_what_they_could_pay_with_are_missing() 
 }
 
 #[test]
-fn who_has_left_nothing_that_could_be_charged_is_cancelled_whatever_keys_are_missing() {
+fn who_has_left_nothing_that_could_be_charged_is_suspended_whatever_keys_are_missing() {
     let world = subscribed();
     declined_at_period_end(&world, Remedy::NewMethod);
     let gateway = world.payment_of(&attempt(&world, 1, 1)).gateway;
     world.gateways.set_keys(gateway, false);
     live(&world, 10 * DAY);
-    assert_eq!(is(&world.subscription()), Is::Unpaid);
+    assert_eq!(is(&world.subscription()), Is::Suspended);
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn leaving_and_removing_methods_does_not_make_grace_longer() {
         drop(block_on(world.remove_method(&customer(), &method_at(Gateway::Stripe, "AUTH_2").id())));
         live(&world, DAY);
     }
-    assert_eq!(is(&world.subscription()), Is::Unpaid);
+    assert_eq!(is(&world.subscription()), Is::Suspended);
 }
 
 #[test]

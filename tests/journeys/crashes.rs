@@ -3,6 +3,7 @@
 //! Money is taken exactly once, and the subscription is what it would have been.
 
 use crate::changes::{downgrade, half_way, upgrade};
+use crate::collecting::set_up;
 use crate::reserving::{of_held_minutes, release};
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, Paid, attempt, by_transfer, check, command, credit, declined_at_period_end, index, is, live,
@@ -407,6 +408,42 @@ fn a_renewal_that_is_declined_may_be_cut_anywhere_and_is_one_attempt() {
 fn a_retry_cut_anywhere_is_charged_once() {
     holds(&Case {
         begin: past_due,
+        run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
+        again: |world| wake(world, renewal()),
+    });
+}
+
+/// Grace is over, and nobody has got round to it.
+fn unpaid() -> World {
+    let world = subscribed();
+    declined_at_period_end(&world, Remedy::NewMethod);
+    pass(&world, DAY * 3);
+    world
+}
+
+#[test]
+fn a_suspension_cut_anywhere_is_one() {
+    holds(&Case {
+        begin: unpaid,
+        run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
+        again: |world| {
+            wake(world, renewal());
+            assert_eq!(is(&world.subscription()), Is::Suspended);
+        },
+    });
+}
+
+#[test]
+fn a_charge_in_suspension_cut_anywhere_restores_once() {
+    holds(&Case {
+        begin: || {
+            let world = unpaid();
+            wake(&world, renewal());
+            let setup = set_up(&world, Gateway::Stripe, "s");
+            world.gateways.visit(&setup, true);
+            told(&world, &setup, "evt_setup");
+            world
+        },
         run: |_, billing| async { drop(billing.wake(renewal()).await) }.boxed(),
         again: |world| wake(world, renewal()),
     });

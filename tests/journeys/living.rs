@@ -46,7 +46,7 @@ pub(crate) fn try_subscribing(world: &World, wanted: &Subscribe, key: &str) -> R
     block_on(world.subscribe(wanted, &idempotency_key(key), &format!("{wanted:?}")))
 }
 
-fn put(world: &World, record: Record) {
+pub(crate) fn put(world: &World, record: Record) {
     block_on(world.store.commit(vec![Write::next(record)])).unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -120,7 +120,7 @@ fn who_leaves_no_method_is_told_before_the_trial_ends_and_asked_to_pay_afterward
     world.run();
     assert_eq!(is(&world.subscription()), Is::InGrace);
     live(&world, DAY * 3);
-    assert_eq!((is(&world.subscription()), money(&world)), (Is::Unpaid, (0, 0)));
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Suspended, (0, 0)));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn follow(world: &World, mail: &MailId, key: &str) -> Result<Payment, FollowErro
 fn needed(mail: &Mail) -> &PaymentNeeded {
     match &mail.about {
         About::PaymentNeeded(about) => about,
-        About::TrialEnding(_) | About::PriceChange(_) | About::Overage(_) => panic!("{mail:?}"),
+        About::Suspended(_) | About::TrialEnding(_) | About::PriceChange(_) | About::Overage(_) => panic!("{mail:?}"),
     }
 }
 

@@ -21,6 +21,7 @@ mod reserving;
 mod stage;
 mod statistics;
 mod stories;
+mod suspension;
 mod taken_over;
 mod tokens;
 mod transfers;

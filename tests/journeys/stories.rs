@@ -347,7 +347,7 @@ fn a_day_of_silence_is_neither_a_decline_nor_another_attempt() {
 // Dunning.
 
 #[test]
-fn a_declined_renewal_is_tried_on_days_1_3_and_5_then_comes_grace_then_the_end() {
+fn a_declined_renewal_is_tried_on_days_1_3_and_5_then_comes_grace_then_suspension_then_the_end() {
     let world = subscribed();
     for _ in 0..4 {
         world.gateways.next(Script::Decline(Remedy::RetryLater));
@@ -368,10 +368,14 @@ fn a_declined_renewal_is_tried_on_days_1_3_and_5_then_comes_grace_then_the_end()
         (5, Is::InGrace, 4),
         (6, Is::InGrace, 4),
         (7, Is::InGrace, 4),
-        (8, Is::Unpaid, 4),
-        (9, Is::Unpaid, 4),
+        (8, Is::Suspended, 4),
+        (9, Is::Suspended, 4),
     ];
     assert_eq!(ladder, expected);
+    live(&world, DAY * 29 - HOUR);
+    assert_eq!(is(&world.subscription()), Is::Suspended);
+    live(&world, HOUR);
+    assert_eq!((is(&world.subscription()), world.subscription().attempts), (Is::Unpaid, 4));
     assert_eq!(money(&world), (1, 0));
 }
 
@@ -392,7 +396,7 @@ fn what_a_retry_cannot_mend_goes_straight_to_grace() {
         declined_at_period_end(&world, remedy);
         assert_eq!(is(&world.subscription()), Is::InGrace);
         live(&world, DAY * 3);
-        assert_eq!((is(&world.subscription()), world.subscription().attempts), (Is::Unpaid, 1));
+        assert_eq!((is(&world.subscription()), world.subscription().attempts), (Is::Suspended, 1));
     }
 }
 

@@ -47,7 +47,7 @@ fn balances(world: &World) {
 }
 
 /// The sample customer waits for a transfer, and lives for a day after `transfers` came.
-fn after(transfers: &[i64]) -> (World, Payment) {
+pub(crate) fn after(transfers: &[i64]) -> (World, Payment) {
     let world = world();
     let expected = opened_as(&world, by_transfer("k"));
     for (number, minor) in transfers.iter().enumerate() {

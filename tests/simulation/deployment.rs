@@ -15,8 +15,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Error, Value};
 
 /// What a record may have in it since the schema before, wherever in it that is.
-const NEW: [&str; 8] =
-    ["time_zone", "discount", "redeemed", "taken_over", "price_change", "grants", "tokens_rollover", "consumption"];
+const NEW: [&str; 9] = [
+    "time_zone",
+    "discount",
+    "redeemed",
+    "taken_over",
+    "price_change",
+    "grants",
+    "tokens_rollover",
+    "consumption",
+    "suspension_days",
+];
 
 /// The same, where something else has long had the name: within what, and its name.
 const NEW_WITHIN: [(&str, &str); 1] = [("trial", "until")];

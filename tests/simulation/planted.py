@@ -43,13 +43,13 @@ BUGS = [
     )]),
     ("the fence of an open attempt is missing", [(
         "subscription/due.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_none() && self.attempts > 99 && !in_grace {",
+        "        if self.open.is_some() && self.changing.is_none() && !nothing_tried {",
+        "        if self.open.is_none() && self.attempts > 99 && !nothing_tried {",
     )]),
     ("the fence is missing once a method was declined", [(
         "subscription/due.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_some() && self.failures.is_empty() && self.changing.is_none() && !in_grace {",
+        "        if self.open.is_some() && self.changing.is_none() && !nothing_tried {",
+        "        if self.open.is_some() && self.failures.is_empty() && self.changing.is_none() && !nothing_tried {",
     )]),
     ("another method is tried before the outcome is known", [(
         "workflow/collect.rs",
@@ -215,8 +215,8 @@ BUGS = [
     )]),
     ("canceling does not stop the renewal", [(
         "subscription/due.rs",
-        "Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),",
-        "Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),\n"
+        "            Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),",
+        "            Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),\n"
         "            Status::Canceled { reason: CancelReason::Requested, .. } => Some(Due::Payment),",
     ), (
         "subscription/due.rs",
@@ -271,8 +271,54 @@ BUGS = [
     )]),
     ("grace that was interrupted begins again", [(
         "subscription/facts.rs",
-        "(Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },",
-        "(Dunning::Grace { .. }, Some(ends_at)) if ends_at < now => Dunning::Grace { ends_at },",
+        "(Dunning::Grace { .. }, (None, Some(ends_at))) => Dunning::Grace { ends_at },",
+        "(Dunning::Grace { .. }, (None, Some(ends_at))) if ends_at < now => Dunning::Grace { ends_at },",
+    )]),
+    # Suspension.
+    ("grace begins again when a retry fails in suspension", [(
+        "subscription/facts.rs",
+        "(Dunning::Grace { .. }, (Some(until), _)) => Dunning::Suspended { until },",
+        "(Dunning::Grace { .. }, (Some(until), _)) if until < now => Dunning::Suspended { until },",
+    )]),
+    ("suspension begins again when it is over", [(
+        "subscription/due.rs",
+        "Status::PastDue { dunning: Dunning::Grace { .. }, .. } if self.order.plan.dunning.suspends() => {",
+        "Status::PastDue { dunning: Dunning::Grace { .. } | Dunning::Suspended { .. }, .. }\n"
+        "                if self.order.plan.dunning.suspends() =>\n            {",
+    )]),
+    ("suspension waits for a page", [(
+        "subscription/due.rs",
+        "matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. } | Dunning::Suspended { .. }, .. });",
+        "matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });",
+    )]),
+    ("who is suspended is served", [(
+        "entitlement.rs",
+        "Status::PastDue { .. } if it.unserved_since(now).is_some() => Some(Reason::Suspended),",
+        "Status::PastDue { .. } if it.unserved_since(now).is_some() && it.suspended_until.is_none() => {\n"
+        "            Some(Reason::Suspended)\n        }",
+    )]),
+    ("a retry in suspension serves before it is paid", [(
+        "entitlement.rs",
+        "Status::PastDue { .. } if it.unserved_since(now).is_some() => Some(Reason::Suspended),",
+        "Status::PastDue { dunning: crate::dunning::Dunning::Retry { .. }, .. } if it.suspended_until.is_some() => None,\n"
+        "        Status::PastDue { .. } if it.unserved_since(now).is_some() => Some(Reason::Suspended),",
+    )]),
+    ("who is restored has lost what was left", [(
+        "subscription.rs",
+        "self.put_off(term, at.duration_since(*since));",
+        "self.put_off(term, jiff::SignedDuration::ZERO);",
+    )]),
+    ("who is restored has what they were served in grace again", [(
+        "subscription/suspension.rs",
+        "Some(since) => Event::Restored { payment, paid, since, at: now.max(since) },",
+        "Some(since) => {\n"
+        "                let since = self.period().map_or(since, |period| period.end);\n"
+        "                Event::Restored { payment, paid, since, at: now.max(since) }\n            }",
+    )]),
+    ("what is restored brings no tokens", [(
+        "workflow/settle.rs",
+        "matches!(event, Event::Activated { .. } | Event::Renewed { .. } | Event::Restored { .. })",
+        "matches!(event, Event::Activated { .. } | Event::Renewed { .. })",
     )]),
     # Pages.
     ("a page that cannot be closed is given up", [(
@@ -282,8 +328,8 @@ BUGS = [
     )]),
     ("a page to pay what is owed does not hold back the charge", [(
         "subscription/due.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace && !matches!(self.status, Status::PastDue { .. }) {",
+        "        if self.open.is_some() && self.changing.is_none() && !nothing_tried {",
+        "        if self.open.is_some() && self.changing.is_none() && !nothing_tried && !matches!(self.status, Status::PastDue { .. }) {",
     )]),
     ("a page to pay what is owed is opened while it is charged", [(
         "subscription/requests.rs",
@@ -292,13 +338,13 @@ BUGS = [
     )]),
     ("grace waits for a page", [(
         "subscription/due.rs",
-        "        if self.open.is_some() && self.changing.is_none() && !in_grace {",
-        "        if self.open.is_some() && (self.changing.is_none() || in_grace) {",
+        "        if self.open.is_some() && self.changing.is_none() && !nothing_tried {",
+        "        if self.open.is_some() && (self.changing.is_none() || nothing_tried) {",
     )]),
     ("grace of an earlier period counts for the next", [(
         "subscription.rs",
-        "        (self.grace_ends_at, self.held_until) = (None, None);",
-        "        self.held_until = None;",
+        "        (self.grace_ends_at, self.suspended_until, self.held_until) = (None, None, None);",
+        "        (self.suspended_until, self.held_until) = (None, None);",
     )]),
     ("a page that ends puts grace off", [(
         "subscription.rs",
@@ -307,7 +353,7 @@ BUGS = [
         "            Event::AttemptEnded { .. } => {\n"
         "                self.open = None;\n"
         "                if let Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } = &mut self.status {\n"
-        "                    *ends_at = after(*ends_at, SignedDuration::from_hours(1));\n"
+        "                    *ends_at = crate::dunning::after(*ends_at, jiff::SignedDuration::from_hours(1));\n"
         "                }\n            }",
     )]),
     # Methods.
@@ -533,8 +579,8 @@ BUGS = [
     )]),
     ("a pause uses up the period", [(
         "subscription.rs",
-        "term.lasting(later(self.period_of(term), by))",
-        "term.lasting(self.period_of(term))",
+        "self.put_off(term, at.duration_since(since));",
+        "self.put_off(term, jiff::SignedDuration::ZERO);",
     )]),
     ("who is in a pause is charged", [(
         "subscription/due.rs",

@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub(crate) mended: BTreeMap<(CustomerId, MethodId), i64>,
     /// When grace ends for what is owed, and when it began: it begins once.
     pub(crate) grace: BTreeMap<(SubscriptionId, u32), (Timestamp, i64)>,
+    /// Until when what is owed is waited for that was told to be suspended, and how often it was.
+    pub(crate) suspended: BTreeMap<(SubscriptionId, u32), (Timestamp, u32)>,
     /// When what a subscription waited for came last: a period was granted, or what nobody could tell was known.
     pub(crate) moved_at: BTreeMap<SubscriptionId, i64>,
     pub(crate) happened: Happened,
@@ -246,6 +248,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         declined_at: BTreeMap::new(),
         mended: BTreeMap::new(),
         grace: BTreeMap::new(),
+        suspended: BTreeMap::new(),
         moved_at: BTreeMap::new(),
         happened: Happened::new(),
         changes: BTreeSet::new(),

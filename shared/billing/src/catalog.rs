@@ -115,7 +115,7 @@ pub struct Offer {
     pub proration: Proration,
     /// None: there is no trial.
     pub trial: Option<TrialOffer>,
-    /// Days 1, 3 and 5, then three of grace, where nothing is said.
+    /// Days 1, 3 and 5, then three of grace and thirty of suspension, where nothing is said.
     #[serde(default)]
     pub dunning: DunningPolicy,
     /// What can be bought onto it.

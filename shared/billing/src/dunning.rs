@@ -1,7 +1,7 @@
 //! Dunning: when a declined renewal is tried again, with what, and when we give up.
 //!
-//! So many retries after the first failure, then grace: as the plan has it
-//! ([`ladder`]), by default as PRODUCT 9 does. A method that cannot work again
+//! So many retries after the first failure, then grace, then suspension: as the
+//! plan has it ([`ladder`]), by default as PRODUCT 9 does. A method that cannot work again
 //! is not tried again; another that the customer has left is, at once. That
 //! small debts may add up first ([`campaign`]) is beside this.
 
@@ -74,8 +74,16 @@ pub fn ready_at(method: &MethodId, failures: &[Failure], now: Timestamp) -> Opti
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Dunning {
-    Retry { at: Timestamp },
-    Grace { ends_at: Timestamp },
+    Retry {
+        at: Timestamp,
+    },
+    Grace {
+        ends_at: Timestamp,
+    },
+    /// For the customer alone: nothing is served meanwhile.
+    Suspended {
+        until: Timestamp,
+    },
 }
 
 impl Dunning {
@@ -95,6 +103,7 @@ impl Dunning {
         match self {
             Self::Retry { at } => at,
             Self::Grace { ends_at } => ends_at,
+            Self::Suspended { until } => until,
         }
     }
 }
@@ -139,7 +148,7 @@ mod tests {
     fn retried_after_days(attempts: &[(&str, Remedy)], tokens: &[&str]) -> Option<i64> {
         match Dunning::after(&failed(attempts), &methods(tokens), &DunningPolicy::default(), NOW) {
             Dunning::Retry { at } => Some(at.as_second() / 86_400),
-            Dunning::Grace { .. } => None,
+            Dunning::Grace { .. } | Dunning::Suspended { .. } => None,
         }
     }
 
@@ -153,7 +162,8 @@ mod tests {
     #[test]
     fn a_plan_has_a_ladder_of_its_own() {
         let soft = failed(&[("A", Remedy::RetryLater); 4]);
-        let policy = |days: &[u16]| DunningPolicy { retry_after_days: days.to_vec(), grace_days: 7 };
+        let policy =
+            |days: &[u16]| DunningPolicy { retry_after_days: days.to_vec(), grace_days: 7, ..DunningPolicy::default() };
         let after = |failures: usize, days: &[u16]| {
             let failed = soft[..failures].iter().cloned().enumerate().map(|(earlier, failure)| {
                 let decline = Decline::new("declined", Remedy::RetryLater);
@@ -162,6 +172,7 @@ mod tests {
             match Dunning::after(&failed.collect::<Vec<_>>(), &methods(&["A"]), &policy(days), NOW) {
                 Dunning::Retry { at } => at.as_second() / 86_400,
                 Dunning::Grace { ends_at } => -(ends_at.as_second() / 86_400),
+                Dunning::Suspended { .. } => 0,
             }
         };
         // A retry on days 2 and 9, each counted from the failure before; then a week of grace.
@@ -172,7 +183,8 @@ mod tests {
     #[test]
     fn a_subscription_is_dunned_by_the_plan_that_it_was_sold() {
         let mut patient = active();
-        patient.order.plan.dunning = DunningPolicy { retry_after_days: vec![2], grace_days: 7 };
+        patient.order.plan.dunning =
+            DunningPolicy { retry_after_days: vec![2], grace_days: 7, ..DunningPolicy::default() };
         let missed = |failures: usize| {
             let mut now = instant("2025-02-28T10:00:00Z");
             let mut subscription = patient.clone();

@@ -1,7 +1,6 @@
 //! What a customer is allowed, and how much of it is used.
 
 use crate::catalog::{Limit, Overage};
-use crate::dunning::Dunning;
 use crate::id::{FeatureId, MeterId};
 use crate::order::Order;
 use crate::subscription::{CancelReason, Status, Subscription};
@@ -78,10 +77,9 @@ pub struct Entitlement {
 pub enum Reason {
     /// There is none, it was never paid, or it has ended.
     NoSubscription,
-    /// It is paused, or has ended because nobody paid, or a payment was charged back.
+    /// It is paused, what is owed was not paid within grace, or it has ended because nobody paid, or a payment was charged
+    /// back.
     Suspended,
-    /// What is owed was not paid within grace.
-    PastDue,
     NotInPlan,
     /// The plan brings tokens, and none are left.
     OutOfTokens,
@@ -136,12 +134,11 @@ pub fn entitlements(
 }
 
 /// Why nothing of it may be used at `now`, if that is so. What is agreed to end ends then, and access ends when grace does
-/// (PRODUCT 9), whether or not somebody has got round to it. A renewal that is late is no fault of the customer's.
+/// (PRODUCT 9), whether or not somebody has got round to it, until it is paid for. A renewal that is late is no fault of
+/// the customer's.
 pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
     match &it.status {
-        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } if *ends_at <= now && !it.is_driven() => {
-            Some(Reason::PastDue)
-        }
+        Status::PastDue { .. } if it.unserved_since(now).is_some() => Some(Reason::Suspended),
         Status::Active { .. } if it.has_ended(now) => Some(Reason::NoSubscription),
         Status::Active { .. } if it.pausing && it.is_over(now) => Some(Reason::Suspended),
         Status::Active { .. } | Status::PastDue { .. } => None,
@@ -165,12 +162,8 @@ pub fn is_out_of_tokens(it: &Subscription, tokens: u64) -> bool {
 pub(crate) fn holds_until(it: &Subscription, now: Timestamp) -> Option<Timestamp> {
     let until = match &it.status {
         Status::Active { .. } => it.period().map(|period| period.end),
-        Status::PastDue { dunning: Dunning::Grace { ends_at }, .. } => Some(*ends_at),
-        Status::PastDue { dunning: Dunning::Retry { .. }, .. }
-        | Status::Incomplete
-        | Status::Paused { .. }
-        | Status::Canceled { .. }
-        | Status::Expired { .. } => None,
+        Status::PastDue { .. } => it.grace_ends_at,
+        Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
     };
     until.filter(|until| *until > now)
 }
@@ -192,6 +185,7 @@ fn per_mille(used: u64, limit: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::catalog::tests::documented;
+    use crate::dunning::Dunning;
     use crate::subscription::Event;
     use crate::testing::{active, incomplete, instant, meter, order};
     use crate::trial::{Kind, Trial};
@@ -283,7 +277,13 @@ mod tests {
             (paid.clone(), None),
             // Whoever is late with the renewal, it is not the customer.
             (owing(instant("2025-03-01T10:00:01Z")), None),
-            (owing(now), Some(Reason::PastDue)),
+            (owing(now), Some(Reason::Suspended)),
+            // Nor while it is tried again afterwards, or by a clock that is behind whoever suspended it.
+            (owing(now).apply(&Event::RetryScheduled { at: now, mended: None }), Some(Reason::Suspended)),
+            (
+                owing(instant("2025-03-01T10:00:01Z")).apply(&Event::Suspended { at: now, until: Timestamp::MAX }),
+                Some(Reason::Suspended),
+            ),
             (after(Event::Paused { at: before }), Some(Reason::Suspended)),
             (canceled(CancelReason::Unpaid), Some(Reason::Suspended)),
             (canceled(CancelReason::Disputed), Some(Reason::Suspended)),
@@ -363,6 +363,7 @@ mod tests {
             (after(Event::PauseScheduled), ends),
             (once, ends),
             (in_grace(grace_ends), Some(grace_ends)),
+            (in_grace(grace_ends).apply(&Event::RetryScheduled { at: now, mended: None }), Some(grace_ends)),
         ];
         for (it, until) in takes {
             assert_eq!(holds_until(&it, now), until, "{:?}", it.status);

@@ -54,6 +54,7 @@ pub struct Mail {
 #[serde(untagged)]
 pub enum About {
     PaymentNeeded(PaymentNeeded),
+    Suspended(Suspended),
     TrialEnding(TrialEnding),
     PriceChange(PriceNotice),
     Overage(OverageNotice),
@@ -105,6 +106,19 @@ pub struct PaymentNeeded {
     pub grace_ends_at: Timestamp,
 }
 
+/// Grace is over: the customer is served no more, and is again once they pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    pub subscription: SubscriptionId,
+    /// Counted from 0: the one that is owed.
+    pub period: u32,
+    /// As customers know it.
+    pub plan: String,
+    pub amount: Money,
+    /// Then it ends.
+    pub suspended_until: Timestamp,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum MailStatus {
@@ -136,6 +150,7 @@ impl Mail {
     pub fn due_to(subscription: &Subscription, events: &[Event], now: Timestamp) -> Option<Self> {
         let to = subscription.contact.clone()?;
         let about = PaymentNeeded::after(subscription, events).map(About::PaymentNeeded);
+        let about = about.or_else(|| Suspended::after(subscription, events).map(About::Suspended));
         let about = about.or_else(|| TrialEnding::after(subscription, events).map(About::TrialEnding));
         let about = about.or_else(|| PriceNotice::after(subscription, events, now).map(About::PriceChange))?;
         let id = MailId::of(&subscription.customer, &subscription.id, subscription.version);
@@ -162,6 +177,11 @@ impl Mail {
                 | Status::Canceled { .. }
                 | Status::Expired { .. } => false,
             },
+            About::Suspended(about) => {
+                let owed = it.term().map(|term| term.index + 1) == Some(about.period);
+                let suspended = matches!(it.status, Status::PastDue { .. }) && it.suspended_until.is_some();
+                it.id == about.subscription && owed && suspended
+            }
             About::TrialEnding(about) => {
                 let leaving = matches!(it.status, Status::Active { cancel_at_period_end: true, .. });
                 // Whose end was moved is told of the new one.
@@ -214,7 +234,9 @@ impl Mail {
     pub fn expires_at(&self) -> Option<Timestamp> {
         match &self.status {
             MailStatus::Due { .. } => None,
-            MailStatus::Sent { at } | MailStatus::Dropped { at, .. } => Some(after(*at, KEPT_FOR)),
+            MailStatus::Sent { at } | MailStatus::Dropped { at, .. } => {
+                Some(after(*at, KEPT_FOR).max(self.about.holds_until()))
+            }
         }
     }
 }
@@ -224,6 +246,7 @@ impl About {
     pub fn holds_until(&self) -> Timestamp {
         match self {
             Self::PaymentNeeded(about) => about.grace_ends_at,
+            Self::Suspended(about) => about.suspended_until,
             Self::TrialEnding(about) => about.trial_ends_at,
             Self::PriceChange(about) => about.told_by,
             Self::Overage(about) => about.period_ends_at,
@@ -240,7 +263,7 @@ impl About {
                 fresh.map_or(Self::PriceChange(about), Self::PriceChange)
             }
             Self::Overage(about) => Self::Overage(about.at(subscription, now)),
-            Self::PaymentNeeded(_) | Self::TrialEnding(_) => self,
+            Self::PaymentNeeded(_) | Self::Suspended(_) | Self::TrialEnding(_) => self,
         }
     }
 }
@@ -286,6 +309,20 @@ impl PaymentNeeded {
             amount: subscription.amount_due().ok()?,
             remedy,
             grace_ends_at: *ends_at,
+        })
+    }
+}
+
+impl Suspended {
+    fn after(subscription: &Subscription, events: &[Event]) -> Option<Self> {
+        let until = |event: &Event| if let Event::Suspended { until, .. } = event { Some(*until) } else { None };
+        let suspended_until = events.iter().find_map(until)?;
+        Some(Self {
+            subscription: subscription.id.clone(),
+            period: subscription.term()?.index + 1,
+            plan: subscription.next_order().plan.display_name.clone(),
+            amount: subscription.amount_due().ok()?,
+            suspended_until,
         })
     }
 }

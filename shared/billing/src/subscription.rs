@@ -3,11 +3,14 @@
 //! ```text
 //!               paid                   declined
 //!  Incomplete ────────▶ Active ───────────────────▶ PastDue ─┐ declined,
-//!    │    ▲             │ ▲ └▶ paid: next period    │  ▲     │ attempts left
-//!    │    │ paid late   │ └──────── paid ───────────┤  └─────┘
-//!    ▼    │             │ period over, not renewing │ grace over
+//!    │    ▲             │ ▲ └▶ paid: next period    │  ▲     │ attempts left,
+//!    │    │ paid late   │ └──────── paid ───────────┤  └─────┘ or grace over: suspended
+//!    ▼    │             │ period over, not renewing │ suspension over
 //!   Expired ◀───────────┴───────▶ Canceled ◀────────┘
 //! ```
+//!
+//! Who is suspended is past due still, and not served: what they pay then restores what was left of the period
+//! ([`suspension`]).
 //!
 //! A dispute cancels: at the period's end while the bank decides, at once when
 //! it decides for the customer or when money is owed besides.
@@ -28,21 +31,21 @@ mod outlook;
 mod periods;
 mod repricing;
 mod requests;
+mod suspension;
 mod taken_over;
 mod term;
 mod words;
 
-use crate::calendar::Period;
 use crate::calendar::zone::Zone;
 use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
-use crate::dunning::{Dunning, Failure, after};
+use crate::dunning::{Dunning, Failure};
 use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +74,9 @@ pub struct Subscription {
     pub failures: Vec<Failure>,
     /// When grace for that period ends, once it has begun: it begins once.
     pub grace_ends_at: Option<Timestamp>,
+    /// Until when that period is waited for, once it is suspended: it is once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_until: Option<Timestamp>,
     /// Nothing can be done before: the gateways, or our keys, were not there.
     pub held_until: Option<Timestamp>,
     /// What was paid for each of the last periods and can still be credited.
@@ -217,15 +223,25 @@ impl Subscription {
             }
             Event::Unpaused { at } => {
                 if let Status::Paused { term, at: since } = self.status {
-                    let by = at.duration_since(since);
-                    let term = term.lasting(later(self.period_of(term), by));
-                    self.worth = self.worth.map(|worth| Worth { at: after(worth.at, by), ..worth });
-                    self.status = Status::Active { term, cancel_at_period_end: false };
+                    self.put_off(term, at.duration_since(since));
                 }
             }
             Event::Renewed { paid, .. } => {
                 if let Some(term) = self.goes_on() {
                     self.begins(term, *paid);
+                }
+            }
+            Event::Restored { paid, since, at, .. } => {
+                if let Some(term) = self.goes_on() {
+                    self.begins(term, Some(*paid));
+                    self.put_off(term, at.duration_since(*since));
+                }
+            }
+            Event::Suspended { at, until } => {
+                self.grace_ends_at.get_or_insert(*at);
+                self.suspended_until = Some(*until);
+                if let Status::PastDue { dunning, .. } = &mut self.status {
+                    *dunning = Dunning::Suspended { until: *until };
                 }
             }
             Event::Returned { payment, amount } => {
@@ -311,10 +327,11 @@ impl Subscription {
         self.trial.is_some() && matches!(self.status, Status::Active { term: Term { index: 0, .. }, .. })
     }
 
-    /// Whether the customer is served: until it ends, or grace does.
+    /// Whether the customer is served: until it ends, or is suspended.
     pub fn is_live(&self) -> bool {
         match &self.status {
-            Status::Active { .. } | Status::PastDue { .. } => true,
+            Status::Active { .. } => true,
+            Status::PastDue { .. } => self.suspended_until.is_none(),
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         }
     }
@@ -331,7 +348,7 @@ impl Subscription {
 
     /// Whether another attempt to collect may be made or repeated at all.
     pub fn wants_payment(&self, payment: &PaymentId) -> bool {
-        self.id == payment.subscription && self.is_live() && self.owes(payment)
+        matches!(self.status, Status::Active { .. } | Status::PastDue { .. }) && self.owes(payment)
     }
 
     fn owes(&self, payment: &PaymentId) -> bool {
@@ -364,14 +381,9 @@ impl Subscription {
 
     fn starts_afresh(&mut self) {
         (self.open, self.changing, self.attempts) = (None, None, 0);
-        (self.grace_ends_at, self.held_until) = (None, None);
+        (self.grace_ends_at, self.suspended_until, self.held_until) = (None, None, None);
         self.failures.clear();
     }
-}
-
-/// What is left of `period` is left still, so much later.
-fn later(period: Period, by: SignedDuration) -> Period {
-    Period { start: after(period.start, by), end: after(period.end, by) }
 }
 
 fn canceled(reason: CancelReason, at: Timestamp) -> Event {

@@ -166,7 +166,7 @@ mod tests {
         (more.trial, more.dunning.grace_days) = (Some(TrialOffer { days: 14, method_required: true }), 7);
         let shown = plan(&more);
         assert_eq!((&shown["trial"], &shown["addons"][0]), (&json!({"days": 14, "method_required": true}), &addon));
-        assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7}));
+        assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7, "suspension_days": 30}));
         let brings = json!([{"id": "more", "name": "More", "features": [], "limits": {"estates": 5}}]);
         assert_eq!(features(&more)["addons"], brings);
     }

@@ -19,9 +19,9 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    pub(super) fn by(it: &Subscription) -> Self {
+    pub(super) fn by(it: &Subscription, is_live: bool) -> Self {
         let plan = &it.order.plan;
-        let mut allowed = Self { is_live: it.is_live(), has_contact: it.contact.is_some(), ..Self::default() };
+        let mut allowed = Self { is_live, has_contact: it.contact.is_some(), ..Self::default() };
         for meter in plan.limits.keys() {
             let limit = limit_of(&it.order, meter);
             if limit == u64::MAX {

@@ -1,16 +1,16 @@
 //! Customers live by the clocks of many places: each period is the one that a
 //! calendar on their wall shows (P-10).
 
-use super::{Checked, check};
+use super::{Changes, Checked, check};
 use crate::world::State;
 use billing::calendar::Interval;
 use billing::calendar::zone::Zone;
-use billing::subscription::Subscription;
+use billing::subscription::{Event, Subscription};
 use jiff::{Span, Timestamp};
 
 impl State {
     /// A customer is where they said they are, and their periods follow each other on the clock that they began with.
-    pub(super) fn lived(&self, old: Option<&Subscription>, new: &Subscription) -> Checked {
+    pub(super) fn lived(&self, changes: &Changes, old: Option<&Subscription>, new: &Subscription) -> Checked {
         let Some(home) = self.homes.get(&new.customer) else { return Ok(()) };
         let begun = old.filter(|old| old.id == new.id && old.term().is_some());
         let right = match old {
@@ -39,12 +39,14 @@ impl State {
         let before = begun.and_then(|begun| begun.term().zip(begun.period()));
         let touch = before.is_none_or(|(before, of)| before.index == term.index || of.end == period.start);
         let moved = new.worth.is_some_and(|worth| worth.at == period.start);
-        check(touch || moved, "P-10", || format!("{} had {before:?}, and has {period:?}", new.id))
+        // How much later it is restored is held against grace.
+        let restored = changes.events().any(|event| matches!(event, Event::Restored { .. }));
+        check(touch || moved || restored, "P-10", || format!("{} had {before:?}, and has {period:?}", new.id))
     }
 }
 
 /// So many intervals after `anchor`, counted without a thought of UTC: by the calendar, then looked up on the clock.
-fn on_the_wall(zone: &Zone, anchor: Timestamp, interval: Interval, count: u32) -> Option<Timestamp> {
+pub(super) fn on_the_wall(zone: &Zone, anchor: Timestamp, interval: Interval, count: u32) -> Option<Timestamp> {
     let times = |length: u16| i64::from(length) * i64::from(count);
     let span = match interval {
         _ if count == 0 => return Some(anchor),

@@ -11,6 +11,7 @@ mod payments;
 mod prices;
 mod rest;
 mod subscriptions;
+mod suspension;
 mod usage;
 
 pub(crate) use self::discounts::Given;
@@ -29,7 +30,7 @@ use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Wanted};
-use billing::subscription::{Event, Status, Subscription};
+use billing::subscription::{CancelReason, Event, Status, Subscription};
 use billing::token::Tokens;
 use billing::wallet::{Method, Wallet};
 use std::cmp::Ordering;
@@ -97,12 +98,15 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 53] = [
+pub(crate) const TO_HAPPEN: [&str; 56] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
     "renewed",
     "renewed elsewhere",
+    "suspended",
+    "restored",
+    "given up",
     "returned",
     "payment missed",
     "retry scheduled",
@@ -162,6 +166,8 @@ fn kind(event: &Event) -> &'static str {
         Event::Activated { order, .. } if order.discount.is_some() => "begun at a discount",
         Event::Activated { .. } => "activated",
         Event::Renewed { .. } => "renewed",
+        Event::Suspended { .. } => "suspended",
+        Event::Restored { .. } => "restored",
         Event::Returned { .. } => "returned",
         Event::PaymentMissed { .. } => "payment missed",
         Event::RetryScheduled { .. } => "retry scheduled",
@@ -192,6 +198,7 @@ fn kind(event: &Event) -> &'static str {
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
         Event::UsageBilled { .. } => "usage billed",
+        Event::Canceled { reason: CancelReason::Unpaid, .. } => "given up",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
     }
@@ -199,7 +206,7 @@ fn kind(event: &Event) -> &'static str {
 
 /// More or fewer of the same, while it runs.
 fn seats_changed(old: &Subscription, new: &Subscription) -> Option<&'static str> {
-    let same = (&old.id, &old.order.plan.id) == (&new.id, &new.order.plan.id) && old.is_live();
+    let same = (&old.id, &old.order.plan.id) == (&new.id, &new.order.plan.id) && suspension::runs(old);
     match old.order.quantity.cmp(&new.order.quantity) {
         Ordering::Less if same => Some("seats added"),
         Ordering::Greater if same => Some("seats taken away"),
@@ -227,8 +234,11 @@ fn is_renewed_elsewhere(it: &Subscription) -> bool {
 
 fn granted(event: &Event) -> Option<&PaymentId> {
     match event {
-        Event::Activated { payment, .. } | Event::Renewed { payment, .. } => Some(payment),
+        Event::Activated { payment, .. } | Event::Renewed { payment, .. } | Event::Restored { payment, .. } => {
+            Some(payment)
+        }
         Event::PaymentMissed { .. }
+        | Event::Suspended { .. }
         | Event::RetryScheduled { .. }
         | Event::AttemptEnded { .. }
         | Event::Followed { .. }
@@ -292,7 +302,7 @@ impl State {
                     (if let Some(Record::Subscription(old)) = old { Some(old) } else { None }, new.clone());
                 self.happened.extend(old.and_then(|old| seats_changed(old, &new)));
                 self.happened.extend(old.and_then(|old| addons_changed(old, &new)));
-                if new.is_live() && old.and_then(Subscription::period) != new.period() {
+                if suspension::runs(&new) && old.and_then(Subscription::period) != new.period() {
                     self.is_used_until(&new);
                 }
             }
@@ -312,7 +322,7 @@ impl State {
         for (old, new) in &changes.list {
             if let Record::Subscription(new) = new {
                 let old = if let Some(Record::Subscription(old)) = old { Some(old) } else { None };
-                self.lived(old, new)?;
+                self.lived(&changes, old, new)?;
             }
             match (old, new) {
                 (None, Record::Payment(new)) => self.created(&changes, new)?,
@@ -371,6 +381,13 @@ impl State {
                 }
                 Event::Changed { payment: Some(payment), .. } => {
                     self.changes.insert(payment.clone());
+                }
+                Event::Suspended { until, .. } => {
+                    if let Some((id, term)) =
+                        self.subscription(customer).and_then(|it| Some((it.id.clone(), it.term()?)))
+                    {
+                        self.suspended.entry((id, term.index)).or_insert((*until, 0)).1 += 1;
+                    }
                 }
                 Event::RetryScheduled { mended: Some(method), .. } => {
                     self.mended.insert((customer.clone(), method.clone()), self.now);
@@ -464,6 +481,10 @@ impl State {
             About::PaymentNeeded(about) => {
                 let grace = matches!(it.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
                 grace && it.id == about.subscription && it.term().map(|term| term.index + 1) == Some(about.period)
+            }
+            About::Suspended(about) => {
+                let of_period = it.term().map(|term| term.index + 1) == Some(about.period);
+                self.suspended(it).is_some() && it.id == about.subscription && of_period
             }
             About::TrialEnding(about) => {
                 let stays = matches!(it.status, Status::Active { cancel_at_period_end: false, .. });

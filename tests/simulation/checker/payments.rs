@@ -1,6 +1,7 @@
 //! What must hold of a payment as it is made, settled, and given back.
 
 use super::subscriptions::LEAST;
+use super::suspension::runs;
 use super::{Changes, Checked, check};
 use crate::errand::Heard;
 use crate::faults::{DAY, HOUR, MINUTE};
@@ -91,7 +92,7 @@ impl State {
     /// A charge that we make ourselves.
     fn charged(&self, changes: &Changes, subscription: &Subscription, new: &Payment, method: &Method) -> Checked {
         let id = &new.id;
-        check(subscription.is_live(), "I-11", || format!("{id} is made for a subscription that ended"))?;
+        check(runs(subscription), "I-11", || format!("{id} is made for a subscription that ended"))?;
         let siblings = || self.siblings(id, &new.customer).filter(|it| it.id != *id);
         for page in siblings().filter_map(|it| self.books.get(&it.reference)).filter(|it| it.is_payable_page()) {
             let over = !self.faults.clocks_right || self.now >= page.page_ends_at();
@@ -223,8 +224,8 @@ impl State {
         let heeded = match now.filter(|_| old.and_then(standing) != now) {
             // What is not ours to keep pays for nothing.
             _ if paid.is_owed_back() => true,
-            Some(DisputeStanding::Open) => !subscription.is_live() || !subscription.disputed.is_empty(),
-            Some(DisputeStanding::Lost) => !subscription.is_live() || !self.is_granted(&new.id),
+            Some(DisputeStanding::Open) => !runs(subscription) || !subscription.disputed.is_empty(),
+            Some(DisputeStanding::Lost) => !runs(subscription) || !self.is_granted(&new.id),
             Some(DisputeStanding::Won) | None => true,
         };
         check(heeded, "P-18", || {

@@ -1,6 +1,7 @@
 //! What must hold when nothing went wrong for 25 days. The looks at payments of
 //! long ago remain due, by design.
 
+use super::suspension::runs;
 use super::{Breach, Checked, check};
 use crate::books::Charge;
 use crate::faults::DAY;
@@ -146,7 +147,7 @@ impl State {
     }
 
     fn served_at_rest(&self, subscription: &Subscription) -> Checked {
-        let Some(period) = subscription.period().filter(|_| subscription.is_live()) else { return Ok(()) };
+        let Some(period) = subscription.period().filter(|_| runs(subscription)) else { return Ok(()) };
         // What nobody can tell waits for a person, who was told so. All gateways but PayPal can tell, in time.
         let unresolved = subscription.open.as_ref().is_some_and(|open| {
             let key = Key::Payment(subscription.customer.clone(), open.clone());
@@ -156,7 +157,8 @@ impl State {
         });
         // Periods that passed meanwhile are paid one after the other.
         let moved_at = self.moved_at.get(&subscription.id).copied().unwrap_or_default();
-        let over = self.now - period.end.as_millisecond().max(moved_at);
+        let until = self.suspended(subscription).unwrap_or(period.end);
+        let over = self.now - until.as_millisecond().max(moved_at);
         // Four attempts, at the bank for days, with days between them, and then grace: that ends within the rest.
         let most = match subscription.status {
             Status::PastDue { .. } => 24 * DAY,

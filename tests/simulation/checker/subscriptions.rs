@@ -1,6 +1,7 @@
 //! The table of a subscription's transitions, and what each needs.
 
 use super::payments::is_disputed;
+use super::suspension::runs;
 use super::{Changes, Checked, check, granted};
 use crate::faults::{DAY, MINUTE};
 use crate::world::State;
@@ -77,7 +78,9 @@ impl State {
             let next = before.map_or(0, |term| term.index + 1);
             let other_interval = old.next_order().price.interval != old.order.price.interval;
             let same_anchor = before.is_none_or(|before| after.is_some_and(|after| after.anchor == before.anchor));
-            let same_anchor = same_anchor || other_interval || before.is_some_and(|before| before.until.is_some());
+            let restored = changes.events().any(|event| matches!(event, Event::Restored { .. }));
+            let same_anchor = same_anchor || other_interval || restored;
+            let same_anchor = same_anchor || before.is_some_and(|before| before.until.is_some());
             let by_one = after.is_some_and(|term| term.index == next) && payment.period == next && same_anchor;
             check(by_one, "I-10", || format!("{payment} leads from {before:?} to {after:?}"))?;
             let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
@@ -101,14 +104,16 @@ impl State {
             let revoked = changes.events().any(|event| *event == Event::CancellationRevoked);
             check(revoked, "I-13", || format!("{} forgets that it is to end", new.id))?;
         }
-        if old.is_live() && !new.is_live() {
+        if runs(old) && !runs(new) {
             self.ended(changes, old, new)?;
         }
+        self.is_suspended(changes, old, new)?;
         self.unpaid(new)
     }
 
     /// Who is paused for a time has that much more of the period, to the instant (P-8); and there is one trial (P-9).
     fn goes_on(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
+        self.restored(changes, old, new)?;
         if let (Status::Paused { at: since, .. }, Status::Active { .. }) = (&old.status, &new.status) {
             let at = changes.events().find_map(|it| if let Event::Unpaused { at } = it { Some(*at) } else { None });
             let left = |it: &Subscription, at: Option<Timestamp>| {
@@ -180,7 +185,7 @@ impl State {
         })
     }
 
-    /// Who was served is so until there is a reason to end it.
+    /// What runs does so until there is a reason to end it.
     fn ended(&self, changes: &Changes, old: &Subscription, new: &Subscription) -> Checked {
         let told = || format!("{} was {:?} and is {:?}", new.id, old.status, new.status);
         match (&old.status, &new.status) {
@@ -188,23 +193,29 @@ impl State {
                 let disputed = self.payments_of(&new.customer, &new.id).any(|it| is_disputed(it) || is_lost(it));
                 check(disputed, "P-18", told)
             }
-            // Served until every attempt failed, then through grace (I-12).
+            // Served until every attempt failed, and through grace; then waited for through suspension (I-12).
             (
-                Status::PastDue { dunning: Dunning::Grace { ends_at }, .. },
+                Status::PastDue { dunning: Dunning::Suspended { .. }, .. },
                 Status::Canceled { reason: CancelReason::Unpaid, .. },
             ) => {
-                let over = !self.faults.clocks_right || self.now >= ends_at.as_millisecond();
+                let until = self.suspended(old).map(Timestamp::as_millisecond);
+                let over = !self.faults.clocks_right || until.is_some_and(|until| self.now >= until);
                 check(over, "I-12", told)?;
-                let mut untried = self.untried(new, changes.task.began_at_step);
-                let asked = new.failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer);
-                let method = untried.next().filter(|_| new.failures.len() < 4 && !asked);
-                check(method.is_none(), "I-12", || {
-                    format!("{}, and {:?} was never charged", told(), method.map(|it| &it.token))
-                })
+                self.tried_all(changes, new)
             }
             (_, Status::Canceled { reason: CancelReason::Unpaid, .. }) => check(false, "I-12", told),
             _ => Ok(()),
         }
+    }
+
+    /// Nothing is left that could have been charged (I-12).
+    pub(super) fn tried_all(&self, changes: &Changes, new: &Subscription) -> Checked {
+        let mut untried = self.untried(new, changes.task.began_at_step);
+        let asked = new.failures.last().is_some_and(|last| last.remedy == Remedy::AskCustomer);
+        let method = untried.next().filter(|_| new.failures.len() < 4 && !asked);
+        check(method.is_none(), "I-12", || {
+            format!("{} is {:?}, and {:?} was never charged", new.id, new.status, method.map(|it| &it.token))
+        })
     }
 
     /// Four attempts and no more; then grace, which begins once, and whose end nothing puts off (I-12).
@@ -223,6 +234,10 @@ impl State {
                     right && first == ends_at
                 });
                 check(whole && new.due_at() == Some(due_at), "I-12", told)
+            }
+            Status::PastDue { dunning: Dunning::Suspended { until }, .. } => {
+                let due_at = new.held_until.map_or(*until, |held_until| held_until.max(*until));
+                check(new.due_at() == Some(due_at), "I-12", told)
             }
             _ => Ok(()),
         }

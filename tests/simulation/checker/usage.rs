@@ -3,6 +3,7 @@
 //! records of the uses and the catalogue's own figures, not by the domain.
 
 use super::allowed::{Allowed, due, limit_of};
+use super::suspension::runs;
 use super::{Checked, check};
 use crate::world::State;
 use billing::alert::Alert;
@@ -213,7 +214,7 @@ impl State {
         }
         self.changes(began, old, new, events)?;
         self.leaves(old, new);
-        let allowed = Allowed::by(new);
+        let allowed = Allowed::by(new, self.is_served(new));
         let all = self.metered.allowed.entry(new.customer.clone()).or_default();
         if all.last().is_none_or(|(_, last)| *last != allowed) {
             all.push((self.step, allowed));
@@ -317,7 +318,7 @@ impl State {
     /// A period is over: of what was counted until then, nothing may be lost.
     fn leaves(&mut self, old: Option<&Subscription>, new: &Subscription) {
         let Some((old, period)) = old.and_then(|old| Some((old, period_of(old)?))) else { return };
-        let ended = old.is_live() && !new.is_live() && !matches!(new.status, Status::Paused { .. });
+        let ended = runs(old) && !runs(new) && !matches!(new.status, Status::Paused { .. });
         let ended =
             ended || matches!(old.status, Status::Paused { .. }) && matches!(new.status, Status::Canceled { .. });
         if period_of(new).as_ref() == Some(&period) && !ended {

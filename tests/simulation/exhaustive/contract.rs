@@ -5,6 +5,7 @@
 use crate::process::{Job, Process, Stage, delivery};
 use crate::world::{Answer, Call, Course, World};
 use billing::delivery::DeliveryStatus;
+use billing::dunning::Dunning;
 use billing::id::PaymentId;
 use billing::payment::{Payment, PaymentStatus};
 use billing::ports::{Key, Record, Referred, Write};
@@ -121,6 +122,11 @@ impl Changes<'_> {
         self.list.iter().find_map(|(_, new)| renewed(new))
     }
 
+    fn suspends(&self) -> usize {
+        let suspends = |it: &Record| matches!(it, Record::History { event: Event::Suspended { .. }, .. });
+        self.list.iter().filter(|(_, new)| suspends(new)).count()
+    }
+
     fn begun(&self, new: &Payment) -> Checked {
         let id = &new.id;
         check(new.reference == id.reference(&new.customer), "I-5", || format!("{id} has a reference of its own"))?;
@@ -129,7 +135,9 @@ impl Changes<'_> {
             format!("{id} is recorded without its reference")
         })?;
         let subscription = self.world.subscription();
-        check(subscription.is_live(), "I-11", || format!("{id} is made and {:?}", subscription.status))?;
+        check(matches!(subscription.status, Status::Active { .. } | Status::PastDue { .. }), "I-11", || {
+            format!("{id} is made and {:?}", subscription.status)
+        })?;
         check(subscription.open.as_ref() == Some(id), "I-4", || format!("{id} is made and is not waited for"))?;
         let sibling = |it: &Payment| it.id.period == id.period && it.id != *id;
         let open = self.world.payments().into_iter().find(|it| sibling(it) && is_open(it));
@@ -181,6 +189,10 @@ impl Changes<'_> {
             (Incomplete | Active { .. } | PastDue { .. } | Paused { .. } | Expired { .. }, _) => false,
         };
         check(legal, "I-13", told)?;
+        let graced = matches!(old.status, PastDue { dunning: Dunning::Grace { .. }, .. });
+        let suspended = matches!(new.status, PastDue { dunning: Dunning::Suspended { .. }, .. });
+        check(self.suspends() == usize::from(suspended && old.status != new.status), "I-12", told)?;
+        check(self.suspends() == 0 || graced, "I-12", told)?;
         let (before, after) = (old.term(), new.term());
         let Some(payment) = self.granted() else { return check(before == after, "I-10", told) };
         let next = before.map(|term| term.index + 1);
@@ -229,7 +241,12 @@ pub(crate) fn at_rest(world: &World, until: Timestamp) -> Checked {
     let subscription = world.subscription();
     let told = || format!("{kept} renewals were paid for, and it is {:?}", subscription.status);
     check(subscription.term().map(|term| term.index) == Some(kept), "I-2", told)?;
-    let served_until = subscription.period().filter(|_| subscription.is_live()).map(|period| period.end);
+    let is_served = match &subscription.status {
+        Status::Active { .. } | Status::PastDue { dunning: Dunning::Retry { .. } | Dunning::Grace { .. }, .. } => true,
+        Status::PastDue { dunning: Dunning::Suspended { .. }, .. } => false,
+        Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
+    };
+    let served_until = subscription.period().filter(|_| is_served).map(|period| period.end);
     check(served_until.is_none_or(|end| end > until), "I-23", told)
 }
 
@@ -265,7 +282,9 @@ fn books(world: &World) -> Vec<(Payment, Charge)> {
 
 fn renewed(record: &Record) -> Option<&PaymentId> {
     match record {
-        Record::History { event: Event::Renewed { payment, .. }, .. } => Some(payment),
+        Record::History { event: Event::Renewed { payment, .. } | Event::Restored { payment, .. }, .. } => {
+            Some(payment)
+        }
         _ => None,
     }
 }

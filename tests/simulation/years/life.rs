@@ -30,7 +30,7 @@ pub(crate) const OPENED: &str = "2025-01-31T10:00:00Z";
 pub(crate) const NAMES: [&str; 2] = ["acme", "globex"];
 
 /// What has to happen to some of the customers, in the words of the history.
-pub(crate) const TO_HAPPEN: [&str; 27] = [
+pub(crate) const TO_HAPPEN: [&str; 29] = [
     "activated",
     "returned",
     "trial_started",
@@ -38,6 +38,8 @@ pub(crate) const TO_HAPPEN: [&str; 27] = [
     "renewed",
     "payment_missed",
     "retry_scheduled",
+    "suspended",
+    "restored",
     "cancellation_scheduled",
     "cancellation_revoked",
     "change_scheduled",

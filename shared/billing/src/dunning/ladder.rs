@@ -32,16 +32,24 @@ pub struct DunningPolicy {
     pub retry_after_days: Vec<u16>,
     /// For how many days a customer is still served after the last failed attempt.
     pub grace_days: u16,
+    /// For how many days after that they may still pay, and have back what they had. 0: it ends when grace does.
+    #[serde(default = "month")]
+    pub suspension_days: u16,
+}
+
+fn month() -> u16 {
+    30
 }
 
 const MOST_RETRIES: usize = 10;
 const LATEST_RETRY: u16 = 60;
 const LONGEST_GRACE: u16 = 60;
+const LONGEST_SUSPENSION: u16 = 365;
 
 impl Default for DunningPolicy {
     /// PRODUCT 9.
     fn default() -> Self {
-        Self { retry_after_days: vec![1, 3, 5], grace_days: 3 }
+        Self { retry_after_days: vec![1, 3, 5], grace_days: 3, suspension_days: month() }
     }
 }
 
@@ -53,6 +61,14 @@ impl DunningPolicy {
 
     pub(super) fn grace(&self) -> SignedDuration {
         days(self.grace_days.into())
+    }
+
+    pub(crate) fn suspends(&self) -> bool {
+        self.suspension_days > 0
+    }
+
+    pub(crate) fn suspension(&self) -> SignedDuration {
+        days(self.suspension_days.into())
     }
 
     /// How long a method rests whose charge failed after `earlier` ones. Counted from this failure, so that a late
@@ -87,6 +103,9 @@ impl DunningPolicy {
         }
         if self.grace_days > LONGEST_GRACE {
             found("grace_days", format!("grace is at most {LONGEST_GRACE} days"));
+        }
+        if self.suspension_days > LONGEST_SUSPENSION {
+            found("suspension_days", format!("a suspension is at most {LONGEST_SUSPENSION} days"));
         }
     }
 }

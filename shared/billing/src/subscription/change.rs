@@ -291,11 +291,11 @@ impl Subscription {
     /// The next period, or the first, and what made it so, when there is nothing to charge for it: a discount takes all of
     /// it off, or the balance has it.
     pub(crate) fn beginning_for_nothing(mut self, now: Timestamp) -> Result<(Self, Event), Refusal> {
-        let paid = Some(Money { minor: 0, ..self.amount_due()? });
+        let paid = Money { minor: 0, ..self.amount_due()? };
         let payment = self.next_attempt();
         let event = match self.term() {
-            Some(_) => Event::Renewed { payment, paid },
-            None => Event::Activated { payment, order: Box::new(self.next_order()), at: now, paid },
+            Some(_) => self.renewing(payment, paid, now),
+            None => Event::Activated { payment, order: Box::new(self.next_order()), at: now, paid: Some(paid) },
         };
         Ok((self, event))
     }

@@ -25,7 +25,12 @@ impl Subscription {
             }
             Status::Active { cancel_at_period_end: false, .. } => Some(Due::Expiry),
             Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),
-            Status::PastDue { dunning: Dunning::Grace { .. }, .. } => Some(Due::Cancellation(CancelReason::Unpaid)),
+            Status::PastDue { dunning: Dunning::Grace { .. }, .. } if self.order.plan.dunning.suspends() => {
+                Some(Due::Suspension)
+            }
+            Status::PastDue { dunning: Dunning::Grace { .. } | Dunning::Suspended { .. }, .. } => {
+                Some(Due::Cancellation(CancelReason::Unpaid))
+            }
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => None,
         }
     }
@@ -33,15 +38,16 @@ impl Subscription {
     /// When [`due`](Self::due) next has something to say, if ever.
     ///
     /// While an attempt is open the subscription waits for it, and the payment
-    /// carries the alarm clock. Only grace ends whatever page is open: else
-    /// opening one again and again would make it last for ever.
+    /// carries the alarm clock. Only grace and suspension end whatever page is
+    /// open: else opening one again and again would make them last for ever.
     pub fn due_at(&self) -> Option<Timestamp> {
         if let Some(driven) = &self.driven {
             return driven.look_at;
         }
         // Nor does a renewal wait for what would have changed the period before.
-        let in_grace = matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. });
-        if self.open.is_some() && self.changing.is_none() && !in_grace {
+        let nothing_tried =
+            matches!(self.status, Status::PastDue { dunning: Dunning::Grace { .. } | Dunning::Suspended { .. }, .. });
+        if self.open.is_some() && self.changing.is_none() && !nothing_tried {
             return None;
         }
         let due_at = match &self.status {

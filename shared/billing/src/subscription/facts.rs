@@ -32,7 +32,7 @@ impl Subscription {
                 self.changed_by(payment, amount)
             }
             (Active { .. } | PastDue { .. }, Paid { payment, amount, .. }) if self.owes(&payment) => {
-                vec![Event::Renewed { payment, paid: Some(amount) }]
+                vec![self.renewing(payment, amount, now)]
             }
             (
                 Active { .. } | PastDue { .. } | Paused { .. } | Canceled { .. } | Expired { term: Some(_), .. },
@@ -83,10 +83,10 @@ impl Subscription {
                     &self.order.plan.dunning,
                     now,
                 ) {
-                    Dunning::Retry { at } if matches!(dunning, Dunning::Grace { .. }) || at < dunning.due_at() => {
+                    Dunning::Retry { at } if !matches!(dunning, Dunning::Retry { .. }) || at < dunning.due_at() => {
                         vec![Event::RetryScheduled { at, mended }]
                     }
-                    Dunning::Retry { .. } | Dunning::Grace { .. } => vec![],
+                    Dunning::Retry { .. } | Dunning::Grace { .. } | Dunning::Suspended { .. } => vec![],
                 }
             }
             (Incomplete | Active { .. } | Paused { .. } | Canceled { .. } | Expired { .. }, MethodAdded { .. }) => {
@@ -121,9 +121,11 @@ impl Subscription {
 
     fn missed(&self, failure: Option<Failure>, methods: &[MethodId], now: Timestamp) -> Event {
         let failures: Vec<Failure> = self.failures.iter().cloned().chain(failure.clone()).collect();
-        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), self.grace_ends_at) {
+        let begun = (self.suspended_until, self.grace_ends_at);
+        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), begun) {
             // It began before, and was only interrupted.
-            (Dunning::Grace { .. }, Some(ends_at)) => Dunning::Grace { ends_at },
+            (Dunning::Grace { .. }, (Some(until), _)) => Dunning::Suspended { until },
+            (Dunning::Grace { .. }, (None, Some(ends_at))) => Dunning::Grace { ends_at },
             (dunning, _) => dunning,
         };
         Event::PaymentMissed { dunning, failure }

@@ -31,6 +31,7 @@ impl Subscription {
             attempts: 0,
             failures: vec![],
             grace_ends_at: None,
+            suspended_until: None,
             held_until: None,
             // What is given back of an earlier subscription is missing in the balance that it left.
             funds: current.map_or(vec![], |current| current.funds.clone()),

@@ -102,13 +102,13 @@ fn a_payment_after_cancellation_is_owed_back() {
 }
 
 #[test]
-fn three_retries_then_grace_then_the_end() {
+fn three_retries_then_grace_then_suspension() {
     let last = past_due(MOST_ATTEMPTS - 1);
     assert!(matches!(last.status, Status::PastDue { dunning: Dunning::Retry { .. }, .. }));
     let grace = past_due(MOST_ATTEMPTS);
     assert!(matches!(grace.status, Status::PastDue { dunning: Dunning::Grace { .. }, .. }));
     assert!(grace.is_live());
-    assert_eq!(grace.due(Timestamp::MAX), Some(Due::Cancellation(CancelReason::Unpaid)));
+    assert_eq!(grace.due(Timestamp::MAX), Some(Due::Suspension));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_page_for_what_is_owed_holds_back_charges_but_never_grace() {
     assert!(matches!(told(waiting, paid(&payment.id)).status, Status::Active { .. }));
 
     let Ok((grace, _)) = open(past_due(4)) else { panic!("what is owed may be paid in grace") };
-    assert_eq!(grace.due(Timestamp::MAX), Some(Due::Cancellation(CancelReason::Unpaid)));
+    assert_eq!(grace.due(Timestamp::MAX), Some(Due::Suspension));
 }
 
 #[test]

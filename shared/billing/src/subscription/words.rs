@@ -86,6 +86,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paid: Option<Money>,
     },
+    /// Grace was over `at` that time, and nobody had paid: nothing is served from then on, and it can be paid for `until`
+    /// then.
+    Suspended {
+        at: Timestamp,
+        until: Timestamp,
+    },
+    /// The period that was owed is paid for, and was not served since grace was over: so much later it goes on.
+    Restored {
+        payment: PaymentId,
+        paid: Money,
+        since: Timestamp,
+        at: Timestamp,
+    },
     /// Of a payment for this subscription.
     Returned {
         payment: PaymentId,
@@ -277,6 +290,8 @@ pub enum Refusal {
 pub enum Due {
     /// The period after the current one is to be paid.
     Payment,
+    /// Grace is over: nothing is served until somebody pays.
+    Suspension,
     Cancellation(CancelReason),
     /// The period is over that a change was for, and nobody knows yet whether that is paid.
     ChangeOver,

@@ -96,13 +96,20 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 self.bill_usage(subscription, now).await?;
                 return Box::pin(self.advance(customer, looked)).await;
             }
-            Some(Due::Cancellation(CancelReason::Unpaid)) if account.is_some() && !looked => {
+            Some(Due::Suspension | Due::Cancellation(CancelReason::Unpaid)) if account.is_some() && !looked => {
                 return self.ask_the_bank(customer, now).await;
             }
-            Some(Due::Cancellation(reason)) => match self.ending(&subscription, found.wallet(), reason, now) {
-                Ok(events) => events,
-                Err(error) => return self.hold(subscription, error, now).await,
-            },
+            Some(Due::Cancellation(reason @ (CancelReason::Requested | CancelReason::Disputed))) => {
+                vec![Event::Canceled { at: now, reason }]
+            }
+            Some(due @ (Due::Suspension | Due::Cancellation(CancelReason::Unpaid))) => {
+                match self.untried(&subscription, found.wallet(), now) {
+                    Ok(events) if !events.is_empty() => events,
+                    Ok(_) if due == Due::Suspension => vec![subscription.suspending(now)],
+                    Ok(_) => vec![Event::Canceled { at: now, reason: CancelReason::Unpaid }],
+                    Err(error) => return self.hold(subscription, error, now).await,
+                }
+            }
             Some(Due::Expiry) => vec![Event::Expired { at: now }],
             Some(Due::ChangeOver) => {
                 subscription.open.iter().map(|open| Event::ChangeDeclined { payment: open.clone() }).collect()
@@ -192,19 +199,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Box::pin(self.advance(customer, true)).await
     }
 
-    /// Grace is over, or whatever else was waited for. A method may have come while nobody looked, or a
-    /// gateway's keys be back: nobody is left unserved for want of a charge that was never tried.
-    fn ending(
+    /// Grace is over, or suspension. A method may have come while nobody looked, or a gateway's keys be back: nobody is
+    /// left unserved for want of a charge that was never tried. No events: there is none to be tried.
+    fn untried(
         &self,
         subscription: &Subscription,
         wallet: Option<Wallet>,
-        reason: CancelReason,
         now: Timestamp,
     ) -> Result<Vec<Event>, WakeError> {
         let again = |methods: &[MethodId]| subscription.record(Fact::MethodAdded { method: None }, methods, now);
-        let Some(wallet) = wallet.filter(|_| reason == CancelReason::Unpaid) else {
-            return Ok(vec![Event::Canceled { at: now, reason }]);
-        };
+        let Some(wallet) = wallet else { return Ok(vec![]) };
         let methods: Vec<MethodId> = self.chargeable(subscription, &wallet, now).iter().map(Method::id).collect();
         let events = again(&methods);
         if !events.is_empty() {
@@ -214,7 +218,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         for method in wallet.by_preference().filter(|method| !again(&[method.id()]).is_empty()) {
             self.takes(subscription, method, now)?;
         }
-        Ok(vec![Event::Canceled { at: now, reason }])
+        Ok(vec![])
     }
 
     /// What the period that is owed is charged to next.

@@ -121,7 +121,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let (customer, to) = (mail.customer, wanted.contact.unwrap_or(mail.to));
         let (email, gateway, return_url, fingerprint) = (Some(to.email), to.gateway, to.return_url, id.to_string());
         match mail.about {
-            About::PaymentNeeded(_) => {
+            About::PaymentNeeded(_) | About::Suspended(_) => {
                 let method = CheckoutMethod::Checkout;
                 Ok(self.recover(Recovery { customer, email, gateway, method, return_url, key, fingerprint }).await?)
             }

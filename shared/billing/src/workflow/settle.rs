@@ -128,7 +128,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if let Some(next) = &mut next {
             events = self.recorded(next, facts, &wallet, now);
         }
-        let granted = events.iter().any(|event| matches!(event, Event::Activated { .. } | Event::Renewed { .. }));
+        let grants =
+            |event: &Event| matches!(event, Event::Activated { .. } | Event::Renewed { .. } | Event::Restored { .. });
+        let granted = events.iter().any(grants);
         if events.iter().any(|event| matches!(event, Event::RefundOwed { .. })) {
             payment = payment.owed_back(now);
         } else if says_paid && next.is_some() {

@@ -5,7 +5,7 @@ use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
 use billing::calendar::zone::Zone;
 use billing::catalog::PriceTier;
-use billing::mail::{About, OverageNotice, Passed, PaymentNeeded, PriceNotice, TrialEnding};
+use billing::mail::{About, OverageNotice, Passed, PaymentNeeded, PriceNotice, Suspended, TrialEnding};
 use billing::outcome::Remedy;
 use jiff::Timestamp;
 
@@ -30,6 +30,7 @@ enum Paragraph {
 pub(super) fn letter(about: &About, zone: &Zone, link: &str) -> Letter {
     match about {
         About::PaymentNeeded(about) => payment_needed(about, zone, link),
+        About::Suspended(about) => suspended(about, zone, link),
         About::TrialEnding(about) => trial_ending(about, zone, link),
         About::PriceChange(about) => price_change(about, zone),
         About::Overage(about) => overage(about, zone),
@@ -141,6 +142,23 @@ fn payment_needed(about: &PaymentNeeded, zone: &Zone, link: &str) -> Letter {
     }
 }
 
+fn suspended(about: &Suspended, zone: &Zone, link: &str) -> Letter {
+    let (plan, amount) = (&about.plan, about.amount);
+    let until = told(about.suspended_until, zone);
+    Letter {
+        subject: format!("{plan} is suspended"),
+        paragraphs: vec![
+            Paragraph::Text(format!("Hello, {amount} for {plan} was not paid, and it cannot be used any more.")),
+            Paragraph::Text(
+                "Once you have paid you have it back, with all the time that was left. You can pay here:".to_owned(),
+            ),
+            Paragraph::Link(link.to_owned()),
+            Paragraph::Text(format!("If you do not pay, it ends on {until}.")),
+            Paragraph::Text("If you have paid meanwhile, there is nothing you need to do.".to_owned()),
+        ],
+    }
+}
+
 impl Letter {
     fn text(&self) -> String {
         let plain = |it: &Paragraph| match it {
@@ -226,6 +244,27 @@ pub(super) mod tests {
             assert!(html.contains(&format!("<p>{first}</p>")), "{html}");
             assert!(html.contains(&format!("<a href=\"{LINK}\">{LINK}</a>")), "{html}");
         }
+    }
+
+    #[test]
+    fn a_letter_says_that_it_is_suspended_and_how_to_have_it_back() {
+        let naira = Currency::from_code("NGN").unwrap_or_else(|| panic!("NGN"));
+        let about = About::Suspended(Suspended {
+            subscription: SubscriptionId::nth(&customer(), 1),
+            period: 1,
+            plan: "Professional".to_owned(),
+            amount: Money::new(700_000, naira),
+            suspended_until: instant("2026-04-07T09:05:00Z"),
+        });
+        let letter = letter(&about, &zone("Africa/Lagos"), LINK);
+        assert_eq!(letter.subject, "Professional is suspended");
+        let expected = format!(
+            "Hello, NGN 7000.00 for Professional was not paid, and it cannot be used any more.\n\n\
+             Once you have paid you have it back, with all the time that was left. You can pay here:\n\n{LINK}\n\n\
+             If you do not pay, it ends on 7 April 2026, 10:05 Africa/Lagos.\n\n\
+             If you have paid meanwhile, there is nothing you need to do.\n"
+        );
+        assert_eq!(letter.text(), expected);
     }
 
     #[test]

@@ -164,11 +164,15 @@ fn dunning(it: &Subscription) -> Value {
             let (stage, next_retry_at, grace_ends_at) = match dunning {
                 Dunning::Retry { at } => ("retry", Some(at), None),
                 Dunning::Grace { ends_at } => ("grace", None, Some(ends_at)),
+                Dunning::Suspended { .. } => ("suspended", None, None),
             };
+            // While something is tried again too.
+            let suspended_at = it.suspended_until.and(it.grace_ends_at);
             let last = it.failures.last();
             json!({
                 "stage": stage, "attempts": it.attempts,
                 "next_retry_at": next_retry_at, "grace_ends_at": grace_ends_at,
+                "suspended_at": suspended_at, "suspended_until": it.suspended_until,
                 "failure": last.map(|failure| json!({ "code": failure.code, "remedy": failure.remedy })),
                 "pay": (!it.is_driven()).then(|| pay(last)),
             })
@@ -390,5 +394,19 @@ mod tests {
         assert_eq!((&view["stage"], &view["grace_ends_at"]), (&json!("grace"), &json!("2025-03-03T10:00:00Z")));
         assert_eq!(view["failure"], json!({"code": "paused", "remedy": "ask_customer"}));
         assert_eq!(view["pay"], json!({"href": PAY_AT, "link": "https://checkout.paystack.com/1"}));
+        assert_eq!((&view["suspended_at"], &view["suspended_until"]), (&Value::Null, &Value::Null));
+
+        let (at, until) = (instant("2025-03-03T10:00:00Z"), instant("2025-04-02T10:00:00Z"));
+        let suspended = past_due.apply(&Event::Suspended { at, until });
+        let retried = suspended.clone().apply(&Event::RetryScheduled { at, mended: None });
+        for (it, stage) in [(suspended, "suspended"), (retried, "retry")] {
+            let view = subscription(&it);
+            assert_eq!((&view["status"], &view["dunning"]["stage"]), (&json!("past_due"), &json!(stage)));
+            assert_eq!(view["dunning"]["grace_ends_at"], Value::Null);
+            assert_eq!(view["dunning"]["suspended_at"], "2025-03-03T10:00:00Z");
+            assert_eq!(view["dunning"]["suspended_until"], "2025-04-02T10:00:00Z");
+            let on = view["features"].as_object().map(|it| it.values().any(|on| *on == json!(true)));
+            assert_eq!(on, Some(false), "who is not served has no feature");
+        }
     }
 }

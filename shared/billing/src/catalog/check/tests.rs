@@ -126,6 +126,10 @@ fn trials_and_dunning_have_bounds() {
     assert_eq!(dunning(days(&[5, 3, 4], 3)), ["dunning.retry_after_days[1]"]);
     assert_eq!(dunning(days(&[1, 61], 61)), ["dunning.retry_after_days[1]", "dunning.grace_days"]);
     assert_eq!(dunning(days(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 3)), ["dunning.retry_after_days"]);
+    for (days, wrong) in [(0, None), (365, None), (366, Some("dunning.suspension_days"))] {
+        let suspended = json!({"retry_after_days": [], "grace_days": 0, "suspension_days": days});
+        assert_eq!(dunning(suspended).first().map(String::as_str), wrong, "{days}");
+    }
     for (days, wrong) in [(0, true), (1, false), (730, false), (731, true)] {
         let told = told(|plan| plan["trial"] = json!({"days": days, "method_required": true}));
         assert_eq!(told.first().map(|(field, _)| field == "trial.days"), wrong.then_some(true), "{days}");
