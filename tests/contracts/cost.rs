@@ -7,7 +7,7 @@ use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::{Billing, Checkout, Consume, RefundRequest, Reserve, Setup, Use};
+use billing::workflow::{Billing, Checkout, Consume, Rebuild, RefundRequest, Reserve, Setup, Use};
 use platform::dynamodb::Table;
 use std::num::{NonZeroU32, NonZeroU64};
 use tests::crowd::Crowd;
@@ -216,6 +216,10 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(shop.spent("report uses"), expected, "{from}..{to}");
     }
+    let again = Rebuild { customer: customer(), meter: meter("minutes"), dry_run: true };
+    let (_, recounts) = shop.billing.rebuild(&again).await.expect("an answer");
+    assert_eq!(recounts.iter().map(|it| (it.counted, it.recorded)).collect::<Vec<_>>(), [(534, 534)]);
+    assert_eq!(shop.spent("count again"), cost(3, 0));
     let statistics = shop.billing.statistics(&customer()).await.expect("an answer").expect("a subscription");
     assert_eq!(shop.spent("statistics"), cost(2, 0));
     assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [534]);

@@ -182,6 +182,7 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
+        Event::CounterRebuilt { meter: meter("minutes"), period: period_id(of, 3), from: u64::MAX, to: 0 },
         Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] },
         Event::ChangeRevoked,
         Event::ChangeBlocked,

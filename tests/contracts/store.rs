@@ -63,6 +63,7 @@ promises![
     of_many_who_consume_as_many_succeed_as_there_are_tokens,
     nothing_is_consumed_by_a_commit_that_is_refused,
     consumptions_are_listed_newest_first_page_by_page,
+    uses_are_listed_each_once_page_by_page,
     a_counter_counts_in_its_period_up_to_its_limit,
     who_counts_knows_of_all_that_is_held,
     of_many_who_count_as_many_succeed_as_the_limit_allows,
@@ -393,6 +394,29 @@ async fn nothing_is_consumed_by_a_commit_that_is_refused(store: &impl Store) {
     let both = store.commit(vec![consume(&acme, 1), consume(&acme, 1)]).await;
     assert!(matches!(both, Err(StoreError::Unavailable(_))), "{both:?}");
     assert_eq!(balance(store, &acme).await, Some((50, 1)));
+}
+
+async fn uses_are_listed_each_once_page_by_page(store: &impl Store) {
+    let (acme, globex) = (customer("acme"), customer("globex"));
+    let all: Vec<_> = (0..11).map(|number| usage_record(&acme, number)).collect();
+    create(store, all.iter().cloned().map(Record::UsageRecord)).await;
+    create(store, everything(&globex)).await;
+    let whole = store.uses(&acme, None, 100).await.expect("an answer");
+    for limit in 1..=4 {
+        let (mut listed, mut after) = (vec![], None);
+        while listed.len() < all.len() {
+            let page = store.uses(&acme, after.as_ref(), limit).await.expect("an answer");
+            let left = all.len() - listed.len();
+            assert_eq!(page.len(), left.min(limit as usize), "a page of fewer is the last");
+            after = page.last().map(|it| it.id.clone());
+            listed.extend(page);
+        }
+        assert_eq!(listed, whole);
+        assert!(store.uses(&acme, after.as_ref(), limit).await.expect("an answer").is_empty());
+    }
+    let mut sorted = whole;
+    sorted.sort_by_key(|it| all.iter().position(|other| other.id == it.id));
+    assert_eq!(sorted, all);
 }
 
 async fn consumptions_are_listed_newest_first_page_by_page(store: &impl Store) {

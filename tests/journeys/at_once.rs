@@ -9,8 +9,8 @@ use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write}
 use billing::statistics::DayUsage;
 use billing::testing::{FakeGateways, FixedClock, MemoryStore, customer, meter};
 use billing::token::Consumption;
-use billing::usage::MeterUsage;
-use billing::workflow::{Billing, Reserve, ReserveError};
+use billing::usage::{MeterUsage, UsageRecord};
+use billing::workflow::{Billing, Rebuild, Reserve, ReserveError};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, join_all, poll_fn};
 use jiff::Timestamp;
@@ -96,6 +96,10 @@ impl Store for &Crowd<'_> {
         limit: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         self.store.consumptions(of, before, limit).await
+    }
+
+    async fn uses(&self, of: &CustomerId, after: Option<&UsageId>, limit: u32) -> Result<Vec<UsageRecord>, StoreError> {
+        self.store.uses(of, after, limit).await
     }
 
     async fn days(&self, of: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
@@ -193,6 +197,10 @@ fn however_many_reserve_use_and_release_at_once_what_is_used_and_held_never_pass
         }
         let counted = counted.unwrap_or_else(|| panic!("nothing is counted"));
         assert_eq!(counted.value, of_records, "each is counted once: {seed}");
+        let again = Rebuild { customer: customer(), meter: meter("minutes"), dry_run: true };
+        let (_, again) = block_on(world.rebuild(&again)).unwrap_or_else(|error| panic!("{error}"));
+        let [again] = &again[..] else { panic!("one period") };
+        assert_eq!((again.counted, again.recorded), (of_records, of_records));
         let ids = (0..30).map(|n| id(&format!("call-{n}")));
         let used = |it: &UsageId| !world.key(Key::UsageRecord(customer(), it.clone())).records().is_empty();
         let both: Vec<UsageId> = ids.filter(|it| used(it) && counted.reservations.get(it).is_some()).collect();

@@ -15,7 +15,7 @@ use crate::usage::{minutes_plan, of_minutes};
 use billing::account::{Incoming, VirtualAccount};
 use billing::delivery::{DeliveryId, Notice};
 use billing::driven::{Seen, Standing};
-use billing::id::{ConsumptionId, CustomerId, PaymentId, Reference};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, Reference, UsageId};
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
@@ -24,6 +24,7 @@ use billing::statistics::DayUsage;
 use billing::subscription::{Command, Effective};
 use billing::testing::{Script, World, customer, idempotency_key, method, request, seen, world};
 use billing::token::Consumption;
+use billing::usage::UsageRecord;
 use billing::wallet::Method;
 use billing::workflow::{Billing, Import, Use};
 use futures::executor::block_on;
@@ -167,6 +168,15 @@ impl Store for Fragile<'_> {
         limit: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         self.world.store.consumptions(customer, before, limit).await
+    }
+
+    async fn uses(
+        &self,
+        customer: &CustomerId,
+        after: Option<&UsageId>,
+        limit: u32,
+    ) -> Result<Vec<UsageRecord>, StoreError> {
+        self.world.store.uses(customer, after, limit).await
     }
 
     async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {

@@ -17,6 +17,7 @@ mod notices;
 mod outlooks;
 mod overage;
 mod prices;
+mod rebuilding;
 mod reserving;
 mod stage;
 mod statistics;

@@ -5,13 +5,14 @@ use crate::faults::{SECOND, is_out};
 use crate::ports::Port;
 use crate::usage::METERS;
 use crate::world::{State, lock};
-use billing::id::{ConsumptionId, CustomerId, PaymentId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::statistics::DayUsage;
 use billing::subscription::Event;
 use billing::testing::{made_of_all, meter};
 use billing::token::Consumption;
+use billing::usage::UsageRecord;
 use billing::wallet::Method;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -49,6 +50,10 @@ impl Store for Port {
         _: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         Err(StoreError::Unavailable("no workflow that is simulated lists what was consumed".into()))
+    }
+
+    async fn uses(&self, _: &CustomerId, _: Option<&UsageId>, _: u32) -> Result<Vec<UsageRecord>, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated counts again".into()))
     }
 
     async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {

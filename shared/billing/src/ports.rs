@@ -7,13 +7,14 @@ mod test_clock;
 use crate::account::{Incoming, VirtualAccount};
 use crate::delivery::DeliveryId;
 use crate::driven::Seen;
-use crate::id::{ConsumptionId, CustomerId, MailId, PaymentId};
+use crate::id::{ConsumptionId, CustomerId, MailId, PaymentId, UsageId};
 use crate::mail::Mail;
 use crate::money::{Currency, Money};
 use crate::outcome::{Outcome, RefundOutcome, Sighting};
 use crate::payment::{Gateway, Opened, Payment, Refund};
 use crate::statistics::DayUsage;
 use crate::token::Consumption;
+use crate::usage::UsageRecord;
 use crate::wallet::Method;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -59,6 +60,15 @@ pub trait Store: Send + Sync {
         before: Option<&ConsumptionId>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Consumption>, StoreError>> + Send;
+
+    /// What was counted of a customer's uses and is kept, in an order of the store's own, at most `limit`, from after `after`.
+    /// All pages together have each that was there before the first and is still there after the last; a page of fewer is the last.
+    fn uses(
+        &self,
+        customer: &CustomerId,
+        after: Option<&UsageId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<UsageRecord>, StoreError>> + Send;
 
     /// What a customer used on each day from `from` to `to`, both included.
     fn days(

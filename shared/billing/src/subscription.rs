@@ -305,8 +305,8 @@ impl Subscription {
                 self.usage_billed = closed.or(self.usage_billed);
                 self.usage_charges.extend(lines.iter().cloned());
             }
-            // The balance is a record of its own.
-            Event::TokensReset { .. } | Event::RefundOwed { .. } => {}
+            // The balance and the counter are records of their own.
+            Event::TokensReset { .. } | Event::CounterRebuilt { .. } | Event::RefundOwed { .. } => {}
         }
         self
     }

@@ -17,7 +17,7 @@ use billing::reservation::Reservation;
 use billing::statistics::Statistics;
 use billing::token::Consumption;
 use billing::usage::MeterUsage;
-use billing::workflow::{Comparison, OpenAlert};
+use billing::workflow::{Comparison, OpenAlert, Recount};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Number, Value, json};
@@ -45,6 +45,13 @@ pub fn plan(plan: &Plan) -> Value {
 /// Null: as every plan has it that says nothing.
 fn dunning(policy: &DunningPolicy) -> Value {
     if *policy == DunningPolicy::default() { Value::Null } else { json!(policy) }
+}
+
+/// What a counter says of each period, and what the records of its uses come to.
+pub fn recounted(meter: &MeterId, recounts: &[Recount], dry_run: bool) -> Value {
+    let period = |it: &Recount| json!({ "period": it.period, "counted": it.counted, "recorded": it.recorded });
+    let periods: Vec<Value> = recounts.iter().map(period).collect();
+    json!({ "meter": meter, "periods": periods, "dry_run": dry_run })
 }
 
 pub fn plans(plans: &[Plan]) -> Value {

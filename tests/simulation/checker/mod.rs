@@ -197,6 +197,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken over",
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
+        Event::CounterRebuilt { .. } => "counter rebuilt",
         Event::UsageBilled { .. } => "usage billed",
         Event::Canceled { reason: CancelReason::Unpaid, .. } => "given up",
         Event::Canceled { .. } => "canceled",
@@ -263,6 +264,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::TakenOver { .. }
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
+        | Event::CounterRebuilt { .. }
         | Event::UsageBilled { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }

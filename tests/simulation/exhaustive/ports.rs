@@ -8,7 +8,7 @@
 use crate::world::{Answer, Call};
 use billing::account::{Incoming, VirtualAccount};
 use billing::driven::Seen;
-use billing::id::{ConsumptionId, CustomerId, PaymentId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::mail::Mail;
 use billing::money::{Currency, Money};
 use billing::outcome::{Outcome, RefundOutcome, Sighting};
@@ -18,6 +18,7 @@ use billing::ports::{
 };
 use billing::statistics::DayUsage;
 use billing::token::Consumption;
+use billing::usage::UsageRecord;
 use billing::wallet::Method;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -105,6 +106,10 @@ impl Store for Port {
         _: u32,
     ) -> Result<Vec<Consumption>, StoreError> {
         panic!("nobody who is explored lists what was consumed")
+    }
+
+    async fn uses(&self, _: &CustomerId, _: Option<&UsageId>, _: u32) -> Result<Vec<UsageRecord>, StoreError> {
+        panic!("nobody who is explored counts again")
     }
 
     async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {

@@ -26,6 +26,12 @@ impl Subscription {
         PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
     }
 
+    /// When `period` began: the one that is paid for, or the one after it.
+    pub(crate) fn beginning(&self, period: &PeriodId) -> Option<Timestamp> {
+        let (paid, index) = (self.period()?, self.term()?.index);
+        Some(if period.index > index { paid.end } else { paid.start })
+    }
+
     /// Whether another period follows the one at hand by itself: nobody has asked for its end, or disputes what it was paid with.
     pub(crate) fn is_followed(&self) -> bool {
         let goes_on = match &self.status {

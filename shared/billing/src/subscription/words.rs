@@ -5,7 +5,7 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
-use crate::id::{MethodId, PaymentId};
+use crate::id::{MeterId, MethodId, PaymentId, PeriodId};
 use crate::money::Money;
 use crate::outcome::Decline;
 use crate::trial::Trial;
@@ -206,6 +206,13 @@ pub enum Event {
     },
     /// By somebody of the SaaS.
     TokensReset {
+        from: u64,
+        to: u64,
+    },
+    /// By somebody of the SaaS, to what the records of its uses come to.
+    CounterRebuilt {
+        meter: MeterId,
+        period: PeriodId,
         from: u64,
         to: u64,
     },

@@ -1,13 +1,13 @@
 //! A store in memory, whose writes can be made to fail.
 
 use super::lock;
-use crate::id::{ConsumptionId, CustomerId, PaymentId};
+use crate::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use crate::mail::Mail;
 use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use crate::statistics::DayUsage;
 use crate::token::{Consumption, Tokens};
-use crate::usage::MeterUsage;
+use crate::usage::{MeterUsage, UsageRecord};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,6 +178,21 @@ impl Store for MemoryStore {
         });
         let older = all.filter(|it| before.is_none_or(|before| it.id < *before));
         Ok(older.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn uses(
+        &self,
+        customer: &CustomerId,
+        after: Option<&UsageId>,
+        limit: u32,
+    ) -> Result<Vec<UsageRecord>, StoreError> {
+        let state = lock(&self.0);
+        let all = state.records.values().filter_map(|record| {
+            let Record::UsageRecord(it) = record else { return None };
+            (it.customer == *customer).then_some(it)
+        });
+        let rest = all.filter(|it| after.is_none_or(|after| it.id > *after));
+        Ok(rest.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
     async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {

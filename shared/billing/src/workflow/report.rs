@@ -51,7 +51,7 @@ const AT_ONCE: usize = 33;
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// For how long a use is counted once: longer than a year, which is the longest that most periods are.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
+pub(super) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Counts each of `uses` in the customer's period at hand, or says why not, in their order; late ones too: what a

@@ -41,7 +41,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::delivery::DeliveryId;
-use billing::id::{ConsumptionId, CustomerId, MailId, MeterId, PaymentId, SubscriptionId};
+use billing::id::{ConsumptionId, CustomerId, MailId, MeterId, PaymentId, SubscriptionId, UsageId};
 use billing::payment::Gateway;
 use billing::ports::{Key, Lane, Record, Wanted};
 use jiff::Timestamp;
@@ -55,6 +55,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub const LIVE: &str = "LIVE#";
 pub const PAYMENTS: &str = "PAY#";
 pub const CONSUMPTIONS: &str = "USE#";
+pub const USES: &str = "COUNT#";
 pub const DAYS: &str = "DAY#";
 pub const CATALOGUE: &str = "CATALOGUE";
 
@@ -78,6 +79,10 @@ pub fn consumption(id: &ConsumptionId) -> String {
     format!("{CONSUMPTIONS}{id}")
 }
 
+pub fn used(id: &UsageId) -> String {
+    format!("{USES}{}", digest(id.as_str()))
+}
+
 /// Of one thing that was used, or before all that were used on that day. Tokens are no meter.
 pub fn day(date: Date, meter: Option<&str>) -> String {
     format!("{DAYS}{date}#{}", meter.unwrap_or("-"))
@@ -98,7 +103,7 @@ pub fn of(key: &Key) -> Item {
         Key::Consumption(of, id) => (customer(of), consumption(id)),
         Key::Day(of, date, meter) => (customer(of), day(*date, meter.as_ref().map(MeterId::as_str))),
         // Hashed, both: any text of up to 255 characters, chosen by the caller.
-        Key::UsageRecord(of, id) => (customer(of), format!("COUNT#{}", digest(id.as_str()))),
+        Key::UsageRecord(of, id) => (customer(of), used(id)),
         Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),
         Key::Reference(gateway, reference) => (format!("REF#{}#{reference}", gateway.as_str()), "REF".to_owned()),
         Key::Delivery(DeliveryId { gateway, event }) => {

@@ -9,11 +9,12 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
-use billing::id::{ConsumptionId, CustomerId, PaymentId};
+use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::statistics::DayUsage;
 use billing::token::Consumption;
+use billing::usage::UsageRecord;
 use futures::future::try_join_all;
 use items::{item, read, records};
 use jiff::Timestamp;
@@ -230,6 +231,22 @@ impl Store for Table {
         let before = before.map(keys::consumption);
         let items = self.newest(keys::customer(customer), keys::CONSUMPTIONS, before, limit).await?;
         items.into_iter().map(read).collect()
+    }
+
+    async fn uses(
+        &self,
+        customer: &CustomerId,
+        after: Option<&UsageId>,
+        limit: u32,
+    ) -> Result<Vec<UsageRecord>, StoreError> {
+        // BETWEEN includes both ends: the first is a key that sorts just above `after`, and all keys are of one length.
+        let first = after.map_or(keys::USES.to_owned(), |after| keys::used(after) + "~");
+        let query = self
+            .in_partition(keys::customer(customer))
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(first))
+            .expression_attribute_values(":last", AttributeValue::S(format!("{}~", keys::USES)));
+        self.query(query, Some(limit)).await?.into_iter().map(read).collect()
     }
 
     async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {

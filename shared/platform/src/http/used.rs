@@ -3,7 +3,7 @@
 use super::Problem;
 use billing::entitlement::Standing;
 use billing::ports::StoreError;
-use billing::workflow::{ConsumeError, MeterError, NotCounted, ReserveError, UsageError};
+use billing::workflow::{ConsumeError, MeterError, NotCounted, RebuildError, ReserveError, UsageError};
 use lambda_http::http::StatusCode;
 use serde_json::json;
 
@@ -54,6 +54,20 @@ impl From<ReserveError> for Problem {
             // Others were faster each time. The same again is what helps.
             ReserveError::Store(error @ (StoreError::Conflict | StoreError::Duplicate)) => Self::unavailable(error),
             ReserveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RebuildError> for Problem {
+    fn from(error: RebuildError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RebuildError::NoSubscription => unserved(&detail),
+            RebuildError::Forgotten => Self::conflict("records-forgotten", "Not all of its records are kept", detail),
+            RebuildError::Meter(error) => error.into(),
+            // Others count each time. The same again, when they count less, is what helps.
+            RebuildError::Store(error @ (StoreError::Conflict | StoreError::Duplicate)) => Self::unavailable(error),
+            RebuildError::Store(error) => error.into(),
         }
     }
 }
