@@ -96,7 +96,10 @@ def prepaid(client: Client, customer: Customer) -> Iterator[Customer]:
         "pricing_model": "tokens", "features": ["reports"], "limits": {"calls": 5}, "tokens_included": 10,
         "prices": [{"interval": "month", "amount": {"minor": 500, "currency": "USD"}, "recurring": True}],
     }  # fmt: skip
-    publish = lambda active: client.invoke("LoadCatalogueFunction", {"family": family, "plans": [plan | {"active": active}]})
+
+    def publish(active: bool) -> Any:
+        return client.invoke("LoadCatalogueFunction", {"family": family, "plans": [plan | {"active": active}]})
+
     assert "plans" in publish(True)
     granted(assign(customer, plan="letters-ten", interval="month", comp={"percent": 100, "periods": None}), 201)
     yield customer

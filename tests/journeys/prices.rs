@@ -54,7 +54,9 @@ fn dearer() -> World {
 fn told(inbox: &MemoryMailer) -> Vec<PriceNotice> {
     let about = |mail: Mail| match mail.about {
         About::PriceChange(about) => about,
-        other @ (About::PaymentNeeded(_) | About::Suspended(_) | About::TrialEnding(_) | About::Overage(_)) => panic!("{other:?}"),
+        other @ (About::PaymentNeeded(_) | About::Suspended(_) | About::TrialEnding(_) | About::Overage(_)) => {
+            panic!("{other:?}")
+        }
     };
     inbox.take().into_iter().map(about).collect()
 }

@@ -21,7 +21,6 @@ use crate::consumers::Came;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
-use billing::catalog::Limit;
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
 use billing::id::{ConsumptionId, CustomerId, PaymentId, SubscriptionId};
@@ -506,7 +505,7 @@ impl State {
             About::Overage(about) => {
                 let holds = |passed: &Passed| {
                     let price = it.order.plan.overage.get(&passed.meter).is_some_and(|all| all.contains(&passed.price));
-                    price && it.order.plan.limits.get(&passed.meter) == Some(&Limit::AtMost(passed.included))
+                    price && allowed::limit_of(&it.order, &passed.meter) == passed.included
                 };
                 let goes_on = it.term().is_some_and(|term| term.index <= about.period.index);
                 it.id == about.subscription && it.is_live() && goes_on && about.meters.iter().any(holds)

@@ -8,7 +8,7 @@ use crate::world::State;
 use billing::calendar::Interval;
 use billing::id::{AddonId, CustomerId, PlanId};
 use billing::mail::{About, Mail};
-use billing::subscription::{Event, Order, Subscription};
+use billing::subscription::{Event, Order, Status, Subscription};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -74,6 +74,9 @@ impl State {
     pub(super) fn priced(&mut self, old: Option<&Subscription>, new: &Subscription) -> Checked {
         let Some(old) = old.filter(|old| old.id == new.id && old.term().is_some()) else { return Ok(()) };
         let (Some(term), Some(period), plan) = (new.term(), new.period(), &new.order.plan) else { return Ok(()) };
+        // What was owed is what it was when it began, however much later its days are had.
+        let owed = old.period().filter(|_| matches!(old.status, Status::PastDue { .. }));
+        let start = owed.map_or(period.start, |before| before.end);
         let told = self.told.entry(new.id.clone()).or_default();
         if plan.id != old.order.plan.id {
             told.promised = None;
@@ -84,19 +87,19 @@ impl State {
             // The clocks may be put forward meanwhile, and those of two workers may be two days off each.
             let off = if self.faults.clocks_right { HOUR } else { 4 * DAY };
             let known = told.heard.get(&of).zip(told.notice.get(&of)).map(|(heard, days)| heard + days * DAY - off);
-            let noticed = known.is_some_and(|known| known <= period.start.as_millisecond());
-            let promised = |(version, from): (u32, Timestamp)| version == plan.version && from <= period.start;
+            let noticed = known.is_some_and(|known| known <= start.as_millisecond());
+            let promised = |(version, from): (u32, Timestamp)| version == plan.version && from <= start;
             let right = noticed && told.promised.is_some_and(promised);
-            check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, period.start))?;
+            check(right, "P-1", || format!("{} is of {of:?} from {} on: {told:?}", new.id, start))?;
             if let Some((at, said_of, minor)) = told.said.get(&of) {
                 let cost = whole(&new.order);
-                let as_said = *at <= period.start && (*said_of != terms(&new.order) || i128::from(*minor) == cost);
-                check(as_said, "P-1", || format!("{} costs {cost} from {}: {told:?}", new.id, period.start))?;
+                let as_said = *at <= start && (*said_of != terms(&new.order) || i128::from(*minor) == cost);
+                check(as_said, "P-1", || format!("{} costs {cost} from {}: {told:?}", new.id, start))?;
             }
         }
         let begins = old.term().is_some_and(|old| old.index != term.index);
-        let due = told.promised.filter(|(_, from)| begins && *from <= period.start);
+        let due = told.promised.filter(|(_, from)| begins && *from <= start);
         let kept = due.is_none_or(|(version, _)| version == plan.version);
-        check(kept, "P-1", || format!("{} is of version {} from {} on: {told:?}", new.id, plan.version, period.start))
+        check(kept, "P-1", || format!("{} is of version {} from {} on: {told:?}", new.id, plan.version, start))
     }
 }
