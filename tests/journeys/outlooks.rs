@@ -5,10 +5,12 @@ use crate::living::{on_trial_offer, try_subscribing, wanted, with_card};
 use crate::stage::{
     DAY, Is, MINUTE, PLAN, attempt, command, index, is, money, pass, period_end, subscribed, to_period_end,
 };
-use billing::id::CouponCode;
+use billing::discount::Discount;
+use billing::id::{CouponCode, PeriodId};
+use billing::money::Money;
 use billing::ports::{Key, Record, Store, Write};
-use billing::subscription::{Command, Effective, Outlook, Refusal, Subscription};
-use billing::testing::{World, customer, idempotency_key, world};
+use billing::subscription::{Command, Effective, Outlook, Refusal, Subscription, UsageLine};
+use billing::testing::{World, customer, idempotency_key, meter, world};
 use billing::workflow::{ChangeError, RequestError, Subscribe};
 use futures::executor::block_on;
 
@@ -23,6 +25,10 @@ fn shown_by(world: &World, command: Command) -> Outlook {
 fn done_as(world: &World, shown: &Outlook, command: Command) -> Result<Subscription, RequestError> {
     let key = idempotency_key(&shown.id.to_string());
     block_on(world.request(&customer(), command, Some(&shown.id), &key, &format!("{command:?}")))
+}
+
+fn put(world: &World, record: Record) {
+    block_on(world.store.commit(vec![Write::next(record)])).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// What is paid, what of that by the balance, what now; and with the next invoice.
@@ -62,15 +68,38 @@ fn a_coupon_and_a_balance_are_shown_taken_off() {
     let world = subscribed();
     assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
     let subscription = world.subscription();
-    let left = billing::money::Money { minor: 150_000, ..subscription.order.price.amount };
+    let left = Money { minor: 150_000, ..subscription.order.price.amount };
     let owed = Subscription { balances: vec![left], ..subscription };
-    block_on(world.store.commit(vec![Write::next(Record::Subscription(owed))]))
-        .unwrap_or_else(|error| panic!("{error}"));
+    put(&world, Record::Subscription(owed));
     let it = shown(&world, &wanted(PLAN));
     assert_eq!(costs(&it), (700_000, 150_000, 550_000, Some(700_000)));
     let unknown = CouponCode::try_from("NOTHING".to_owned()).unwrap_or_else(|error| panic!("{error}"));
     let refused = block_on(world.preview_subscription(&Subscribe { coupon: Some(unknown), ..wanted(PLAN) }));
     assert!(matches!(refused, Err(ChangeError::Coupon(_))), "{refused:?}");
+}
+
+/// What is left to pay of what was used comes with the first payment there is, and makes none of what costs nothing.
+#[test]
+fn what_is_owed_for_uses_is_shown_where_it_is_charged() {
+    for (comp, expected) in [
+        (None, (700_000, -5_000, 705_000, Some(700_000))),
+        (Some(Discount::comp(100, Some(1))), (0, 0, 0, Some(705_000))),
+    ] {
+        let world = subscribed();
+        assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
+        let subscription = world.subscription();
+        let period = PeriodId { subscription: subscription.id.clone(), index: 0 };
+        let amount = Money { minor: 5_000, ..subscription.order.price.amount };
+        let line = UsageLine { meter: meter("estates"), period, used: 105, included: 100, amount };
+        put(&world, Record::Subscription(Subscription { usage_charges: vec![line], ..subscription }));
+        let wanted = Subscribe { comp, ..wanted(PLAN) };
+        let it = shown(&world, &wanted);
+        assert_eq!(costs(&it), expected);
+        let as_shown = Subscribe { preview: Some(it.id.clone()), ..wanted };
+        try_subscribing(&world, &as_shown, "k").unwrap_or_else(|error| panic!("{error}"));
+        let begun = world.subscription();
+        assert_eq!((is(&begun), begun.amount_due().map(|due| due.minor).ok()), (Is::Active, expected.3));
+    }
 }
 
 #[test]
@@ -146,9 +175,22 @@ fn what_is_done_is_what_was_shown_or_nothing() {
         matches!(answer, Err(RequestError::Refused(Refusal::PreviewStale)))
     };
     assert!(stale(done_as(&world, &it, Command::CancelAtPeriodEnd)), "that was another period's end");
-    let it = shown_by(&world, Command::CancelAtPeriodEnd);
-    assert!(stale(done_as(&world, &it, Command::CancelNow)), "nor is it another command's");
+    let commands = [
+        Command::CancelAtPeriodEnd,
+        Command::CancelNow,
+        Command::PauseAtPeriodEnd,
+        Command::Pause,
+        Command::Resume,
+        Command::Unpause,
+    ];
+    for shown in commands {
+        let it = shown_by(&world, shown);
+        for other in commands.into_iter().filter(|other| *other != shown) {
+            assert!(stale(done_as(&world, &it, other)), "{shown:?} was shown, and not {other:?}");
+        }
+    }
     assert_eq!(is(&world.subscription()), Is::Active);
+    let it = shown_by(&world, Command::CancelAtPeriodEnd);
     done_as(&world, &it, Command::CancelAtPeriodEnd).unwrap_or_else(|error| panic!("{error}"));
     // Asked again under its key it is granted already.
     done_as(&world, &it, Command::CancelAtPeriodEnd).unwrap_or_else(|error| panic!("{error}"));

@@ -152,7 +152,12 @@ pub struct Plan {
     pub overage: BTreeMap<MeterId, Vec<OveragePrice>>,
     #[serde(default)]
     pub proration: Proration,
-    #[serde(default, alias = "trial_days", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "trial_days",
+        deserialize_with = "crate::trial::stored",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trial: Option<TrialOffer>,
     #[serde(default)]
     pub dunning: DunningPolicy,

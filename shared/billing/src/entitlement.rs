@@ -136,7 +136,7 @@ pub fn entitlements(
 /// Why nothing of it may be used at `now`, if that is so. What is agreed to end ends then, and access ends when grace does
 /// (PRODUCT 9), whether or not somebody has got round to it, until it is paid for. A renewal that is late is no fault of
 /// the customer's.
-pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
+pub fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
     match &it.status {
         Status::PastDue { .. } if it.unserved_since(now).is_some() => Some(Reason::Suspended),
         Status::Active { .. } if it.has_ended(now) => Some(Reason::NoSubscription),
@@ -152,9 +152,10 @@ pub(crate) fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
 }
 
 /// Whether its plan brings tokens and none are left: then nothing of the plan may be used until more come (PRODUCT 11). In a
-/// trial none have come yet, and the rest of the plan is tried out.
+/// trial none have come yet, nor in the grace after it, and the rest of the plan is tried out.
 pub fn is_out_of_tokens(it: &Subscription, tokens: u64) -> bool {
-    it.order.plan.tokens_included.is_some() && tokens == 0 && !it.is_trialing()
+    let is_tried = it.trial.is_some() && it.term().is_some_and(|term| term.index == 0);
+    it.order.plan.tokens_included.is_some() && tokens == 0 && !is_tried
 }
 
 /// When the clock may next take something of it away: with the period that is paid for, or with grace. Not before then, as
@@ -323,6 +324,8 @@ mod tests {
         let trial = Trial { start: now, days: 14, kind: Kind::Free, until: None };
         let tried = Subscription { trial: Some(trial), ..prepaid.clone() };
         let paused = prepaid.clone().apply(&Event::Paused { at: now });
+        let dunning = Dunning::Grace { ends_at: instant("2025-03-04T10:00:00Z") };
+        let owing = tried.clone().apply(&Event::PaymentMissed { failure: None, dunning });
         let out = Some(Reason::OutOfTokens);
         let not = Some(Reason::NotInPlan);
         let cases = [
@@ -331,6 +334,7 @@ mod tests {
             // What the plan has not, more tokens would not bring.
             ("with none left", &prepaid, 0, [out, not, out, out]),
             ("in a trial none have come yet", &tried, 0, [None, not, None, Some(Reason::LimitReached)]),
+            ("nor in the grace after it", &owing, 0, [None, not, None, Some(Reason::LimitReached)]),
             ("paused it is that first", &paused, 0, [Some(Reason::Suspended); 4]),
         ];
         let usage: Usage = [(meter("agents"), 5), (meter("minutes"), 2_999)].into();

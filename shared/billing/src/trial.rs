@@ -5,7 +5,7 @@ use crate::calendar::{Interval, Period};
 use crate::id::MethodId;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How long a trial is whose plan says nothing else: PRODUCT 9.
 pub const DEFAULT_DAYS: u16 = 14;
@@ -15,37 +15,33 @@ const REMINDER_DAYS: u16 = 3;
 
 /// What a plan has to offer of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written")]
+#[serde(deny_unknown_fields)]
 pub struct TrialOffer {
+    #[serde(default = "default_days")]
     pub days: u16,
     /// It begins for nobody who has left no payment method.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub method_required: bool,
 }
 
-/// Records that are older than [`TrialOffer::method_required`] have the days alone.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "`{\"days\", \"method_required\"}`, both of which may be left out")]
-enum Written {
-    Days(u16),
-    Offer(WrittenOffer),
+fn default_days() -> u16 {
+    DEFAULT_DAYS
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenOffer {
-    days: Option<u16>,
-    #[serde(default)]
-    method_required: bool,
-}
-
-impl From<Written> for TrialOffer {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Days(days) => Self { days, method_required: false },
-            Written::Offer(it) => Self { days: it.days.unwrap_or(DEFAULT_DAYS), method_required: it.method_required },
-        }
+/// As a plan was stored before there was more to say of a trial than its days, or since.
+pub(crate) fn stored<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TrialOffer>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Days(u16),
+        Offer(TrialOffer),
     }
+
+    let stored = Option::<Stored>::deserialize(from)?;
+    Ok(stored.map(|it| match it {
+        Stored::Days(days) => TrialOffer { days, method_required: false },
+        Stored::Offer(offer) => offer,
+    }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

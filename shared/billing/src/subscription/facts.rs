@@ -77,12 +77,7 @@ impl Subscription {
 
             (PastDue { dunning, .. }, MethodAdded { method: mended }) => {
                 let failures = mended.as_ref().map(|method| mended_by(&self.failures, method));
-                match Dunning::after(
-                    failures.as_ref().unwrap_or(&self.failures),
-                    methods,
-                    &self.order.plan.dunning,
-                    now,
-                ) {
+                match self.dunning_after(failures.as_ref().unwrap_or(&self.failures), methods, now) {
                     Dunning::Retry { at } if !matches!(dunning, Dunning::Retry { .. }) || at < dunning.due_at() => {
                         vec![Event::RetryScheduled { at, mended }]
                     }
@@ -121,14 +116,19 @@ impl Subscription {
 
     fn missed(&self, failure: Option<Failure>, methods: &[MethodId], now: Timestamp) -> Event {
         let failures: Vec<Failure> = self.failures.iter().cloned().chain(failure.clone()).collect();
+        Event::PaymentMissed { dunning: self.dunning_after(&failures, methods, now), failure }
+    }
+
+    /// What follows `failures`, given the `methods` that could be charged. Grace begins once, and so does suspension, in
+    /// which nothing is charged by itself but what the customer has left just now.
+    fn dunning_after(&self, failures: &[Failure], methods: &[MethodId], now: Timestamp) -> Dunning {
         let begun = (self.suspended_until, self.grace_ends_at);
-        let dunning = match (Dunning::after(&failures, methods, &self.order.plan.dunning, now), begun) {
-            // It began before, and was only interrupted.
+        match (Dunning::after(failures, methods, &self.order.plan.dunning, now), begun) {
+            (Dunning::Retry { at }, (Some(until), _)) if at > now => Dunning::Suspended { until },
             (Dunning::Grace { .. }, (Some(until), _)) => Dunning::Suspended { until },
             (Dunning::Grace { .. }, (None, Some(ends_at))) => Dunning::Grace { ends_at },
             (dunning, _) => dunning,
-        };
-        Event::PaymentMissed { dunning, failure }
+        }
     }
 }
 

@@ -99,6 +99,11 @@ impl Subscription {
         Worth { amount: charge.with_more(rest), at, by: self.order.plan.proration }
     }
 
+    /// When a period began that was paid for, whenever its days are by now.
+    pub(super) fn began(&self, period: u32) -> Option<Timestamp> {
+        self.funds.iter().find(|fund| self.is_of(fund, period)).map(|fund| fund.at)
+    }
+
     fn is_of(&self, fund: &Fund, period: u32) -> bool {
         fund.subscription == self.id.number && fund.period == period
     }

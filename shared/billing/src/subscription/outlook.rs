@@ -111,12 +111,12 @@ impl TryFrom<String> for PreviewId {
 impl Subscription {
     /// What this order would do that is not begun, seen at `at`.
     pub(crate) fn outlook(&self, at: Timestamp) -> Result<Outlook, Refusal> {
-        let trial = self.trial_on_offer(at);
         let order = self.next_order();
         let (price, due) = (order.amount()?, self.amount_due()?);
         let nothing = Money::zero(price.currency);
-        let (event, total, due_now) = match trial {
+        let (event, total, due_now) = match self.trial_on_offer(at) {
             Some(trial) => (trial, nothing, nothing),
+            None if self.costs_nothing()? => (self.clone().beginning_for_nothing(at)?.1, price, nothing),
             None => {
                 let payment = self.clone().next_attempt();
                 let order = Box::new(order.clone());
@@ -141,7 +141,13 @@ impl Subscription {
             due_now,
             next: begun.next_invoice(),
         };
-        Ok(Outlook { id: shown.id.saying(self, &shown), ..shown })
+        Ok(Outlook { id: shown.id.saying(self, &("subscribe", &shown)), ..shown })
+    }
+
+    /// Whether its first period is begun without a payment. What a returning customer owes for what they used makes no gift
+    /// one that has to be paid for.
+    pub(crate) fn costs_nothing(&self) -> Result<bool, Refusal> {
+        Ok(Self { usage_charges: vec![], ..self.clone() }.amount_due()?.minor == 0)
     }
 
     /// What would become of it by `command`, if that is asked for at `at`.
@@ -167,7 +173,7 @@ impl Subscription {
             due_now: nothing,
             next: after.next_invoice(),
         };
-        Ok(Outlook { id: shown.id.saying(self, &shown), ..shown })
+        Ok(Outlook { id: shown.id.saying(self, &(command, &shown)), ..shown })
     }
 
     /// When more is charged next, as it stands, and how much.

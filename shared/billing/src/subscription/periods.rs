@@ -26,10 +26,12 @@ impl Subscription {
         PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
     }
 
-    /// When `period` began: the one that is paid for, or the one after it.
+    /// When `period` began: the one that is paid for, or the one after it. One that was paused, or restored, began before
+    /// the days that it has now.
     pub(crate) fn beginning(&self, period: &PeriodId) -> Option<Timestamp> {
         let (paid, index) = (self.period()?, self.term()?.index);
-        Some(if period.index > index { paid.end } else { paid.start })
+        let began = self.began(index).map_or(paid.start, |began| began.min(paid.start));
+        Some(if period.index > index { paid.end } else { began })
     }
 
     /// Whether another period follows the one at hand by itself: nobody has asked for its end, or disputes what it was paid with.

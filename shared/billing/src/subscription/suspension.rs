@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::calendar::Interval;
     use crate::dunning::{Dunning, days};
-    use crate::id::MethodId;
+    use crate::id::{MethodId, PeriodId};
     use crate::outcome::{Decline, Remedy};
     use crate::payment::Gateway;
     use crate::subscription::{CancelReason, Command, Due, Fact, Refusal};
@@ -169,6 +169,32 @@ mod tests {
         let failure = again.failures.last().cloned();
         let spent = Subscription { failures: failure.into_iter().cycle().take(4).collect(), ..again };
         assert_eq!(spent.record(added, &methods(&["AUTH_3"]), now), []);
+    }
+
+    /// Else it would not end when the mail says, and be charged by itself meanwhile.
+    #[test]
+    fn what_is_left_in_suspension_is_tried_at_once_or_not_by_itself() {
+        let (until, now) = (instant("2025-04-02T10:00:00Z"), instant("2025-04-02T09:00:00Z"));
+        let added = suspended().record(Fact::MethodAdded { method: None }, &methods(&["AUTH_2"]), now);
+        let retried = after_all(&suspended(), &added);
+        assert_eq!(dunning(&retried), Dunning::Retry { at: now });
+        let (charged, payment) = retried.charging(method("AUTH_2"), now).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let decline = Decline::new("insufficient_funds", Remedy::RetryLater);
+        let fact = Fact::Declined { payment: payment.id, method: Some(method("AUTH_2").id()), decline };
+        let declined = after_all(&charged, &charged.record(fact, &methods(&["AUTH_2"]), now));
+        assert_eq!(dunning(&declined), Dunning::Suspended { until });
+        assert_eq!(declined.due(until), Some(Due::Cancellation(CancelReason::Unpaid)));
+        assert_eq!(declined.record(Fact::MethodAdded { method: None }, &methods(&["AUTH_2"]), now), []);
+    }
+
+    #[test]
+    fn what_was_paused_began_before_the_days_that_it_has() {
+        let period = PeriodId { subscription: active().id, index: 0 };
+        let began = active().beginning(&period);
+        let paused = active().apply(&Event::Paused { at: instant("2025-02-10T10:00:00Z") });
+        let later = paused.apply(&Event::Unpaused { at: instant("2025-04-10T10:00:00Z") });
+        assert_eq!(later.beginning(&period), began);
+        assert_ne!(later.period().map(|it| it.start), began);
     }
 
     #[test]

@@ -141,8 +141,10 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                         let scene = Scene { subscription, wallet, account, ..Scene::new(payment, found) };
                         return self.collect(scene, now).await;
                     }
-                    Next::Wait(at) => vec![Event::RetryScheduled { at, mended: None }],
-                    Next::Nothing => subscription.record(Fact::NoMethod, &[], now),
+                    Next::Wait(at) if subscription.suspended_until.is_none() => {
+                        vec![Event::RetryScheduled { at, mended: None }]
+                    }
+                    Next::Wait(_) | Next::Nothing => subscription.record(Fact::NoMethod, &[], now),
                 }
             }
         };

@@ -96,8 +96,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let now = self.clock.now(Some(&wanted.customer)).await?;
         let Ordered { ordered, past, mut found } = self.ordered(wanted, now).await?;
         PreviewId::still_holds(wanted.preview.as_ref(), now, |at| Ok(ordered.outlook(at)?.id))?;
-        // What a returning customer owes for what they used makes no gift one that has to be paid for.
-        let free = Subscription { usage_charges: vec![], ..ordered.clone() }.amount_due()?.minor == 0;
+        let free = ordered.costs_nothing()?;
         if let Some(started) = ordered.trial_on_offer(now) {
             if !free && ordered.order.plan.trial.is_some_and(|offer| offer.method_required) {
                 let wallet = found.wallet().unwrap_or_else(|| Wallet::empty(wanted.customer.clone()));

@@ -5,7 +5,7 @@ use super::wallet::{method, month};
 use billing::account::VirtualAccount;
 use billing::driven::Driven;
 use billing::dunning::{Dunning, Failure};
-use billing::entitlement::{is_out_of_tokens, standings};
+use billing::entitlement::{is_out_of_tokens, standings, unserved};
 use billing::money::Money;
 use billing::order::BoughtAddon;
 use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription, UsageLine};
@@ -142,7 +142,8 @@ pub fn live(live: &Live, now: Timestamp) -> Value {
     let standings = standings(&live.subscription.order, &live.usage, &live.reserved(now));
     view["usage"] = standings.iter().map(standing).collect();
     view["tokens"] = tokens(live, now);
-    if is_out_of_tokens(&live.subscription, live.balance()) {
+    // Who is not served has no feature, whether or not anybody has got round to it.
+    if unserved(&live.subscription, now).is_some() || is_out_of_tokens(&live.subscription, live.balance()) {
         view["features"] = live.subscription.order.features().keys().map(|id| (id.to_string(), json!(false))).collect();
     }
     let expiring = default.filter(|it| expires_too_soon(&live.subscription, it)).map(card_expiring);
@@ -162,8 +163,9 @@ fn dunning(it: &Subscription) -> Value {
     match &it.status {
         Status::PastDue { dunning, .. } => {
             let (stage, next_retry_at, grace_ends_at) = match dunning {
-                Dunning::Retry { at } => ("retry", Some(at), None),
-                Dunning::Grace { ends_at } => ("grace", None, Some(ends_at)),
+                // In grace too something may be tried again, which does not make it longer.
+                Dunning::Retry { at } => ("retry", Some(at), it.grace_ends_at.filter(|_| it.suspended_until.is_none())),
+                Dunning::Grace { ends_at } => ("grace", None, Some(*ends_at)),
                 Dunning::Suspended { .. } => ("suspended", None, None),
             };
             // While something is tried again too.
@@ -397,6 +399,9 @@ mod tests {
         assert_eq!((&view["suspended_at"], &view["suspended_until"]), (&Value::Null, &Value::Null));
 
         let (at, until) = (instant("2025-03-03T10:00:00Z"), instant("2025-04-02T10:00:00Z"));
+        let tried_again = past_due.clone().apply(&Event::RetryScheduled { at: until, mended: None });
+        let view = &subscription(&tried_again)["dunning"];
+        assert_eq!((&view["stage"], &view["grace_ends_at"]), (&json!("retry"), &json!("2025-03-03T10:00:00Z")));
         let suspended = past_due.apply(&Event::Suspended { at, until });
         let retried = suspended.clone().apply(&Event::RetryScheduled { at, mended: None });
         for (it, stage) in [(suspended, "suspended"), (retried, "retry")] {

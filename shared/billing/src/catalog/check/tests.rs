@@ -135,6 +135,10 @@ fn trials_and_dunning_have_bounds() {
         assert_eq!(told.first().map(|(field, _)| field == "trial.days"), wrong.then_some(true), "{days}");
     }
     assert_eq!(told(|plan| plan["trial"] = json!({})), [], "14 days without a method");
+    let written = |trial: Value| serde_json::from_value::<crate::trial::TrialOffer>(trial).ok();
+    let fourteen = crate::trial::TrialOffer { days: 14, method_required: false };
+    let misspelled = json!({"days": 14, "method": true});
+    assert_eq!([json!({}), json!(14), misspelled].map(written), [Some(fourteen), None, None]);
 }
 
 #[test]
