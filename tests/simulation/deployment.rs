@@ -6,7 +6,7 @@
 //! without. Releases differ in that alone: both do the same with what they can read.
 
 use crate::faults::{DAY, HOUR};
-use crate::jobs::{Job, Page};
+use crate::jobs::{Job, Looked, Page};
 use crate::rng::Rng;
 use crate::world::State;
 use billing::ports::{Key, Record, StoreError, Wanted};
@@ -122,7 +122,8 @@ impl State {
 fn as_before(job: Job) -> Option<Job> {
     match job {
         Job::Intervene { .. } | Job::TakeOver { .. } | Job::Consume { .. } => None,
-        Job::Report { .. } | Job::SetUsage { .. } | Job::Acknowledge { .. } => None,
+        Job::Report { .. } | Job::SetUsage { .. } | Job::Acknowledge { .. } | Job::Rebuild { .. } => None,
+        Job::Preview { of: Looked::Subscribe(_) | Looked::Request(..), .. } => None,
         Job::Open { mut page, tries } => {
             if let Page::Checkout(wanted) = &mut *page {
                 (wanted.time_zone, wanted.coupon) = (None, None);

@@ -4,16 +4,19 @@ use crate::ports::Port;
 use billing::delivery::Notice;
 use billing::entitlement::Standing;
 use billing::id::{CustomerId, IdempotencyKey, MailId, MeterId, MethodId, PaymentId};
+use billing::money::Money;
 use billing::payment::Payment;
 use billing::ports::{Record, StoreError, Wanted};
-use billing::subscription::{Command, Intervention, Subscription};
+use billing::subscription::{Command, Intervention, Outlook, PreviewId, Subscription};
 use billing::token::Consumption;
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError,
-    NotCounted, Previewed, Recovery, RefundError, RefundRequest, RequestError, SendError, Setup, Subscribe, SweepError,
-    TakeOver, TakeOverError, TakenOver, UsageError, Use, VerifyError, WakeError, Wish,
+    NotCounted, Previewed, Rebuild, RebuildError, Recount, Recovery, RefundError, RefundRequest, RequestError,
+    SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError, TakenOver, UsageError, Use, VerifyError,
+    WakeError, Wish,
 };
+use jiff::Timestamp;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -24,10 +27,10 @@ pub(crate) enum Job {
     Webhook { notice: Notice, tries: u32 },
     Open { page: Box<Page>, tries: u32 },
     Verify { customer: CustomerId, payment: PaymentId },
-    Request { customer: CustomerId, command: Command, key: IdempotencyKey },
+    Request { customer: CustomerId, command: Command, shown: Option<PreviewId>, key: IdempotencyKey },
     Intervene { customer: CustomerId, intervention: Intervention, key: IdempotencyKey },
     TakeOver { wanted: Box<TakeOver>, tries: u32 },
-    Preview { wish: Box<Wish>, key: IdempotencyKey },
+    Preview { of: Looked, key: IdempotencyKey },
     Change { wish: Box<Wish>, key: IdempotencyKey, tries: u32 },
     Subscribe { wanted: Box<Subscribe>, key: IdempotencyKey, tries: u32 },
     Prefer { customer: CustomerId, method: MethodId },
@@ -37,6 +40,29 @@ pub(crate) enum Job {
     Report { customer: CustomerId, uses: Vec<Use>, tries: u32 },
     SetUsage { customer: CustomerId, meter: MeterId, value: u64, tries: u32 },
     Acknowledge { customer: CustomerId, meter: MeterId },
+    Rebuild { wanted: Rebuild },
+}
+
+/// What a customer looks at before they want it.
+#[derive(Clone, Debug)]
+pub(crate) enum Looked {
+    Change(Box<Wish>),
+    Subscribe(Box<Subscribe>),
+    Request(CustomerId, Command),
+}
+
+/// What they are shown: under which name, what it costs at once, and when it takes effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) id: PreviewId,
+    pub(crate) due_now: Money,
+    pub(crate) at: Timestamp,
+}
+
+impl From<Outlook> for Shown {
+    fn from(it: Outlook) -> Self {
+        Self { id: it.id, due_now: it.due_now, at: it.takes_effect_at }
+    }
 }
 
 /// What a customer wants a page for.
@@ -75,13 +101,15 @@ pub(crate) enum Done {
     Requested(Result<Box<Subscription>, RequestError>),
     Arranged(Result<Box<Wallet>, MethodError>),
     Refunded(Result<Box<Payment>, RefundError>),
-    Previewed(Result<Box<Previewed>, ChangeError>),
+    /// With why not.
+    Previewed(Result<Box<Shown>, String>),
     Changed(Result<Box<Changed>, ChangeError>),
     TakenOver(Result<Box<TakenOver>, TakeOverError>),
     Consumed(Result<Box<Consumption>, ConsumeError>),
     Reported(Result<Vec<Result<Standing, NotCounted>>, StoreError>),
     Set(Result<u64, UsageError>),
     Acknowledged(Result<usize, UsageError>),
+    Rebuilt(Result<Vec<Recount>, RebuildError>),
 }
 
 impl Done {
@@ -95,7 +123,8 @@ impl Done {
             Self::Verified(it) => format!("{:?}", it.as_ref().map(|it| (&it.0.id, &it.0.status))),
             Self::Requested(it) => format!("{:?}", it.as_ref().map(|it| &it.status)),
             Self::Arranged(it) => format!("{:?}", it.as_ref().map(|it| it.methods.len())),
-            Self::Previewed(it) => format!("{:?}", it.as_ref().map(|it| (&it.preview.id, it.preview.due_now))),
+            Self::Previewed(it) => format!("{it:?}"),
+            Self::Rebuilt(it) => format!("{it:?}"),
             Self::Changed(it) => {
                 format!("{:?}", it.as_ref().map(|it| it.payment.as_ref().map(|it| (&it.id, &it.status))))
             }
@@ -134,9 +163,10 @@ impl Job {
             Self::Verify { customer, payment } => {
                 Box::pin(async move { Done::Verified(billing.verify(&customer, &payment).await.map(Box::new)) })
             }
-            Self::Request { customer, command, key } => Box::pin(async move {
+            Self::Request { customer, command, shown, key } => Box::pin(async move {
                 let fingerprint = format!("{command:?}");
-                Done::Requested(billing.request(&customer, command, None, &key, &fingerprint).await.map(Box::new))
+                let done = billing.request(&customer, command, shown.as_ref(), &key, &fingerprint).await;
+                Done::Requested(done.map(Box::new))
             }),
             Self::Intervene { customer, intervention, key } => Box::pin(async move {
                 let fingerprint = format!("{intervention:?}");
@@ -146,8 +176,27 @@ impl Job {
             Self::TakeOver { wanted, .. } => {
                 Box::pin(async move { Done::TakenOver(billing.take_over(&wanted, false).await.map(Box::new)) })
             }
-            Self::Preview { wish, .. } => {
-                Box::pin(async move { Done::Previewed(billing.preview_change(&wish).await.map(Box::new)) })
+            Self::Preview { of, .. } => Box::pin(async move {
+                let shown = match of {
+                    Looked::Change(wish) => match billing.preview_change(&wish).await {
+                        Ok(Previewed { preview: it, .. }) => {
+                            Ok(Shown { id: it.id, due_now: it.due_now, at: it.takes_effect_at })
+                        }
+                        Err(error) => Err(format!("{error:?}")),
+                    },
+                    Looked::Subscribe(wanted) => {
+                        let shown = billing.preview_subscription(&wanted).await;
+                        shown.map(Shown::from).map_err(|error| format!("{error:?}"))
+                    }
+                    Looked::Request(customer, command) => {
+                        let shown = billing.preview_request(&customer, command).await;
+                        shown.map(Shown::from).map_err(|error| format!("{error:?}"))
+                    }
+                };
+                Done::Previewed(shown.map(Box::new))
+            }),
+            Self::Rebuild { wanted } => {
+                Box::pin(async move { Done::Rebuilt(billing.rebuild(&wanted).await.map(|(_, recounts)| recounts)) })
             }
             Self::Change { wish, key, .. } => Box::pin(async move {
                 let fingerprint = fingerprint(&wish);

@@ -28,6 +28,7 @@ mod jobs;
 mod pages;
 mod people;
 mod ports;
+mod previews;
 mod rng;
 mod staff;
 mod store;

@@ -5,7 +5,7 @@
 use crate::aftermath::Afterwards;
 use crate::errand::Errand;
 use crate::faults::{DAY, HOUR, MINUTE, SECOND};
-use crate::jobs::{Job, Page};
+use crate::jobs::{Job, Looked, Page};
 use crate::rng::Rng;
 use crate::world::{Happening, State};
 use billing::calendar::Interval;
@@ -16,7 +16,7 @@ use billing::mail::{Contact, Mail};
 use billing::money::{Currency, Money};
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, PaymentStatus, Portion};
 use billing::ports::{Key, MailError, Record, Wanted};
-use billing::subscription::{Action, Command, Effective, Preview};
+use billing::subscription::{Action, Command, Effective};
 use billing::testing::idempotency_key;
 use billing::workflow::{Checkout, Recovery, RefundRequest, Setup, Subscribe, Wish};
 
@@ -147,6 +147,7 @@ impl State {
             .then(|| (aside.one_of(&[50, 100, 100]), aside.one_of(&[Some(1), Some(2), None])));
         self.offered.extend(gift.map(|(percent, periods)| (customer.clone(), percent, periods)));
         let comp = gift.map(|(percent, periods)| Discount::comp(percent, periods));
+        let looks = aside.chance(400);
         let preview = None;
         let wanted =
             Subscribe { customer, contact, plan, interval, currency, quantity, coupon, comp, time_zone, preview };
@@ -156,7 +157,11 @@ impl State {
                 if self.rng.chance(500) { format!("subscribe.{number}") } else { format!("subscribe.{number}.{n}") };
             let time = time + self.rng.within(0, 2 * SECOND);
             let (wanted, key) = (Box::new(wanted.clone()), idempotency_key(&key));
-            self.at(time, Happening::Start(Job::Subscribe { wanted, key, tries: 0 }));
+            let job = match looks {
+                true => Job::Preview { of: Looked::Subscribe(wanted), key },
+                false => Job::Subscribe { wanted, key, tries: 0 },
+            };
+            self.at(time, Happening::Start(job));
         }
     }
 
@@ -167,7 +172,11 @@ impl State {
 
     /// Under a key of its own, or one that was used before by chance.
     fn command(&mut self, customer: CustomerId, command: Command) -> Job {
-        Job::Request { customer, command, key: idempotency_key(&format!("command.{}", self.rng.below(1_000))) }
+        let key = idempotency_key(&format!("command.{}", self.rng.below(1_000)));
+        match self.rng.aside().chance(300) {
+            true => Job::Preview { of: Looked::Request(customer, command), key },
+            false => Job::Request { customer, command, shown: None, key },
+        }
     }
 
     /// Another plan, up or down, now or later; sometimes clicked twice, and sometimes just as a period ends.
@@ -206,18 +215,12 @@ impl State {
             let Ok(key) = IdempotencyKey::try_from(key) else { continue };
             let time = time + self.rng.within(0, 2 * SECOND);
             let wish = Box::new(wish.clone());
-            let job = if looks { Job::Preview { wish, key } } else { Job::Change { wish, key, tries: 0 } };
+            let job = match looks {
+                true => Job::Preview { of: Looked::Change(wish), key },
+                false => Job::Change { wish, key, tries: 0 },
+            };
             self.at(time, Happening::Start(job));
         }
-    }
-
-    /// What was shown is wanted, at once or when it may not hold any more.
-    pub(crate) fn saw(&mut self, wish: Wish, key: IdempotencyKey, preview: &Preview) {
-        let mut aside = self.rng.aside();
-        self.shown.insert(preview.id.to_string(), preview.due_now);
-        let wish = Box::new(Wish { preview: Some(preview.id.clone()), ..wish });
-        let wait = aside.one_of(&[SECOND, 10 * MINUTE, 14 * MINUTE, 16 * MINUTE, DAY]);
-        self.at(self.now + wait, Happening::Start(Job::Change { wish, key, tries: 0 }));
     }
 
     /// Some know a code, and one of the codes is of nothing.

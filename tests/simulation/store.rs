@@ -52,8 +52,16 @@ impl Store for Port {
         Err(StoreError::Unavailable("no workflow that is simulated lists what was consumed".into()))
     }
 
-    async fn uses(&self, _: &CustomerId, _: Option<&UsageId>, _: u32) -> Result<Vec<UsageRecord>, StoreError> {
-        Err(StoreError::Unavailable("no workflow that is simulated counts again".into()))
+    async fn uses(
+        &self,
+        customer: &CustomerId,
+        after: Option<&UsageId>,
+        limit: u32,
+    ) -> Result<Vec<UsageRecord>, StoreError> {
+        self.turn(30).await;
+        let mut state = lock(&self.shared);
+        state.reads()?;
+        Ok(state.uses_of(customer, after).take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
     async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {

@@ -2,14 +2,15 @@
 //! is changed; set levels; and customers acknowledge what they are told.
 
 use crate::faults::{DAY, HOUR, MINUTE, SECOND};
-use crate::jobs::Job;
+use crate::jobs::{Done, Job};
 use crate::world::{Happening, State, instant};
 use billing::entitlement::Standing;
 use billing::id::{CustomerId, MeterId, UsageId};
 use billing::ports::{Key, Record};
 use billing::subscription::Subscription;
 use billing::testing::meter;
-use billing::workflow::{NotCounted, Use};
+use billing::usage::UsageRecord;
+use billing::workflow::{NotCounted, Rebuild, Use};
 use std::num::NonZeroU64;
 
 /// A counter of which more is sold, by both its names; one of which no more is; and a level, which cannot be reported.
@@ -42,6 +43,32 @@ impl State {
             let (customer, meter) = (customer.clone(), meter("calls"));
             self.at(time, Happening::Start(Job::Acknowledge { customer, meter }));
         }
+        let mut aside = self.rng.aside();
+        for _ in 0..aside.within(0, 2) {
+            let (time, dry_run) = (aside.within(start, end), aside.chance(300));
+            let wanted = Rebuild { customer: customer.clone(), meter: meter("calls"), dry_run };
+            self.at(time, Happening::Start(Job::Rebuild { wanted }));
+        }
+    }
+
+    /// Nobody tampers with a counter here: whatever else is done meanwhile, it says what is recorded.
+    pub(crate) fn rebuilt(&mut self, task: u64, wanted: &Rebuild, done: Option<Done>) {
+        if self.tasks.get(&task).is_some_and(|it| it.commits > 0) {
+            self.breach("P-24", format!("{wanted:?} changed a counter that was right: {done:?}"));
+        }
+        let Some(Done::Rebuilt(Ok(recounts))) = done else { return };
+        self.happened.insert("counted again");
+        if let Some(wrong) = recounts.iter().find(|it| it.counted != it.recorded) {
+            self.breach("P-24", format!("{wanted:?} finds {wrong:?}"));
+        }
+    }
+
+    /// Of a customer, in the order of their ids.
+    pub(crate) fn uses_of(&self, customer: &CustomerId, after: Option<&UsageId>) -> impl Iterator<Item = &UsageRecord> {
+        let of = |record: &&UsageRecord| record.customer == *customer;
+        let uses =
+            self.records.values().filter_map(|it| if let Record::UsageRecord(it) = it { Some(it) } else { None });
+        uses.filter(of).filter(move |it| after.is_none_or(|after| it.id > *after))
     }
 
     /// A period begins: there is use as it ends, and a little after that.

@@ -11,14 +11,13 @@ use crate::checker::{Breach, Given, Happened, Metered, Told};
 use crate::consumers::{Boxes, ToldConsumed};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
-use crate::jobs::{Done, Job, fingerprint};
+use crate::jobs::{Done, Job, Shown, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::calendar::zone::Zone;
 use billing::catalog::PricingModel;
 use billing::delivery::Notice;
 use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
-use billing::money::Money;
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
@@ -104,8 +103,8 @@ pub(crate) struct State {
     /// When each attempt was first sent.
     pub(crate) sent: BTreeMap<Reference, i64>,
     pub(crate) ordered: BTreeMap<(CustomerId, IdempotencyKey), PaymentId>,
-    /// What the changes that were looked at were to cost at once.
-    pub(crate) shown: BTreeMap<String, Money>,
+    /// What was looked at.
+    pub(crate) shown: BTreeMap<String, Shown>,
     /// What staff wanted to give: to whom, how many per cent, and off how many periods.
     pub(crate) offered: BTreeSet<(CustomerId, u8, Option<u32>)>,
     pub(crate) events: u64,
@@ -441,14 +440,15 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Refund { request, tries: tries + 1 }));
                 }
             }
-            (Job::Preview { wish, key }, done) => {
+            (Job::Preview { of, key }, done) => {
                 if self.tasks.get(&id).is_some_and(|it| it.commits > 0) {
-                    self.breach("P-8", format!("{wish:?} was looked at, and changed something"));
+                    self.breach("P-8", format!("{of:?} was looked at, and changed something"));
                 }
-                if let Some(Done::Previewed(Ok(previewed))) = done {
-                    self.saw(*wish, key, &previewed.preview);
+                if let Some(Done::Previewed(Ok(shown))) = done {
+                    self.saw(of, key, *shown);
                 }
             }
+            (Job::Rebuild { wanted }, done) => self.rebuilt(id, &wanted, done),
             (Job::Change { wish, key, tries }, done) => {
                 if let Some(Done::Changed(Ok(changed))) = &done {
                     self.answers_for_itself(&wish, &key, changed);
@@ -459,6 +459,9 @@ impl State {
                 }
             }
             (Job::Subscribe { wanted, key, tries }, done) => {
+                if let Some(Done::Changed(Ok(changed))) = &done {
+                    self.costs_what_was_shown(wanted.preview.as_ref(), changed);
+                }
                 let unheard = matches!(done, None | Some(Done::Changed(Err(ChangeError::Store(_)))));
                 if unheard && tries < 3 {
                     self.after(SECOND, HOUR, Happening::Start(Job::Subscribe { wanted, key, tries: tries + 1 }));
@@ -490,9 +493,12 @@ impl State {
                     );
                 }
             }
-            (Job::Request { customer, command, key }, done) => {
+            (Job::Request { customer, command, shown, key }, done) => {
+                if let (Some(Done::Requested(Ok(it))), Some(shown)) = (&done, &shown) {
+                    self.is_done_as_shown(id, command, shown, it);
+                }
                 if matches!(done, None | Some(Done::Requested(Err(RequestError::Store(_))))) {
-                    self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, key }));
+                    self.after(SECOND, HOUR, Happening::Start(Job::Request { customer, command, shown, key }));
                 }
             }
             (Job::TakeOver { wanted, tries }, done) => {
@@ -520,15 +526,7 @@ impl State {
         if claimed.is_none() || payment.is_some_and(|it| Some(it) != claimed) {
             self.breach("I-19", format!("{wish:?} under {key} is answered by {payment:?}, and claimed {claimed:?}"));
         }
-        // What was shown is what it costs, to the minor unit.
-        let shown = wish.preview.as_ref().and_then(|id| self.shown.get(&id.to_string()));
-        let cost = changed.payment.as_ref().map(|it| it.amount);
-        if let Some(shown) = shown.copied().map(|it| Some(it).filter(|it| it.minor > 0)) {
-            self.happened.insert("changed as it was shown");
-            if shown != cost {
-                self.breach("P-8", format!("{wish:?} was to cost {shown:?} and costs {cost:?}"));
-            }
-        }
+        self.costs_what_was_shown(wish.preview.as_ref(), changed);
     }
 
     /// A gateway is satisfied by an answer of 2xx, and tells again until it gets one.

@@ -97,7 +97,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 56] = [
+pub(crate) const TO_HAPPEN: [&str; 58] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -125,7 +125,9 @@ pub(crate) const TO_HAPPEN: [&str; 56] = [
     "add-on bought",
     "add-on given back",
     "add-on left behind",
-    "changed as it was shown",
+    "done as it was shown",
+    "requested as it was shown",
+    "counted again",
     "begun at a gift",
     "trial started",
     "trial ending",
