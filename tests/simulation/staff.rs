@@ -5,13 +5,14 @@ use crate::faults::{DAY, HOUR, SECOND};
 use crate::jobs::Job;
 use crate::world::{Happening, State, instant};
 use billing::calendar::{Interval, Period};
+use billing::discount::Discount;
 use billing::id::{CustomerId, PlanId};
 use billing::mail::Contact;
 use billing::money::Currency;
 use billing::ports::Record;
-use billing::subscription::Intervention;
+use billing::subscription::{Command, Intervention};
 use billing::testing::{idempotency_key, method};
-use billing::workflow::TakeOver;
+use billing::workflow::{Subscribe, TakeOver};
 use std::num::NonZeroU16;
 
 impl State {
@@ -94,9 +95,39 @@ impl State {
         // Once more before the period is over: they may have left by then, and have ordered something else.
         let mut aside = self.rng.aside();
         let once_more = aside.chance(700).then(|| aside.within(0, (ends - time).max(0)));
+        if let Some(later) = once_more.filter(|_| aside.chance(400)) {
+            self.was_here_for_a_while(&wanted, time, later / 4);
+        }
         for time in [Some(0), Some(again), once_more].into_iter().flatten().map(|later| time + later) {
             let wanted = Box::new(wanted.clone());
             self.at(time, Happening::Start(Job::TakeOver { wanted, tries: 0 }));
+        }
+    }
+
+    /// Who was taken over at `time` leaves, is given something else, and leaves that too: a `step` between each.
+    fn was_here_for_a_while(&mut self, wanted: &TakeOver, time: i64, step: i64) {
+        let leaves = |number: i64| Job::Request {
+            customer: wanted.customer.clone(),
+            command: Command::CancelNow,
+            shown: None,
+            key: idempotency_key(&format!("elsewhere.{number}")),
+        };
+        self.offered.insert((wanted.customer.clone(), 100, None));
+        let given = Subscribe {
+            customer: wanted.customer.clone(),
+            contact: wanted.contact.clone(),
+            plan: wanted.plan.clone(),
+            interval: Some(wanted.interval),
+            currency: None,
+            quantity: None,
+            coupon: None,
+            comp: Some(Discount::comp(100, None)),
+            time_zone: wanted.time_zone.clone(),
+            preview: None,
+        };
+        let begins = Job::Subscribe { wanted: Box::new(given), key: idempotency_key("elsewhere"), tries: 0 };
+        for (nth, job) in (1..).zip([leaves(1), begins, leaves(2)]) {
+            self.at(time + nth * step, Happening::Start(job));
         }
     }
 }
