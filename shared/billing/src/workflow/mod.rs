@@ -95,8 +95,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Self { store, gateways, clock }
     }
 
-    /// Grants `command`, once for each key, if it does what was `shown`, or says why not. What ends by it is billed for what was used beyond limits in
-    /// the same transaction: nobody comes back to what has ended.
+    /// Grants `command`, once for each key, if it does what was `shown`, or says why not. What ends by it is billed for what
+    /// was used beyond limits in the same transaction: nobody comes back to what has ended.
     pub async fn request(
         &self,
         customer: &CustomerId,

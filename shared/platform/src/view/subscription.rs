@@ -410,8 +410,21 @@ mod tests {
             assert_eq!(view["dunning"]["grace_ends_at"], Value::Null);
             assert_eq!(view["dunning"]["suspended_at"], "2025-03-03T10:00:00Z");
             assert_eq!(view["dunning"]["suspended_until"], "2025-04-02T10:00:00Z");
-            let on = view["features"].as_object().map(|it| it.values().any(|on| *on == json!(true)));
-            assert_eq!(on, Some(false), "who is not served has no feature");
         }
+    }
+
+    #[test]
+    fn who_is_not_served_has_no_feature_whether_or_not_anybody_has_got_round_to_it() {
+        let ends_at = instant("2025-03-03T10:00:00Z");
+        let missed = Event::PaymentMissed { failure: None, dunning: Dunning::Grace { ends_at } };
+        let in_grace = Subscription { order: order("minutes-pro"), ..active() }.apply(&missed);
+        let retried = in_grace.clone().apply(&Event::RetryScheduled { at: ends_at, mended: None });
+        let suspended = in_grace.clone().apply(&Event::Suspended { at: ends_at, until: Timestamp::MAX });
+        let on = |view: &Value| view["features"]["analytics"].clone();
+        for it in [&in_grace, &retried] {
+            let at = |now: &str| on(&live(&found(it.clone(), None, None), instant(now)));
+            assert_eq!([at("2025-03-03T09:59:59Z"), at("2025-03-03T10:00:00Z")], [json!(true), json!(false)]);
+        }
+        assert_eq!([on(&subscription(&in_grace)), on(&subscription(&suspended))], [json!(true), json!(false)]);
     }
 }
