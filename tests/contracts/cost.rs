@@ -204,25 +204,25 @@ async fn usage_is_set_with_a_read_and_a_write() {
 }
 
 #[tokio::test]
-async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_three_of_a_meter() {
+async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_two_of_a_meter() {
     let shop = Shop::serving("minutes-pro").await;
     let (value, minutes) = (NonZeroU64::MIN, 10.try_into().expect("minutes"));
     let id = UsageId::try_from("call-0".to_owned()).expect("an id");
     let wanted = Reserve { customer: customer(), meter: meter("minutes"), id, value, minutes };
     shop.billing.reserve(&wanted).await.expect("held");
     shop.spent("reserve the first");
-    for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 34, cost(1, 1)), (34, 534, cost(16, 16)), (0, 1, cost(1, 0))] {
+    for (from, to, expected) in [(0, 1, cost(1, 1)), (1, 33, cost(1, 1)), (33, 533, cost(16, 16)), (0, 1, cost(1, 0))] {
         let answers = shop.billing.report(&customer(), &uses(from, to)).await.expect("an answer");
         assert!(answers.iter().all(Result::is_ok));
         assert_eq!(shop.spent("report uses"), expected, "{from}..{to}");
     }
     let again = Rebuild { customer: customer(), meter: meter("minutes"), dry_run: true };
     let (_, recounts) = shop.billing.rebuild(&again).await.expect("an answer");
-    assert_eq!(recounts.iter().map(|it| (it.counted, it.recorded)).collect::<Vec<_>>(), [(534, 534)]);
+    assert_eq!(recounts.iter().map(|it| (it.counted, it.recorded)).collect::<Vec<_>>(), [(533, 533)]);
     assert_eq!(shop.spent("count again"), cost(3, 0));
     let statistics = shop.billing.statistics(&customer()).await.expect("an answer").expect("a subscription");
     assert_eq!(shop.spent("statistics"), cost(2, 0));
-    assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [534]);
+    assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [533]);
     shop.billing.alerts(&customer()).await.expect("an answer");
     assert_eq!(shop.spent("alerts"), cost(1, 0));
 }
@@ -279,9 +279,9 @@ async fn what_is_used_costs_as_many_units_of_capacity_at_first_as_later() {
         assert_eq!(shop.units("report a use"), (8, 12), "{n}");
     }
     for n in 1..10 {
-        let answers = shop.billing.report(&customer(), &uses(n * 100, n * 100 + 33)).await.expect("an answer");
+        let answers = shop.billing.report(&customer(), &uses(n * 100, n * 100 + 32)).await.expect("an answer");
         assert!(answers.iter().all(Result::is_ok));
-        assert_eq!(shop.units("report thirty-three uses"), (72, 140), "{n}");
+        assert_eq!(shop.units("report thirty-two uses"), (70, 136), "{n}");
     }
 }
 

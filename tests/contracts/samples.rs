@@ -4,6 +4,7 @@ pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
 use billing::alert::Alert;
+use billing::calendar::Period;
 use billing::catalog::{Plan, Unit};
 use billing::delivery::{Delivery, DeliveryId, Notice};
 use billing::discount::Discount;
@@ -18,7 +19,9 @@ use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
 use billing::reservation::{Minutes, Reservation, Reservations};
 use billing::statistics::DayUsage;
-use billing::subscription::{Becomes, CancelReason, Changing, Event, Order, Subscription, Takeover, Term, UsageLine};
+use billing::subscription::{
+    Becomes, CancelReason, Changing, CountedLate, Event, Order, Sold, Subscription, Takeover, Term, UsageLine,
+};
 use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
 use billing::token::{Consumption, Grant, Purpose, Tokens};
 use billing::trial::{Kind, Trial};
@@ -114,6 +117,7 @@ pub(crate) fn subscriptions(of: &CustomerId) -> Vec<Subscription> {
         taken_over(of).0,
         after(&changed(of, None)),
         after(&Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] }),
+        waiting.clone().apply(&counted_late(of)),
         Subscription { changes: 1, changing: Some(Box::new(changing)), ..active.clone() },
         incomplete(of),
         incomplete(of).apply(&Event::Expired { at }),
@@ -184,6 +188,7 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::TokensReset { from: 2_000, to: 1_000 },
         Event::CounterRebuilt { meter: meter("minutes"), period: period_id(of, 3), from: u64::MAX, to: 0 },
         Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] },
+        counted_late(of),
         Event::ChangeRevoked,
         Event::ChangeBlocked,
         changed(of, Some(payment.clone())),
@@ -297,6 +302,7 @@ pub(crate) fn over_limit(of: &CustomerId) -> MeterUsage {
     MeterUsage {
         period: Some(period_id(of, 3)),
         before: Some((period_id(of, 2), u64::MAX)),
+        sold: Some(sold()),
         alerts: vec![alert(80, Some(now())), alert(100, None)],
         reservations: reservations(),
         ..usage(of, "minutes", 1_500)
@@ -310,11 +316,23 @@ pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
         value,
         period: None,
         before: None,
+        sold: None,
         alerts: vec![],
         reservations: Reservations::default(),
         at: now(),
         version: 1,
     }
+}
+
+fn sold() -> Sold {
+    let price = r#"{"per": 1, "tiers": [{"up_to": null, "amount": {"minor": 3, "currency": "USD"}}]}"#;
+    let time = Period { start: now(), end: later(30) };
+    Sold { time, included: 1_000, price: serde_json::from_str(price).expect("a price") }
+}
+
+fn counted_late(of: &CustomerId) -> Event {
+    let counted = CountedLate { meter: meter("minutes"), period: period_id(of, 2), from: 0, to: u64::MAX };
+    Event::CountedLate { counted: vec![counted], lines: vec![usage_line()] }
 }
 
 pub(crate) fn period_id(of: &CustomerId, index: u32) -> PeriodId {

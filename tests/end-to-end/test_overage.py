@@ -79,6 +79,26 @@ def test_what_is_beyond_the_limit_is_on_the_next_invoice(
     assert charged(dialling, gateways) == [1000, 2150, 1000], "it is on one invoice"
 
 
+def test_what_is_told_late_is_of_its_own_period_and_on_the_next_invoice(
+    client: Client, dialling: Customer, gateways: Gateways
+) -> None:
+    then = dialling.subscription()["current_period"]["start"]
+    granted(calls(dialling, 120))
+    period_ends(client, dialling)
+    granted(calls(dialling, 7))
+    late = granted(calls(dialling, 40, at=then, id="late"))
+    # 120 of them are paid for: 30 more at 20 cents, and 10 at 15.
+    assert (late["used"], late["limit"], late["overage"]) == (160, 100, {"units": 60, "amount": usd(1150)})
+    assert granted(calls(dialling, 40, at=then, id="late")) == late, "told again, it is counted"
+    found = dialling.subscription()
+    (line,) = found["usage_charges"]
+    assert (line["used"], line["included"], line["amount"]) == (160, 120, usd(750))
+    assert found["usage"][0]["used"] == 7
+    assert refusal(calls(dialling, 491, at=then), 403, "value")["used"] == 160
+    period_ends(client, dialling)
+    assert charged(dialling, gateways) == [1000, 1000 + 400, 1000 + 750]
+
+
 def test_a_mail_says_when_it_begins_once_a_period_however_many_report_at_once(
     client: Client, dialling: Customer
 ) -> None:

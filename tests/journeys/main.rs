@@ -10,6 +10,7 @@ mod crashes;
 mod downgrades;
 mod imports;
 mod interventions;
+mod late;
 mod living;
 mod mails;
 mod markets;

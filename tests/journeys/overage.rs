@@ -54,13 +54,13 @@ pub(crate) fn minutes(world: &World, value: u64, id: &str) -> Result<u64, NotCou
     counted(world, of_minutes(value, id))
 }
 
-fn counted(world: &World, it: Use) -> Result<u64, NotCounted> {
+pub(crate) fn counted(world: &World, it: Use) -> Result<u64, NotCounted> {
     let mut answers = block_on(world.report(&customer(), &[it])).unwrap_or_else(|error| panic!("{error}"));
     answers.remove(0).map(|standing| standing.used)
 }
 
 /// What the gateway took, one after the other.
-fn charged(world: &World) -> Vec<i64> {
+pub(crate) fn charged(world: &World) -> Vec<i64> {
     let mut paid: Vec<_> = world.store.records().into_iter().filter_map(payment).collect();
     paid.sort();
     paid.into_iter().map(|(_, minor)| minor).collect()
@@ -241,7 +241,7 @@ fn a_period_that_staff_made_longer_is_billed_as_one() {
 }
 
 /// To another plan of the family, now or when the period ends.
-fn to(action: Action, name: &str, effective: Effective) -> Wish {
+pub(crate) fn to(action: Action, name: &str, effective: Effective) -> Wish {
     Wish {
         customer: customer(),
         action,
@@ -255,12 +255,12 @@ fn to(action: Action, name: &str, effective: Effective) -> Wish {
     }
 }
 
-fn changed(world: &World, wish: &Wish, key: &str) {
+pub(crate) fn changed(world: &World, wish: &Wish, key: &str) {
     let done = block_on(world.change(wish, &idempotency_key(key), key));
     assert!(done.is_ok(), "{done:?}");
 }
 
-fn lines(world: &World) -> Vec<(u64, u64, i64)> {
+pub(crate) fn lines(world: &World) -> Vec<(u64, u64, i64)> {
     let lines = world.subscription().usage_charges;
     lines.iter().map(|line| (line.used, line.included, line.amount.minor)).collect()
 }

@@ -122,6 +122,8 @@ pub(crate) struct CustomerFaults {
     pub(crate) ran_elsewhere: u32,
     /// How often somebody of the SaaS has a say in it.
     pub(crate) interventions: usize,
+    /// Everybody has been sent one code, and names it whatever they buy.
+    pub(crate) one_code: bool,
     /// The greater plan is sold by the seat.
     pub(crate) by_the_seat: bool,
     /// How often it is reported what a customer used, and how likely it is as a period ends.
@@ -203,6 +205,7 @@ impl Faults {
                 ran_elsewhere: rng.one_of(&[0, 0, 400, 1_000]),
                 interventions: rng.one_of(&[0, 0, 1, 5]),
                 by_the_seat: aside.chance(300),
+                one_code: aside.chance(50),
                 reports,
                 uses: if reports > 0 { 500 } else { 0 },
                 comes_back: rng.one_of(&[0, 300, 900]),

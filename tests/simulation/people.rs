@@ -226,6 +226,7 @@ impl State {
     /// Some know a code, and one of the codes is of nothing.
     fn some_coupon(&mut self) -> Option<CouponCode> {
         let code = self.rng.one_of(&["", "", "", "", "THIRD", "GIFT", "SAVE", "ALMOST", "NOTHING"]);
+        let code = if self.faults.customers.one_code { "GIFT" } else { code };
         CouponCode::try_from(code.to_owned()).ok()
     }
 

@@ -786,8 +786,8 @@ BUGS = [
     )]),
     ("who adds to a counter does not look at the limit again", [(
         "workflow/report.rs",
-        "let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());",
-        "let (customer, meter, period, at_most) = (customer.clone(), meter.clone(), period.clone(), at_most.max(u64::MAX));",
+        "let (customer, meter, period) = (known.customer.clone(), meter.clone(), period.clone());",
+        "let (customer, meter, period, at_most) = (known.customer.clone(), meter.clone(), period.clone(), at_most.max(u64::MAX));",
     )]),
     ("who adds to a counter passes the line of an alert", [(
         "workflow/report.rs",
@@ -816,13 +816,13 @@ BUGS = [
     )]),
     ("a meter is not closed with the invoice it is on", [(
         "workflow/closing.rs",
-        "counted.into_iter().filter_map(|it| subscription.closed(it));",
-        "counted.into_iter().filter_map(|it| subscription.closed(it)).take(0);",
+        "counted.iter().filter_map(|it| subscription.closed(it, now));",
+        "counted.iter().filter_map(|it| subscription.closed(it, now)).take(0);",
     )]),
     ("what a period has counted is forgotten with the first use of the next", [(
         "workflow/report.rs",
-        "before: known.and_then(|it| self.subscription.unbilled(it, period)),",
-        "before: None,",
+        "let before = late.map(|it| (it.period.clone(), it.to)).or_else(|| turned.before.clone());",
+        "let before = late.map(|it| (it.period.clone(), it.to));",
     )]),
     ("more than the limit is sold though no invoice follows", [(
         "subscription/metering.rs",
@@ -861,8 +861,33 @@ BUGS = [
     )]),
     ("who comes back owes nothing for what they used", [(
         "subscription/requests.rs",
-        "usage_charges: current.map_or(vec![], |current| current.usage_charges.clone()),",
+        "usage_charges: current.map_or(vec![], Self::unpaid_usage),",
         "usage_charges: vec![],",
+    )]),
+    ("what is told late is charged for from the limit on, whatever is paid of it", [(
+        "subscription/late.rs",
+        "self.price.overage(counted.to, self.included, counted.from)?;",
+        "self.price.overage(counted.to, self.included, 0)?;",
+    )]),
+    ("what is told late is on no invoice once its period was billed", [(
+        "subscription/late.rs",
+        "let billed = counted.iter().filter(|(it, _)| !self.is_unbilled(&it.period));",
+        "let billed = counted.iter().filter(|(it, _)| self.is_unbilled(&it.period));",
+    )]),
+    ("what is told late is on the invoice that is being paid", [(
+        "subscription/late.rs",
+        "if self.is_being_collected() { &mut self.late_charges } else { &mut self.usage_charges };",
+        "&mut self.usage_charges;",
+    )]),
+    ("what was told while an invoice was being paid is forgotten with it", [(
+        "subscription/metering.rs",
+        "self.usage_charges.append(&mut self.late_charges);",
+        "self.late_charges.clear();",
+    )]),
+    ("what is told late counts in the period at hand", [(
+        "subscription/late.rs",
+        "self.time.start <= at && at < self.time.end",
+        "self.time.start <= at && at < self.time.start",
     )]),
 ]
 

@@ -20,7 +20,7 @@ const NAMES: [&str; 8] = ["calls", "calls", "calls", "calls", "calls", "minutes"
 pub(crate) const METERS: [&str; 3] = ["calls", "exports", "users"];
 
 /// A batch of more is counted in several transactions.
-const AT_ONCE: usize = 33;
+const AT_ONCE: usize = 32;
 
 impl State {
     /// All that is reported of a customer, at any time.
@@ -164,7 +164,7 @@ impl State {
                 // What it was refused by was read before it was counted.
                 Err(NotCounted::LimitReached(_)) => {
                     let refused = uses.len() > AT_ONCE || counted_in.is_none_or(|step| step > read_at);
-                    refused && !(uses.len() == 1 && self.fits(customer, &name, it.value.get(), began))
+                    refused && !(uses.len() == 1 && self.fits(customer, &name, it, began))
                 }
                 Err(NotCounted::NoSubscription) => uses.len() > AT_ONCE || counted_in.is_none_or(|step| step > read_at),
                 Err(NotCounted::InFuture | NotCounted::Meter(_)) => !same || counted_in.is_none_or(|step| step > began),
@@ -182,8 +182,11 @@ impl State {
     }
 
     /// Whether it would be allowed by all that was allowed since step `began`.
-    fn fits(&self, customer: &CustomerId, meter: &MeterId, value: u64, began: u64) -> bool {
+    fn fits(&self, customer: &CustomerId, meter: &MeterId, it: &Use, began: u64) -> bool {
+        let value = it.value.get();
+        let late = it.at.and_then(|at| self.room_then(customer, meter, at));
         self.room(customer, meter, began).is_some_and(|(least, counted)| counted + value <= least)
+            && late.is_none_or(|(most, counted)| counted + value <= most)
     }
 }
 

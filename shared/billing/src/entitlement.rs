@@ -154,8 +154,7 @@ pub fn unserved(it: &Subscription, now: Timestamp) -> Option<Reason> {
 /// Whether its plan brings tokens and none are left: then nothing of the plan may be used until more come (PRODUCT 11). In a
 /// trial none have come yet, nor in the grace after it, and the rest of the plan is tried out.
 pub fn is_out_of_tokens(it: &Subscription, tokens: u64) -> bool {
-    let is_tried = it.trial.is_some() && it.term().is_some_and(|term| term.index == 0);
-    it.order.plan.tokens_included.is_some() && tokens == 0 && !is_tried
+    it.order.plan.tokens_included.is_some() && tokens == 0 && !it.is_tried()
 }
 
 /// When the clock may next take something of it away: with the period that is paid for, or with grace. Not before then, as
@@ -174,7 +173,7 @@ pub(crate) fn used(usage: &Usage, meter: &MeterId) -> u64 {
 }
 
 /// A limit of nothing is used up by anything, and not by nothing.
-fn per_mille(used: u64, limit: u64) -> u64 {
+pub(crate) fn per_mille(used: u64, limit: u64) -> u64 {
     match (used, u128::from(limit)) {
         (0, 0) => 0,
         (_, 0) => 1_000,

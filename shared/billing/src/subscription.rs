@@ -26,6 +26,7 @@ mod due;
 mod facts;
 mod funds;
 mod interventions;
+mod late;
 mod metering;
 mod outlook;
 mod periods;
@@ -53,6 +54,7 @@ pub use crate::order::Order;
 pub use change::{Action, Becomes, Change, ChangeLine, Changing, Effective, Preview};
 pub use funds::{Fund, Worth};
 pub use interventions::Intervention;
+pub use late::{CountedLate, Sold};
 pub use metering::UsageLine;
 pub use outlook::{Outlook, PreviewId};
 pub use repricing::{PriceChange, Repriced};
@@ -91,6 +93,9 @@ pub struct Subscription {
     /// What was used beyond limits and is on the next invoice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage_charges: Vec<UsageLine>,
+    /// The same of what was told late, when that invoice was made: it is on the one after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_charges: Vec<UsageLine>,
     /// The last period of which all that was used is on an invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage_billed: Option<u32>,
@@ -305,6 +310,7 @@ impl Subscription {
                 self.usage_billed = closed.or(self.usage_billed);
                 self.usage_charges.extend(lines.iter().cloned());
             }
+            Event::CountedLate { lines, .. } => self.owes_for_late(lines),
             // The balance and the counter are records of their own.
             Event::TokensReset { .. } | Event::CounterRebuilt { .. } | Event::RefundOwed { .. } => {}
         }

@@ -4,7 +4,7 @@ use crate::alert::Alert;
 use crate::catalog::MeterKind;
 use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
 use crate::reservation::Reservations;
-use crate::subscription::Subscription;
+use crate::subscription::{Sold, Subscription};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
@@ -18,9 +18,12 @@ pub struct MeterUsage {
     /// When a counter counted that. In the next one it starts at zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<PeriodId>,
-    /// What it counted in the period before, where that may be on no invoice yet.
+    /// What it counted in the period before, where that may be on no invoice yet or more of it may be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<(PeriodId, u64)>,
+    /// On what terms that is charged for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sold: Option<Sold>,
     /// That were raised of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
@@ -33,8 +36,18 @@ pub struct MeterUsage {
 
 impl MeterUsage {
     pub(crate) fn none(customer: CustomerId, meter: MeterId, at: Timestamp) -> Self {
-        let reservations = Reservations::default();
-        Self { customer, meter, value: 0, period: None, before: None, alerts: vec![], reservations, at, version: 0 }
+        Self {
+            customer,
+            meter,
+            value: 0,
+            period: None,
+            before: None,
+            sold: None,
+            alerts: vec![],
+            reservations: Reservations::default(),
+            at,
+            version: 0,
+        }
     }
 
     /// That it has counted in, and how much.
@@ -48,6 +61,12 @@ impl MeterUsage {
         let counted = self.period.as_ref()?;
         let counts = counted.subscription == period.subscription && counted.index >= period.index;
         counts.then_some((counted, self.value))
+    }
+
+    /// What it counted in the last period, if that was when `at` was, and on what terms.
+    pub(crate) fn told_late(&self, at: Timestamp) -> Option<(&PeriodId, u64, &Sold)> {
+        let (period, used) = self.before.as_ref()?;
+        self.sold.as_ref().filter(|sold| sold.covers(at)).map(|sold| (period, *used, sold))
     }
 
     /// How much of a meter of that kind is in use in `period`.
@@ -78,7 +97,7 @@ pub struct UsageRecord {
     /// When it was, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Where it is counted: late, it is the one at hand when it was told.
+    /// Where it is counted: of a time before the last one, it is the one at hand when it was told.
     pub period: PeriodId,
     pub counted_at: Timestamp,
     pub expires_at: Timestamp,

@@ -70,6 +70,16 @@ fn price<'a>(order: &'a Order, meter: &MeterId) -> Option<&'a OveragePrice> {
     order.plan.overage.get(meter)?.iter().find(|it| it.tiers[0].amount.currency == currency)
 }
 
+/// Whether more of `meter` than its limit has a price.
+pub(super) fn prices(order: &Order, meter: &MeterId) -> bool {
+    price(order, meter).is_some() && limit_of(order, meter) < u64::MAX
+}
+
+/// The most of `meter` that can be used where more of it is sold.
+pub(super) fn most_of(order: &Order, meter: &MeterId) -> u64 {
+    limit_of(order, meter).saturating_add(price(order, meter).map_or(0, most))
+}
+
 /// How many units are sold: up to the end of the last tier.
 fn most(price: &OveragePrice) -> u64 {
     price.tiers.last().and_then(|tier| tier.up_to).map_or(1_000_000_000, u64::from)

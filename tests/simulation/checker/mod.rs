@@ -7,6 +7,7 @@
 mod allowed;
 mod clocks;
 mod discounts;
+mod late;
 mod payments;
 mod prices;
 mod rest;
@@ -97,7 +98,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 58] = [
+pub(crate) const TO_HAPPEN: [&str; 60] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -145,6 +146,7 @@ pub(crate) const TO_HAPPEN: [&str; 58] = [
     "tokens consumed",
     "tokens ended",
     "use counted",
+    "use counted late",
     "use refused",
     "id of a use reused",
     "alert raised",
@@ -152,6 +154,7 @@ pub(crate) const TO_HAPPEN: [&str; 58] = [
     "alert acknowledged",
     "overage billed",
     "overage billed in parts",
+    "overage told late",
     "canceled",
     "expired",
     "read across releases",
@@ -200,6 +203,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TokensReset { .. } => "tokens reset",
         Event::CounterRebuilt { .. } => "counter rebuilt",
         Event::UsageBilled { .. } => "usage billed",
+        Event::CountedLate { .. } => "counted late",
         Event::Canceled { reason: CancelReason::Unpaid, .. } => "given up",
         Event::Canceled { .. } => "canceled",
         Event::Expired { .. } => "expired",
@@ -267,6 +271,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::TokensReset { .. }
         | Event::CounterRebuilt { .. }
         | Event::UsageBilled { .. }
+        | Event::CountedLate { .. }
         | Event::Returned { .. }
         | Event::Changed { .. }
         | Event::ChangeDeclined { .. }

@@ -3,6 +3,7 @@
 //! records of the uses and the catalogue's own figures, not by the domain.
 
 use super::allowed::{Allowed, due, limit_of};
+use super::late::{Ended, Owed, late_of};
 use super::suspension::runs;
 use super::{Checked, check};
 use crate::world::State;
@@ -18,13 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was counted, as the records of the uses have it, and what became of that.
 #[derive(Debug, Default)]
 pub(crate) struct Metered {
-    counted: BTreeMap<(MeterId, PeriodId), u64>,
+    pub(super) counted: BTreeMap<(MeterId, PeriodId), u64>,
     /// In which step each use was.
     pub(crate) uses: BTreeMap<(CustomerId, UsageId), u64>,
     /// Up to where it is on an invoice.
-    billed: BTreeMap<(MeterId, PeriodId), u64>,
+    pub(super) billed: BTreeMap<(MeterId, PeriodId), u64>,
     /// All of which is.
     closed: BTreeSet<(MeterId, PeriodId)>,
+    pub(super) ended: BTreeMap<PeriodId, Ended>,
     /// Those that are over, however that came.
     over: BTreeMap<PeriodId, Over>,
     /// What each customer might use, and since which step.
@@ -43,7 +45,12 @@ fn sum(lines: &[UsageLine]) -> i64 {
     lines.iter().map(|line| line.amount.minor).sum()
 }
 
-fn period_of(it: &Subscription) -> Option<PeriodId> {
+/// The trial, running or over.
+pub(super) fn is_tried(it: &Subscription) -> bool {
+    it.trial.is_some() && it.term().is_some_and(|term| term.index == 0)
+}
+
+pub(super) fn period_of(it: &Subscription) -> Option<PeriodId> {
     Some(PeriodId { subscription: it.id.clone(), index: it.term()?.index })
 }
 
@@ -91,18 +98,25 @@ impl State {
         Ok(())
     }
 
-    /// A use is counted once, for whom somebody serves, and in a period that is not on an invoice or over.
+    /// A use is counted once, for whom somebody serves, and in a period that is not on an invoice or over, unless it is told late.
     fn counts(&mut self, began: u64, old: Option<&Record>, new: &UsageRecord) -> Checked {
         check(old.is_none(), "P-24", || format!("{} was {old:?} and is {new:?}", new.id))?;
         let is_closed = self.metered.closed.contains(&(new.meter.clone(), new.period.clone()));
-        check(!is_closed, "P-24", || format!("{} counts in {}, all of which is on an invoice", new.id, new.period))?;
+        let late = self.is_told_late(new);
+        check(late || !is_closed, "P-24", || {
+            format!("{} counts in {}, all of which is on an invoice", new.id, new.period)
+        })?;
         let is_over = self.metered.over.get(&new.period).is_some_and(|over| over.in_step < began);
-        check(!is_over, "P-24", || format!("{} counts in {}, which is over", new.id, new.period))?;
+        check(late || !is_over, "P-24", || format!("{} counts in {}, which is over", new.id, new.period))?;
         let served = self.allowed(&new.customer, began).any(|it| it.is_live);
         check(served, "P-24", || format!("{} counts though nobody is served", new.id))?;
+        self.is_not_too_late(began, new)?;
         self.metered.uses.insert((new.customer.clone(), new.id.clone()), self.step);
         *self.metered.counted.entry((new.meter.clone(), new.period.clone())).or_default() += new.value.get();
-        self.happened.insert("use counted");
+        if let Some(over) = self.metered.over.get_mut(&new.period).filter(|_| late) {
+            *over.counted.entry(new.meter.clone()).or_default() += new.value.get();
+        }
+        self.happened.insert(if late { "use counted late" } else { "use counted" });
         Ok(())
     }
 
@@ -194,19 +208,28 @@ impl State {
         events: &[&Event],
         written: &[(Option<&Record>, Record)],
     ) -> Checked {
-        let mut lines: Vec<UsageLine> = old.map_or(vec![], |old| old.usage_charges.clone());
+        let mut owed = Owed::of(old, new);
         for event in events {
             if let (Event::UsageBilled { closed, lines: more }, Some(old)) = (event, old) {
                 self.bills(old, *closed, more)?;
-                lines.extend(more.iter().cloned());
+                owed.next.extend(more.iter().cloned());
+            }
+            if let (Some((counted, lines)), Some(old)) = (late_of(event), old) {
+                self.adjusts(old, counted, lines)?;
+                owed.told_late(old, lines);
             }
         }
         let granted = events.iter().find_map(|event| super::granted(event));
         let currency = new.order.price.amount.currency;
         let (settled, left): (Vec<UsageLine>, Vec<UsageLine>) =
-            lines.into_iter().partition(|line| granted.is_some() && line.amount.currency == currency);
-        check(new.usage_charges == left, "P-26", || {
-            format!("{} has {:?} on its next invoice, and {left:?} are not paid", new.id, new.usage_charges)
+            owed.next.into_iter().partition(|line| granted.is_some() && line.amount.currency == currency);
+        let (left, later) = if granted.is_some() { ([left, owed.later].concat(), vec![]) } else { (left, owed.later) };
+        check(new.usage_charges == left && new.late_charges == later, "P-26", || {
+            let (next, after) = (&new.usage_charges, &new.late_charges);
+            format!(
+                "{} has {next:?} and {after:?} on its next invoices, and {left:?} and {later:?} are not paid",
+                new.id
+            )
         })?;
         if let (Some(granted), Some(old)) = (granted, old) {
             let returned = events.iter().any(|event| matches!(event, Event::Returned { .. }));
@@ -226,7 +249,7 @@ impl State {
         let Some(period) = period_of(old) else { return check(false, "P-26", || format!("{} bills nothing", old.id)) };
         let told = || format!("{} bills {lines:?} of {period}, closed: {closed:?}", old.id);
         check(closed.is_none_or(|closed| closed == period.index), "P-26", told)?;
-        check(!old.is_trialing(), "P-26", told)?;
+        check(!is_tried(old), "P-26", told)?;
         let mut left: Vec<&UsageLine> = lines.iter().collect();
         for meter in old.order.plan.overage.keys() {
             let line = left.iter().position(|line| line.meter == *meter).map(|at| left.swap_remove(at));
@@ -235,6 +258,7 @@ impl State {
             check(!self.metered.closed.contains(&of), "P-26", told)?;
             if closed.is_some() {
                 self.metered.closed.insert(of.clone());
+                self.ends(old, period.clone());
             }
             // So far, more may have been counted since that was read: that is billed later.
             let used = if closed.is_some() { counted } else { line.map_or(billed, |line| line.used) };
@@ -300,7 +324,7 @@ impl State {
         let Some((old, period)) = old.and_then(|old| Some((old, period_of(old)?))) else { return Ok(()) };
         let at_once = events.iter().any(|event| matches!(event, Event::Changed { payment: None, .. }));
         let asked = at_once || (old.changing.is_none() && new.changing.is_some());
-        for meter in old.order.plan.overage.keys().filter(|_| asked && !old.is_trialing()) {
+        for meter in old.order.plan.overage.keys().filter(|_| asked && !is_tried(old)) {
             let before = self.records.values().filter_map(|record| match record {
                 Record::UsageRecord(it) if (&it.meter, &it.period) == (meter, &period) => Some(it),
                 _ => None,
@@ -325,7 +349,7 @@ impl State {
             return;
         }
         // Of what is tried out no more is sold.
-        let meters = old.order.plan.overage.keys().filter(|_| !old.is_trialing());
+        let meters = old.order.plan.overage.keys().filter(|_| !is_tried(old));
         let counted = meters.map(|meter| (meter.clone(), self.counted(meter, &period))).collect();
         let over = Over { order: old.order.clone(), counted, in_step: self.step };
         self.metered.over.entry(period).or_insert(over);

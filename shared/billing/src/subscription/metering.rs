@@ -54,10 +54,11 @@ impl Subscription {
         lines.fold(0_i64, |sum, line| sum.saturating_add(line.amount.minor))
     }
 
-    /// The same, paid. What is owed in another currency is owed still.
+    /// The same, paid. What is owed in another currency is owed still, and what was told since then is on the next one.
     pub(super) fn settle_usage(&mut self, currency: Currency) -> i64 {
         let due = self.usage_due(currency);
         self.usage_charges.retain(|line| line.amount.currency != currency);
+        self.usage_charges.append(&mut self.late_charges);
         due
     }
 
@@ -67,18 +68,21 @@ impl Subscription {
     }
 
     /// Whether what was used in `period` may be on no invoice yet. In the periods before it, it is, or was not sold.
-    fn is_unbilled(&self, period: &PeriodId) -> bool {
+    pub(crate) fn is_unbilled(&self, period: &PeriodId) -> bool {
         self.period_id().as_ref() == Some(period) && self.usage_billed != Some(period.index)
     }
 
     /// The meters whose usage is to be billed before the period that is owed is charged for, or the subscription ends.
     /// None: it is, or there are none.
     pub(crate) fn meters_to_bill(&self) -> Option<Vec<MeterId>> {
-        let unbilled = self.is_unbilled(&self.period_id()?) && !self.is_trialing() && !self.is_driven();
+        let unbilled = self.is_unbilled(&self.period_id()?) && !self.is_tried() && !self.is_driven();
         let meters: Vec<MeterId> = self.order.plan.overage.keys().cloned().collect();
-        // What is being paid for a change is no invoice of the next period.
-        let begun = self.attempts > 0 || (self.open.is_some() && self.changing.is_none());
-        (unbilled && !begun && !meters.is_empty()).then_some(meters)
+        (unbilled && !self.is_being_collected() && !meters.is_empty()).then_some(meters)
+    }
+
+    /// Whether the next invoice is made: what is owed from then on is on the one after it. What is being paid for a change is none.
+    pub(super) fn is_being_collected(&self) -> bool {
+        self.attempts > 0 || (self.open.is_some() && self.changing.is_none())
     }
 
     /// Whether the period at hand is over by `events`: nobody counts in it any more, or comes back to bill it.
@@ -89,13 +93,6 @@ impl Subscription {
             matches!(event, Event::Canceled { .. })
                 || matches!(event, Event::Changed { becomes, .. } if another(becomes))
         })
-    }
-
-    /// What a meter has counted and may be on no invoice yet, once it counts in `period`.
-    pub(crate) fn unbilled(&self, usage: &MeterUsage, period: &PeriodId) -> Option<(PeriodId, u64)> {
-        let is_over = |counted: &PeriodId| counted.index < period.index && self.is_unbilled(counted);
-        let over = usage.periods().find(|(counted, _)| is_over(counted))?;
-        self.order.overage_price(&usage.meter).map(|_| (over.0.clone(), over.1))
     }
 
     /// What was counted in the period that is over, and is on no invoice yet.
@@ -127,14 +124,13 @@ impl Subscription {
         Some(UsageLine { meter: meter.clone(), period: period.clone(), used, included, amount: overage.amount })
     }
 
-    /// The same meter, which counts in the period after the one that is over: whoever comes late with a use of that finds
-    /// it closed, and counts in this. None: it does already.
-    pub(crate) fn closed(&self, usage: MeterUsage) -> Option<MeterUsage> {
+    /// The same meter, which counts in the period after the one that is over: whoever has counted meanwhile finds it so.
+    /// None: it does already.
+    pub(crate) fn closed(&self, usage: &MeterUsage, now: Timestamp) -> Option<MeterUsage> {
         let next = PeriodId { subscription: self.id.clone(), index: self.term()?.index.saturating_add(1) };
-        let counts = |period: &PeriodId| period.subscription == self.id && period.index >= next.index;
-        if usage.period.as_ref().is_some_and(counts) {
+        if usage.counted_in(&next).is_some() {
             return None;
         }
-        Some(MeterUsage { value: 0, period: Some(next), before: None, alerts: vec![], ..usage })
+        Some(MeterUsage { alerts: vec![], ..self.turned(usage, &next, now) })
     }
 }

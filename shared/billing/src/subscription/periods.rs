@@ -20,6 +20,11 @@ impl Subscription {
         term.period(self.order.price.interval, &self.time_zone)
     }
 
+    /// Whether the period that is paid for is the trial, running or over.
+    pub(crate) fn is_tried(&self) -> bool {
+        self.trial.is_some() && self.term().is_some_and(|term| term.index == 0)
+    }
+
     /// The period that `now` is in, for which it has been paid or is owed.
     pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
         let index = self.term().map_or(0, |term| term.index);

@@ -38,7 +38,8 @@ impl Subscription {
             worth: None,
             balances: current.map_or(vec![], |current| current.balances.clone()),
             // What was used beyond limits and is not paid is on the first invoice.
-            usage_charges: current.map_or(vec![], |current| current.usage_charges.clone()),
+            usage_charges: current.map_or(vec![], Self::unpaid_usage),
+            late_charges: vec![],
             usage_billed: None,
             changes: 0,
             scheduled: None,

@@ -1,6 +1,6 @@
 //! What is asked of a subscription, what it is told, and what happened to it.
 
-use super::{Becomes, CancelReason, Order, Status, Term, UsageLine};
+use super::{Becomes, CancelReason, CountedLate, Order, Status, Term, UsageLine};
 use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
@@ -135,6 +135,12 @@ pub enum Event {
         /// Which period that was all of. None: so far, of the one at hand.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         closed: Option<u32>,
+        lines: Vec<UsageLine>,
+    },
+    /// By what was told of a period that was over.
+    CountedLate {
+        counted: Vec<CountedLate>,
+        /// What that adds to an invoice that was made already.
         lines: Vec<UsageLine>,
     },
     CancellationScheduled,

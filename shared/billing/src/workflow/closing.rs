@@ -39,6 +39,6 @@ pub(super) fn closing(subscription: &Subscription, found: &mut Found, now: Times
         }
     }
     let billed = subscription.bill(&counted);
-    let closed = counted.into_iter().filter_map(|it| subscription.closed(it));
+    let closed = counted.iter().filter_map(|it| subscription.closed(it, now));
     (billed, closed.map(|it| Write::next(Record::Usage(it))).collect())
 }

@@ -56,8 +56,8 @@ impl From<UsageError> for RebuildError {
 const PAGE: u32 = 1_000;
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// Reckons what the counter has counted in the period at hand, and in the one before if that is on no invoice yet, from
-    /// the records of the uses; and unless it is a dry run the counter says that from then on. It is as of one moment: if
+    /// Reckons what the counter has counted in the period at hand, and in the one before if that is on no invoice yet, from the
+    /// records of the uses; and unless it is a dry run the counter says that from then on. It is as of one moment: if
     /// somebody counts meanwhile, it begins again.
     pub async fn rebuild(&self, wanted: &Rebuild) -> Result<(MeterId, Vec<Recount>), RebuildError> {
         let customer = &wanted.customer;
@@ -69,15 +69,19 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             }
             let subscription = subscription.filter(Subscription::is_live).ok_or(RebuildError::NoSubscription)?;
             let known = known.unwrap_or_else(|| MeterUsage::none(customer.clone(), meter.id.clone(), now));
-            let counted = counted(&known, &subscription, now);
+            let period = subscription.counting(now);
+            let known = subscription.turned(&known, &period, now);
+            // What is on an invoice stays as it is there.
+            let open = |(it, _): &(&PeriodId, u64)| it.index >= period.index || subscription.is_unbilled(it);
+            let counted: Vec<(&PeriodId, u64)> = known.periods().filter(open).collect();
             let begun = counted.first().and_then(|(period, _)| subscription.beginning(period));
             if begun.is_none_or(|begun| after(begun, KEPT_FOR) <= now) {
                 return Err(RebuildError::Forgotten);
             }
             let recorded = self.summed(customer, &meter.id).await?;
-            let recount = |(period, counted): (PeriodId, u64)| {
-                let recorded = recorded.get(&period).copied().unwrap_or(0);
-                Recount { period, counted, recorded }
+            let recount = |(period, counted): (&PeriodId, u64)| {
+                let recorded = recorded.get(period).copied().unwrap_or(0);
+                Recount { period: period.clone(), counted, recorded }
             };
             let recounts: Vec<Recount> = counted.into_iter().map(recount).collect();
             let done = if wanted.dry_run || recounts.iter().all(|it| it.counted == it.recorded) {
@@ -130,7 +134,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let usage = MeterUsage {
             value: last.recorded,
             period: Some(last.period.clone()),
-            before: before.first().map(|it| (it.period.clone(), it.recorded)),
+            before: before.first().map(|it| (it.period.clone(), it.recorded)).or(known.before),
             alerts: raised(&known.alerts, order, &meter, last.recorded, &last.period, now),
             at: now,
             ..known
@@ -150,11 +154,4 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// What is counted in the period before, if that may be on no invoice yet, and in the one at hand.
-fn counted(known: &MeterUsage, subscription: &Subscription, now: Timestamp) -> Vec<(PeriodId, u64)> {
-    let at_hand = subscription.counting(now);
-    let (period, value) = known.counted_in(&at_hand).unwrap_or((&at_hand, 0));
-    subscription.unbilled(known, period).into_iter().chain([(period.clone(), value)]).collect()
 }

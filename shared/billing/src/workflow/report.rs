@@ -1,7 +1,7 @@
 //! The SaaS reports what was used of what is counted, once for each id.
 
 use super::usage::{MeterError, meant};
-use super::{Billing, MOST_RACES};
+use super::{Billing, MOST_RACES, transition};
 use crate::alert::{below_next_line, raised};
 use crate::catalog::{Meter, MeterKind};
 use crate::dunning::after;
@@ -11,7 +11,7 @@ use crate::mail::{About, Mail, OverageNotice, Passed};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::reservation::Reservations;
 use crate::statistics::{DayUsage, date};
-use crate::subscription::Subscription;
+use crate::subscription::{CountedLate, Event, Sold, Subscription};
 use crate::usage::{MeterUsage, UsageRecord};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -44,8 +44,9 @@ pub enum NotCounted {
     InFuture,
 }
 
-/// How many are counted in one transaction, which takes a hundred writes: each, the meter it is of, and the day; and a mail.
-const AT_ONCE: usize = 33;
+/// How many are counted in one transaction, which takes a hundred writes: each, the meter it is of, and the day; a mail; and
+/// the subscription with its history, where something is told late.
+const AT_ONCE: usize = 32;
 
 /// By how much the clock of whoever reports may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -54,9 +55,9 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 pub(super) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// Counts each of `uses` in the customer's period at hand, or says why not, in their order; late ones too: what a
-    /// period that is over has counted is not touched. Those that are counted are so with their ids, in one transaction
-    /// of so many; and however many report at once, no limit is passed.
+    /// Counts each of `uses` in the customer's period at hand, or says why not, in their order; in the one before it what is
+    /// told late of that, where more was sold in it. Those that are counted are so with their ids, in one transaction of so
+    /// many; and however many report at once, no limit is passed.
     pub async fn report(
         &self,
         customer: &CustomerId,
@@ -151,6 +152,8 @@ struct Counters {
     /// What is new of these, and how much it is.
     counted: Vec<UsageRecord>,
     sums: BTreeMap<MeterId, NonZeroU64>,
+    /// Of the period before.
+    late: BTreeMap<MeterId, CountedLate>,
 }
 
 impl Counters {
@@ -159,8 +162,8 @@ impl Counters {
         let names = std::iter::from_fn(|| found.meter()).map(|it| (it.name, it.families)).collect();
         let meters = std::iter::from_fn(|| found.usage()).map(|it| (it.meter.clone(), it)).collect();
         let records = std::iter::from_fn(|| found.usage_record()).map(|it| (it.id.clone(), it)).collect();
-        let (counted, sums) = (vec![], BTreeMap::new());
-        Self { subscription, now, period, names, meters, records, counted, sums }
+        let (counted, sums, late) = (vec![], BTreeMap::new(), BTreeMap::new());
+        Self { subscription, now, period, names, meters, records, counted, sums, late }
     }
 
     fn meant(&self, name: &MeterId) -> Result<Meter, MeterError> {
@@ -174,13 +177,16 @@ impl Counters {
         }
         if let Some(known) = self.records.get(&it.id) {
             let same = (&known.meter, known.value, known.at) == (&meter.id, it.value, it.at);
-            return if same { Ok(self.standing(&meter.id)) } else { Err(NotCounted::IdReused) };
+            return if same { Ok(self.standing_in(&known.period, &meter.id)) } else { Err(NotCounted::IdReused) };
         }
         if unserved(&self.subscription, self.now).is_some() {
             return Err(NotCounted::NoSubscription);
         }
         if it.at.is_some_and(|at| at > after(self.now, AHEAD)) {
             return Err(NotCounted::InFuture);
+        }
+        if let Some(late) = it.at.and_then(|at| self.told_late(&meter.id, at)) {
+            return self.count_late(it, late);
         }
         let standing = self.standing(&meter.id);
         let sum = self.sums.get(&meter.id).map_or(Some(it.value), |sum| sum.checked_add(it.value.get()));
@@ -190,19 +196,58 @@ impl Counters {
         let fits = taken.is_some_and(|taken| taken <= self.subscription.most(&meter.id));
         let Some(sum) = sum.filter(|_| fits) else { return Err(NotCounted::LimitReached(standing)) };
         self.sums.insert(meter.id.clone(), sum);
+        let period = self.stored(&meter.id).map_or(&self.period, |(period, _)| period).clone();
+        self.record(it, &meter.id, period);
+        Ok(self.standing(&meter.id))
+    }
+
+    fn record(&mut self, it: &Use, meter: &MeterId, period: PeriodId) {
         let record = UsageRecord {
             customer: self.subscription.customer.clone(),
             id: it.id.clone(),
-            meter: meter.id.clone(),
+            meter: meter.clone(),
             value: it.value,
             at: it.at,
-            period: self.stored(&meter.id).map_or(&self.period, |(period, _)| period).clone(),
+            period,
             counted_at: self.now,
             expires_at: after(self.now, KEPT_FOR),
         };
         self.records.insert(it.id.clone(), record.clone());
         self.counted.push(record);
-        Ok(self.standing(&meter.id))
+    }
+
+    /// What `meter` has counted in the period before, with what is told late here, if that period was when `at` was.
+    fn told_late(&self, meter: &MeterId, at: Timestamp) -> Option<(CountedLate, Sold)> {
+        let turned = self.turned(meter);
+        let (period, used, sold) = turned.told_late(at)?;
+        let none = || CountedLate { meter: meter.clone(), period: period.clone(), from: used, to: used };
+        Some((self.late.get(meter).cloned().unwrap_or_else(none), sold.clone()))
+    }
+
+    fn count_late(&mut self, it: &Use, (late, sold): (CountedLate, Sold)) -> Result<Standing, NotCounted> {
+        let to = late.to.checked_add(it.value.get()).filter(|to| *to <= sold.most());
+        let Some(to) = to else { return Err(NotCounted::LimitReached(sold.standing(&late.meter, late.to))) };
+        self.record(it, &late.meter, late.period.clone());
+        let standing = sold.standing(&late.meter, to);
+        self.late.insert(late.meter.clone(), CountedLate { to, ..late });
+        Ok(standing)
+    }
+
+    /// How the meter stands in `period`, if that is the one before; else in the one at hand.
+    fn standing_in(&self, period: &PeriodId, meter: &MeterId) -> Standing {
+        let turned = self.turned(meter);
+        let late = self.late.get(meter).map(|it| it.to);
+        match (turned.before, turned.sold) {
+            (Some((before, used)), Some(sold)) if before == *period => sold.standing(meter, late.unwrap_or(used)),
+            _ => self.standing(meter),
+        }
+    }
+
+    /// The meter as it counts from now on.
+    fn turned(&self, meter: &MeterId) -> MeterUsage {
+        let none = || MeterUsage::none(self.subscription.customer.clone(), meter.clone(), self.now);
+        let known = self.meters.get(meter).cloned().unwrap_or_else(none);
+        self.subscription.turned(&known, &self.period, self.now)
     }
 
     fn standing(&self, meter: &MeterId) -> Standing {
@@ -224,7 +269,9 @@ impl Counters {
     }
 
     fn writes(self) -> Vec<Write> {
-        let mut writes: Vec<Write> = self.sums.iter().map(|(meter, by)| self.more(meter, *by)).collect();
+        let meters: BTreeSet<&MeterId> = self.sums.keys().chain(self.late.keys()).collect();
+        let mut writes: Vec<Write> = meters.into_iter().map(|meter| self.more(meter)).collect();
+        writes.extend(self.adjusted());
         writes.extend(self.notice().map(|mail| Write::next(Record::Mail(mail))));
         let mut days: BTreeMap<(&MeterId, Date), u64> = BTreeMap::new();
         for it in &self.counted {
@@ -264,35 +311,39 @@ impl Counters {
         self.meters.get(meter).map_or(0, |it| it.version)
     }
 
-    /// `by` more of `meter`. Whoever brings it to a line writes it whole, with the alert or the mail, and so does whoever
-    /// finds that less is held of it; everybody else adds to it, and no more than leaves it below the next line and leaves what is
-    /// held, whatever others have added meanwhile.
-    fn more(&self, meter: &MeterId, by: NonZeroU64) -> Write {
-        let (customer, order) = (&self.subscription.customer, &self.subscription.order);
-        let (period, before) = self.stored(meter).unwrap_or((&self.period, 0));
-        let known = self.meters.get(meter);
-        let value = before.saturating_add(by.get());
-        let told = known.map_or(&[][..], |it| &it.alerts);
-        let alerts = raised(told, order, meter, value, period, self.now);
+    /// What is counted of `meter`. Whoever brings it to a line writes it whole, with the alert or the mail, and so does whoever
+    /// finds that less is held of it, or tells of the period before; everybody else adds to it, and no more than leaves it below
+    /// the next line and leaves what is held, whatever others have added meanwhile.
+    fn more(&self, meter: &MeterId) -> Write {
+        let (by, late) = (self.sums.get(meter), self.late.get(meter));
+        let (order, known) = (&self.subscription.order, self.meters.get(meter));
+        let turned = self.turned(meter);
+        let period = turned.period.as_ref().unwrap_or(&self.period);
+        let value = turned.value.saturating_add(by.map_or(0, |by| by.get()));
+        let alerts = raised(&turned.alerts, order, meter, value, period, self.now);
         let reservations = self.reservations(meter);
-        let counts = |it: &MeterUsage| it.period.as_ref() == Some(period) && it.reservations == reservations;
-        if known.is_some_and(counts) && alerts == told && self.passed(meter, by).is_none() {
-            let held = reservations.held();
-            let left = self.subscription.most(meter).saturating_sub(held);
-            let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
-            let (customer, meter, period) = (customer.clone(), meter.clone(), period.clone());
-            return Write::Count { customer, meter, period, by, at_most, held, at: self.now };
+        if let (Some(by), Some(known), None) = (by, known, late) {
+            let is_same =
+                (&known.period, &known.reservations, &known.alerts) == (&turned.period, &reservations, &alerts);
+            if is_same && self.passed(meter, *by).is_none() {
+                let held = reservations.held();
+                let left = self.subscription.most(meter).saturating_sub(held);
+                let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
+                let (customer, meter, period) = (known.customer.clone(), meter.clone(), period.clone());
+                return Write::Count { customer, meter, period, by: *by, at_most, held, at: self.now };
+            }
         }
-        Write::next(Record::Usage(MeterUsage {
-            customer: customer.clone(),
-            meter: meter.clone(),
-            value,
-            period: Some(period.clone()),
-            before: known.and_then(|it| self.subscription.unbilled(it, period)),
-            alerts,
-            reservations,
-            at: self.now,
-            version: self.version(meter),
-        }))
+        let before = late.map(|it| (it.period.clone(), it.to)).or_else(|| turned.before.clone());
+        Write::next(Record::Usage(MeterUsage { value, before, alerts, reservations, at: self.now, ..turned }))
+    }
+
+    /// That something was told late, and what it costs. It is told with the subscription, whose periods are billed.
+    fn adjusted(&self) -> Vec<Write> {
+        let sold = |it: &CountedLate| Some((it.clone(), self.turned(&it.meter).sold?));
+        let late: Vec<(CountedLate, Sold)> = self.late.values().filter_map(sold).collect();
+        let lines = self.subscription.lines_for_late(&late);
+        let counted: Vec<CountedLate> = late.into_iter().map(|(it, _)| it).collect();
+        let event = (!counted.is_empty()).then_some(Event::CountedLate { counted, lines });
+        transition(self.subscription.clone(), event.into_iter().collect(), self.now).1
     }
 }

@@ -57,6 +57,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 value,
                 period: None,
                 before: None,
+                sold: None,
                 alerts: live.as_ref().map_or_else(Vec::new, raised),
                 reservations,
                 at: now,

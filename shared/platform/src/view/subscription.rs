@@ -45,7 +45,7 @@ pub fn subscription(it: &Subscription) -> Value {
         "features": features,
         "price_change": price_change(it), "scheduled_change": scheduled(it),
         "pending_change": it.changing.as_deref().map(pending),
-        "balance": it.balances, "usage_charges": usage_charges(&it.usage_charges), "dunning": dunning(it),
+        "balance": it.balances, "usage_charges": usage_charges(&it.unpaid_usage()), "dunning": dunning(it),
         "disputed_payment": it.disputed.first(),
         "driven": it.driven.as_ref().map(driven),
     })
