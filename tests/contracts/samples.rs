@@ -327,7 +327,7 @@ pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
 fn sold() -> Sold {
     let price = r#"{"per": 1, "tiers": [{"up_to": null, "amount": {"minor": 3, "currency": "USD"}}]}"#;
     let time = Period { start: now(), end: later(30) };
-    Sold { time, included: 1_000, price: serde_json::from_str(price).expect("a price") }
+    Sold { time, included: 1_000, most: u64::MAX, price: serde_json::from_str(price).expect("a price") }
 }
 
 fn counted_late(of: &CustomerId) -> Event {

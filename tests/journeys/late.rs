@@ -3,13 +3,15 @@
 
 use crate::overage::{changed, charged, counted, lines, minutes, renewed, starter, to};
 use crate::stage::{DAY, HOUR, Is, MINUTE, command, declined_at_period_end, is, pass, to_period_end};
-use crate::usage::of_minutes;
+use crate::usage::{minutes_plan, of_minutes};
+use billing::calendar::Interval;
 use billing::id::MeterId;
 use billing::outcome::Remedy;
-use billing::ports::Record;
-use billing::subscription::{Action, Command, Effective, Event, Subscription};
-use billing::testing::{World, customer, meter};
-use billing::workflow::{NotCounted, Rebuild, Use};
+use billing::ports::{Key, Record};
+use billing::subscription::{Action, Command, Effective, Event, Intervention, Subscription};
+use billing::testing::{World, customer, idempotency_key, meter};
+use billing::usage::MeterUsage;
+use billing::workflow::{Checkout, NotCounted, Rebuild, Use, Wish};
 use futures::executor::block_on;
 use jiff::Timestamp;
 
@@ -69,7 +71,7 @@ fn however_many_parts_it_is_told_in_a_period_costs_what_it_costs_as_one() {
     assert_eq!(lines(&world), [], "what was included costs nothing");
     assert_eq!(used_at(&world, then, 1, "c"), Ok(1_001));
     assert_eq!(used_at(&world, then, 599, "d"), Ok(1_600));
-    assert_eq!(lines(&world), [(1_001, 1_000, 5), (1_600, 1_001, 499 * 5 + 100 * 4)]);
+    assert_eq!(lines(&world), [(1_600, 1_000, 500 * 5 + 100 * 4)], "and it is one line");
     renewed(&world);
     assert_eq!(charged(&world).pop(), Some(2_900 + 500 * 5 + 100 * 4));
 }
@@ -166,12 +168,79 @@ fn what_was_used_of_one_plan_is_charged_by_its_price_when_there_is_another() {
 }
 
 #[test]
-fn who_leaves_or_is_not_served_has_nothing_counted_late() {
+fn who_leaves_owes_what_is_told_late_and_pays_it_if_they_come_back() {
+    let world = starter();
+    let then = world.clock.time();
+    declined_at_period_end(&world, Remedy::RetryLater);
+    assert_eq!(used_at(&world, then, 1_010, "late"), Ok(1_010));
+    command(&world, Command::CancelNow);
+    assert_eq!(used_at(&world, then, 1, "later"), Err(NotCounted::NoSubscription));
+    let owed = |world: &World| world.subscription().unpaid_usage().iter().map(|it| it.amount.minor).sum::<i64>();
+    assert_eq!(owed(&world), 50);
+    let wanted = Checkout { plan: billing::testing::plan("minutes-starter").id, ..minutes_plan("again") };
+    let payment = block_on(world.checkout(wanted)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(payment.amount.minor, 2_900 + 50);
+}
+
+#[test]
+fn what_was_not_sold_then_is_not_sold_late() {
+    let world = starter();
+    let then = world.clock.time();
+    // The next period is a gift: beyond its limit nothing is sold in this one.
+    let free = Intervention::Comp { percent: 100, periods: Some(1) };
+    let done = block_on(world.intervene(&customer(), &free, &idempotency_key("gift"), "gift"));
+    assert!(done.is_ok(), "{done:?}");
+    assert!(matches!(minutes(&world, 1_001, "a"), Err(NotCounted::LimitReached(_))));
+    renewed(&world);
+    assert!(matches!(used_at(&world, then, 1_001, "a"), Err(NotCounted::LimitReached(it)) if it.used == 0));
+    assert_eq!((used_at(&world, then, 1_000, "a"), lines(&world)), (Ok(1_000), vec![]));
+}
+
+#[test]
+fn what_costs_nothing_is_not_told_with_the_subscription() {
     let world = starter();
     let then = world.clock.time();
     renewed(&world);
-    command(&world, Command::CancelNow);
-    assert_eq!(used_at(&world, then, 1, "late"), Err(NotCounted::NoSubscription));
+    let before = world.subscription().version;
+    assert_eq!(used_at(&world, then, 400, "late"), Ok(400));
+    assert_eq!((world.subscription().version, history(&world)), (before, vec![]));
+    assert_eq!(used_at(&world, then, 700, "later"), Ok(1_100));
+    assert_eq!((lines(&world), history(&world).len()), (vec![(1_100, 1_000, 500)], 1));
+}
+
+#[test]
+fn what_was_used_before_the_interval_was_changed_is_charged_by_what_was_had_then() {
+    let world = starter();
+    let then = world.clock.time();
+    assert_eq!(minutes(&world, 1_000, "a"), Ok(1_000));
+    pass(&world, DAY);
+    let wish = Wish {
+        plan: None,
+        interval: Some(Interval::Year),
+        ..to(Action::ChangeInterval, "minutes-starter", Effective::Now)
+    };
+    changed(&world, &wish, "yearly");
+    assert_eq!(world.subscription().order.price.interval, Interval::Year);
+    let before = lines(&world);
+    assert_eq!(used_at(&world, then, 2, "late"), Ok(1_002));
+    assert_eq!((before, lines(&world)), (vec![], vec![(1_002, 1_000, 10)]));
+    assert_eq!(used_at(&world, then + DAY, 2, "since"), Ok(2));
+}
+
+/// A release before this one did not say on what terms a period was sold.
+#[test]
+fn of_a_period_that_says_nothing_of_its_terms_what_is_late_counts_at_hand() {
+    let world = starter();
+    let then = world.clock.time();
+    assert_eq!(minutes(&world, 1_010, "a"), Ok(1_010));
+    to_period_end(&world);
+    assert_eq!(minutes(&world, 1, "b"), Ok(1));
+    let held = world.key(Key::Usage(customer(), meter("minutes"))).usage().unwrap_or_else(|| panic!("nothing"));
+    assert_eq!(held.before.as_ref().map(|(period, used)| (period.index, *used)), Some((0, 1_010)));
+    world.store.put(Record::Usage(MeterUsage { sold: None, version: held.version + 1, ..held }));
+    assert_eq!(used_at(&world, then, 2, "late"), Ok(3));
+    world.run();
+    assert_eq!(charged(&world), [2_900, 2_950]);
 }
 
 #[test]

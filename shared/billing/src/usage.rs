@@ -97,7 +97,7 @@ pub struct UsageRecord {
     /// When it was, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Where it is counted: of a time before the last one, it is the one at hand when it was told.
+    /// Where it is counted: in the one at hand when it was told, or in the one before, if it was then and more was sold then.
     pub period: PeriodId,
     pub counted_at: Timestamp,
     pub expires_at: Timestamp,

@@ -62,7 +62,8 @@ impl State {
         });
         let rooms = ended.map(|(period, ended)| {
             let counted = self.metered.counted.get(&(meter.clone(), period.clone())).copied().unwrap_or(0);
-            (most_of(&ended.order, meter), counted)
+            // Whether more was sold then depends on whose clock it was.
+            (limit_of(&ended.order, meter), counted)
         });
         rooms.min_by_key(|(most, counted)| most.saturating_sub(*counted))
     }
@@ -76,6 +77,8 @@ impl State {
             let of = (it.meter.clone(), it.period.clone());
             let now = self.metered.counted.get(&of).copied().unwrap_or(0);
             check(it.from < it.to && it.to == now, "P-24", || format!("{}, and {now} are counted", told()))?;
+            let order = self.metered.ended.get(&it.period).map_or(&old.order, |ended| &ended.order);
+            check(it.to <= most_of(order, &it.meter), "P-24", told)?;
             let line = left.iter().position(|line| line.meter == it.meter).map(|at| left.swap_remove(at));
             let Some(ended) = self.metered.ended.get(&it.period) else {
                 // It is billed when the period is.
@@ -117,7 +120,15 @@ impl Owed {
 
     pub(super) fn told_late(&mut self, old: &Subscription, lines: &[UsageLine]) {
         let is_paid_for = old.attempts > 0 || old.open.is_some() && old.changing.is_none();
-        if is_paid_for { &mut self.later } else { &mut self.next }.extend(lines.iter().cloned());
+        let charges = if is_paid_for { &mut self.later } else { &mut self.next };
+        for line in lines {
+            // It goes on where an earlier one ends.
+            let of = |it: &UsageLine| (it.meter.clone(), it.period.clone(), it.amount.currency);
+            match charges.iter_mut().find(|it| of(it) == of(line) && it.used == line.included) {
+                Some(it) => (it.used, it.amount.minor) = (line.used, it.amount.minor + line.amount.minor),
+                None => charges.push(line.clone()),
+            }
+        }
     }
 }
 

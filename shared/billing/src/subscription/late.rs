@@ -2,7 +2,7 @@
 //! more of its meter was sold in it; and what it adds to an invoice that is made already is on the next one.
 
 use super::metering::UsageLine;
-use super::{Subscription, Term};
+use super::{Event, Subscription, Term};
 use crate::calendar::Period;
 use crate::catalog::{Limit, OveragePrice};
 use crate::entitlement::{Standing, per_mille};
@@ -17,6 +17,8 @@ pub struct Sold {
     /// When the period was.
     pub time: Period,
     pub included: u64,
+    /// The most that could be used: no more than is included, where no more was sold then.
+    pub most: u64,
     pub price: OveragePrice,
 }
 
@@ -32,11 +34,6 @@ pub struct CountedLate {
 impl Sold {
     pub(crate) fn covers(&self, at: Timestamp) -> bool {
         self.time.start <= at && at < self.time.end
-    }
-
-    /// The most that could be used.
-    pub(crate) fn most(&self) -> u64 {
-        self.price.most(self.included)
     }
 
     pub(crate) fn standing(&self, meter: &MeterId, used: u64) -> Standing {
@@ -72,7 +69,7 @@ impl Subscription {
     }
 
     /// What is left to be told, or billed, of the period of `term` when `period` is counted in. None: more was not sold.
-    fn leaves(
+    pub(super) fn leaves(
         &self,
         usage: &MeterUsage,
         term: Term,
@@ -87,19 +84,33 @@ impl Subscription {
         let used = usage.periods().find(|(counted, _)| **counted == over).map_or(0, |(_, used)| used);
         let start = self.beginning(&over)?;
         let time = Period { start, end: self.period_of(term).end.min(now).max(start) };
-        Some(((over, used), Sold { time, included, price }))
+        Some(((over, used), Sold { time, included, most: self.most(&usage.meter), price }))
     }
 
-    /// The lines that `counted` adds to the next invoice: none for a period that is on no invoice yet.
-    pub(crate) fn lines_for_late(&self, counted: &[(CountedLate, Sold)]) -> Vec<UsageLine> {
+    /// That something was told late, and the lines that adds to the next invoice. None: it changes nothing. Of a period that is
+    /// on no invoice yet, it is told with the subscription whatever it costs, so that whoever bills that period knows.
+    pub(crate) fn told_late(&self, counted: Vec<(CountedLate, Sold)>) -> Option<Event> {
         let billed = counted.iter().filter(|(it, _)| !self.is_unbilled(&it.period));
-        billed.filter_map(|(it, sold)| sold.line(it)).collect()
+        let lines: Vec<UsageLine> = billed.filter_map(|(it, sold)| sold.line(it)).collect();
+        let tells = !lines.is_empty() || counted.iter().any(|(it, _)| self.is_unbilled(&it.period));
+        let counted = counted.into_iter().map(|(it, _)| it).collect();
+        tells.then_some(Event::CountedLate { counted, lines })
     }
 
-    /// Those go on the invoice after the one that is being paid.
+    /// Those go on the next invoice, and on the one after it while that is being collected. However often something is told of
+    /// a period, it is one line of it.
     pub(super) fn owes_for_late(&mut self, lines: &[UsageLine]) {
         let charges = if self.is_being_collected() { &mut self.late_charges } else { &mut self.usage_charges };
-        charges.extend(lines.iter().cloned());
+        for line in lines {
+            let same = |it: &&mut UsageLine| {
+                (&it.meter, &it.period, it.used) == (&line.meter, &line.period, line.included)
+                    && it.amount.currency == line.amount.currency
+            };
+            match charges.iter_mut().find(same).map(|it| (it.amount.plus(line.amount), it)) {
+                Some((Some(amount), it)) => (it.used, it.amount) = (line.used, amount),
+                _ => charges.push(line.clone()),
+            }
+        }
     }
 
     /// What is owed for what was used, whichever invoice that is on.

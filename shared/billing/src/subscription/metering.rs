@@ -129,7 +129,10 @@ impl Subscription {
     pub(crate) fn closed(&self, usage: &MeterUsage, now: Timestamp) -> Option<MeterUsage> {
         let next = PeriodId { subscription: self.id.clone(), index: self.term()?.index.saturating_add(1) };
         if usage.counted_in(&next).is_some() {
-            return None;
+            // By whose clock it was over, and what was to be had then, is known better now.
+            let (before, sold) = self.leaves(usage, self.term()?, &next, now)?;
+            let turned = MeterUsage { before: Some(before), sold: Some(sold), ..usage.clone() };
+            return (turned != *usage && usage.sold.is_some()).then_some(turned);
         }
         Some(MeterUsage { alerts: vec![], ..self.turned(usage, &next, now) })
     }

@@ -72,7 +72,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let period = subscription.counting(now);
             let known = subscription.turned(&known, &period, now);
             // What is on an invoice stays as it is there.
-            let open = |(it, _): &(&PeriodId, u64)| it.index >= period.index || subscription.is_unbilled(it);
+            let open = |(it, _): &(&PeriodId, u64)| known.period.as_ref() == Some(*it) || subscription.is_unbilled(it);
             let counted: Vec<(&PeriodId, u64)> = known.periods().filter(open).collect();
             let begun = counted.first().and_then(|(period, _)| subscription.beginning(period));
             if begun.is_none_or(|begun| after(begun, KEPT_FOR) <= now) {

@@ -11,7 +11,7 @@ use crate::mail::{About, Mail, OverageNotice, Passed};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::reservation::Reservations;
 use crate::statistics::{DayUsage, date};
-use crate::subscription::{CountedLate, Event, Sold, Subscription};
+use crate::subscription::{CountedLate, Sold, Subscription};
 use crate::usage::{MeterUsage, UsageRecord};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -185,7 +185,11 @@ impl Counters {
         if it.at.is_some_and(|at| at > after(self.now, AHEAD)) {
             return Err(NotCounted::InFuture);
         }
-        if let Some(late) = it.at.and_then(|at| self.told_late(&meter.id, at)) {
+        // What is held for it is held in the period at hand too.
+        let held = self.reservations(&meter.id).get(&it.id).is_some();
+        let fits = |late: &CountedLate, sold: &Sold| late.to.saturating_add(it.value.get()) <= sold.most;
+        let late = it.at.and_then(|at| self.told_late(&meter.id, at));
+        if let Some(late) = late.filter(|(late, sold)| !held || fits(late, sold)) {
             return self.count_late(it, late);
         }
         let standing = self.standing(&meter.id);
@@ -225,7 +229,7 @@ impl Counters {
     }
 
     fn count_late(&mut self, it: &Use, (late, sold): (CountedLate, Sold)) -> Result<Standing, NotCounted> {
-        let to = late.to.checked_add(it.value.get()).filter(|to| *to <= sold.most());
+        let to = late.to.checked_add(it.value.get()).filter(|to| *to <= sold.most);
         let Some(to) = to else { return Err(NotCounted::LimitReached(sold.standing(&late.meter, late.to))) };
         self.record(it, &late.meter, late.period.clone());
         let standing = sold.standing(&late.meter, to);
@@ -337,13 +341,11 @@ impl Counters {
         Write::next(Record::Usage(MeterUsage { value, before, alerts, reservations, at: self.now, ..turned }))
     }
 
-    /// That something was told late, and what it costs. It is told with the subscription, whose periods are billed.
+    /// What is told late is told with the subscription, whose periods are billed.
     fn adjusted(&self) -> Vec<Write> {
         let sold = |it: &CountedLate| Some((it.clone(), self.turned(&it.meter).sold?));
         let late: Vec<(CountedLate, Sold)> = self.late.values().filter_map(sold).collect();
-        let lines = self.subscription.lines_for_late(&late);
-        let counted: Vec<CountedLate> = late.into_iter().map(|(it, _)| it).collect();
-        let event = (!counted.is_empty()).then_some(Event::CountedLate { counted, lines });
+        let event = self.subscription.told_late(late);
         transition(self.subscription.clone(), event.into_iter().collect(), self.now).1
     }
 }

@@ -15,6 +15,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 /// 4: what was used beyond limits is charged for. Code that does not know it would write a subscription back without.
 /// 5: a meter has reservations. Code that does not know them would give to others what is held, and write it back without.
 /// 6: a subscription is suspended when grace is over. Code that does not know that would end it, or serve it.
+/// 7: what is told late is charged for. Code that does not know it would write a subscription back without.
 const SCHEMA: u32 = 7;
 
 pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
