@@ -15,7 +15,7 @@ use billing::workflow::{CheckoutError, MethodError, Setup, WakeError};
 use futures::executor::block_on;
 
 /// A subscription whose customer pays with Paystack, and has left a card with Stripe too.
-fn with_a_second_gateway() -> World {
+pub(crate) fn with_a_second_gateway() -> World {
     let world = subscribed();
     let wallet = world.key(Key::Wallet(customer())).wallet().unwrap_or_else(|| panic!("a card was left"));
     let preferred = method("AUTH_1").id();
@@ -88,8 +88,8 @@ fn live_with_errors(world: &World, days: u32) {
     }
 }
 
-#[test]
-fn what_no_gateway_ever_heard_of_is_given_up_once_a_person_knows_and_charged_anew() {
+/// A charge never arrived, and its gateway was silent for so long that a person knows.
+pub(crate) fn unresolved() -> World {
     let world = subscribed();
     to_period_end(&world);
     world.gateways.next(Script::SilentBefore);
@@ -98,6 +98,12 @@ fn what_no_gateway_ever_heard_of_is_given_up_once_a_person_knows_and_charged_ane
     live_with_errors(&world, 8);
     assert_eq!((paid(&attempt(&world, 1, 1)), money(&world)), (Paid::Unresolved, (1, 0)));
     world.gateways.set_up(Gateway::Paystack, true);
+    world
+}
+
+#[test]
+fn what_no_gateway_ever_heard_of_is_given_up_once_a_person_knows_and_charged_anew() {
+    let world = unresolved();
     live_with_errors(&world, 9);
     assert_eq!(paid(&attempt(&world, 1, 1)), Paid::Expired);
     assert_eq!((is(&world.subscription()), index(&world), money(&world)), (Is::Active, Some(1), (2, 0)));
@@ -235,9 +241,9 @@ fn who_owes_nothing_has_nothing_to_pay() {
 
 // Methods.
 
-pub(crate) fn set_up(world: &World, gateway: Gateway, key: &str) -> Payment {
+pub(crate) fn setup(gateway: Gateway, key: &str) -> Setup {
     let wanted = request("estates-professional", key);
-    let setup = Setup {
+    Setup {
         customer: wanted.customer,
         email: wanted.email,
         gateway,
@@ -245,8 +251,11 @@ pub(crate) fn set_up(world: &World, gateway: Gateway, key: &str) -> Payment {
         return_url: None,
         key: wanted.key,
         fingerprint: "setup".to_owned(),
-    };
-    block_on(world.set_up(setup)).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+pub(crate) fn set_up(world: &World, gateway: Gateway, key: &str) -> Payment {
+    block_on(world.set_up(setup(gateway, key))).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn default_token(world: &World) -> Option<String> {

@@ -28,7 +28,7 @@ fn load(world: &World, coupons: &[Value]) {
 }
 
 /// A fifth off for two periods; half off the first; nothing to pay for the first.
-fn sold_with_coupons() -> World {
+pub(crate) fn sold_with_coupons() -> World {
     let world = world();
     load(
         &world,
@@ -41,7 +41,7 @@ fn sold_with_coupons() -> World {
     world
 }
 
-fn with(text: &str, wanted: Checkout) -> Checkout {
+pub(crate) fn with(text: &str, wanted: Checkout) -> Checkout {
     let fingerprint = format!("{} {text}", wanted.fingerprint);
     Checkout { coupon: Some(code(text)), fingerprint, ..wanted }
 }

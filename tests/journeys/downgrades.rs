@@ -23,14 +23,14 @@ fn down(effective: Effective) -> Wish {
 }
 
 /// Pro, with so many minutes used of its 3,000 and so many of its five agents; Starter has 1,000 and one.
-fn using(minutes: u64, agents: u64) -> World {
+pub(crate) fn using(minutes: u64, agents: u64) -> World {
     let world = subscribed_to(Checkout { time_zone: Some(zone("Africa/Lagos")), ..minutes_plan("first") });
     agents_are(&world, agents);
     counts(&world, minutes, "before");
     world
 }
 
-fn agents_are(world: &World, agents: u64) {
+pub(crate) fn agents_are(world: &World, agents: u64) {
     block_on(world.set_usage(&customer(), &meter("agents"), agents)).unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -56,7 +56,7 @@ fn blocked(world: &World, effective: Effective) -> Downgrade {
     *blocked
 }
 
-fn schedule(world: &World) {
+pub(crate) fn schedule(world: &World) {
     let made = try_change(world, &down(Effective::PeriodEnd), "k").unwrap_or_else(|error| panic!("{error}"));
     assert!(made.subscription.scheduled.is_some());
 }

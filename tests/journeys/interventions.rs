@@ -16,7 +16,7 @@ use billing::workflow::{Checkout, RequestError, Subscribe};
 use futures::executor::block_on;
 use jiff::Timestamp;
 
-fn try_to(world: &World, intervention: &Intervention, key: &str) -> Result<Subscription, RequestError> {
+pub(crate) fn try_to(world: &World, intervention: &Intervention, key: &str) -> Result<Subscription, RequestError> {
     block_on(world.intervene(&customer(), intervention, &idempotency_key(key), &format!("{intervention:?}")))
 }
 

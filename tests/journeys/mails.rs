@@ -15,7 +15,7 @@ use billing::workflow::{CheckoutError, FollowError, SendError, WakeError};
 use futures::executor::block_on;
 
 /// The period is over, and the card will not work again. The one mail that is due is not sent yet.
-fn declined_for_good() -> World {
+pub(crate) fn declined_for_good() -> World {
     let world = subscribed();
     to_period_end(&world);
     world.gateways.next(Script::Decline(Remedy::NewMethod));
@@ -24,7 +24,7 @@ fn declined_for_good() -> World {
     world
 }
 
-fn only(world: &World) -> Mail {
+pub(crate) fn only(world: &World) -> Mail {
     let mut all = world.store.mails();
     assert_eq!(all.len(), 1);
     all.remove(0)

@@ -29,7 +29,7 @@ fn priced(world: &World, minor: i64) {
     block_on(world.load(estates)).unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn notice(days: u16, told: bool) -> Intervention {
+pub(crate) fn notice(days: u16, told: bool) -> Intervention {
     let notice_days = NonZeroU16::new(days).unwrap_or_else(|| panic!("{days}"));
     Intervention::ChangePrice { notice_days, told }
 }
@@ -39,12 +39,12 @@ fn try_to(world: &World, intervention: &Intervention) -> Result<Subscription, Re
     block_on(world.intervene(&customer(), intervention, &idempotency_key(&said), &said))
 }
 
-fn announced(world: &World, intervention: &Intervention) -> Subscription {
+pub(crate) fn announced(world: &World, intervention: &Intervention) -> Subscription {
     try_to(world, intervention).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A plan that has become dearer since it was bought.
-fn dearer() -> World {
+pub(crate) fn dearer() -> World {
     let world = subscribed();
     priced(&world, 900_000);
     world

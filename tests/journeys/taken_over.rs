@@ -17,7 +17,7 @@ use billing::workflow::{NotForSale, TakeOver, TakeOverError, TakenOver};
 use futures::executor::block_on;
 
 /// As it ran elsewhere at noon of the sample day, the 31st of January.
-fn row() -> TakeOver {
+pub(crate) fn row() -> TakeOver {
     TakeOver {
         customer: customer(),
         contact: None,

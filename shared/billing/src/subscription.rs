@@ -352,9 +352,13 @@ impl Subscription {
         }
     }
 
-    /// Whether another attempt to collect may be made or repeated at all.
+    /// Whether another attempt to collect may be made or repeated at all: of what has not begun yet, the one that it waits for.
     pub fn wants_payment(&self, payment: &PaymentId) -> bool {
-        matches!(self.status, Status::Active { .. } | Status::PastDue { .. }) && self.owes(payment)
+        match &self.status {
+            Status::Incomplete => self.waits_for(payment),
+            Status::Active { .. } | Status::PastDue { .. } => self.owes(payment),
+            Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
+        }
     }
 
     fn owes(&self, payment: &PaymentId) -> bool {
