@@ -1,5 +1,6 @@
 //! A request to a gateway, and what was heard of it.
 
+use billing::id::CustomerId;
 use billing::outcome::{Aftermath, Outcome, Receipt, RefundOutcome, Sighting};
 use billing::payment::{Gateway, Payment, Refund};
 use billing::wallet::Method;
@@ -19,6 +20,16 @@ impl Errand {
         match self {
             Self::Open(it) | Self::Charge(it) | Self::Find(it) | Self::Close(it) | Self::Refund(it, _) => it.gateway,
             Self::Forget(it) => it.gateway,
+        }
+    }
+
+    /// Whose it is. A method alone does not say.
+    pub(crate) fn customer(&self) -> Option<&CustomerId> {
+        match self {
+            Self::Open(it) | Self::Charge(it) | Self::Find(it) | Self::Close(it) | Self::Refund(it, _) => {
+                Some(&it.customer)
+            }
+            Self::Forget(_) => None,
         }
     }
 

@@ -17,6 +17,7 @@ use billing::workflow::{
     WakeError, Wish,
 };
 use jiff::Timestamp;
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -101,8 +102,7 @@ pub(crate) enum Done {
     Requested(Result<Box<Subscription>, RequestError>),
     Arranged(Result<Box<Wallet>, MethodError>),
     Refunded(Result<Box<Payment>, RefundError>),
-    /// With why not.
-    Previewed(Result<Box<Shown>, String>),
+    Previewed(Result<Box<Shown>, Box<dyn Error>>),
     Changed(Result<Box<Changed>, ChangeError>),
     TakenOver(Result<Box<TakenOver>, TakeOverError>),
     Consumed(Result<Box<Consumption>, ConsumeError>),
@@ -112,7 +112,35 @@ pub(crate) enum Done {
     Rebuilt(Result<Vec<Recount>, RebuildError>),
 }
 
+fn failed<T, E: Error + 'static>(done: &Result<T, E>) -> Vec<&(dyn Error + 'static)> {
+    done.as_ref().err().map(|error| -> &(dyn Error + 'static) { error }).into_iter().collect()
+}
+
 impl Done {
+    /// What went wrong, or was refused.
+    pub(crate) fn errors(&self) -> Vec<&(dyn Error + 'static)> {
+        match self {
+            Self::Swept(it) => failed(it),
+            Self::Woken(it) => failed(it),
+            Self::Mailed(it) => failed(it),
+            Self::Received(it) => failed(it),
+            Self::Opened(it) => failed(it),
+            Self::Verified(it) => failed(it),
+            Self::Requested(it) => failed(it),
+            Self::Arranged(it) => failed(it),
+            Self::Refunded(it) => failed(it),
+            Self::Previewed(it) => it.as_ref().err().map(|error| &**error).into_iter().collect(),
+            Self::Changed(it) => failed(it),
+            Self::TakenOver(it) => failed(it),
+            Self::Consumed(it) => failed(it),
+            Self::Reported(Ok(answers)) => answers.iter().flat_map(failed).collect(),
+            Self::Reported(it) => failed(it),
+            Self::Set(it) => failed(it),
+            Self::Acknowledged(it) => failed(it),
+            Self::Rebuilt(it) => failed(it),
+        }
+    }
+
     pub(crate) fn told(&self) -> String {
         match self {
             Self::Swept(it) => format!("{it:?}"),
@@ -182,15 +210,15 @@ impl Job {
                         Ok(Previewed { preview: it, .. }) => {
                             Ok(Shown { id: it.id, due_now: it.due_now, at: it.takes_effect_at })
                         }
-                        Err(error) => Err(format!("{error:?}")),
+                        Err(error) => Err(error.into()),
                     },
                     Looked::Subscribe(wanted) => {
                         let shown = billing.preview_subscription(&wanted).await;
-                        shown.map(Shown::from).map_err(|error| format!("{error:?}"))
+                        shown.map(Shown::from).map_err(Into::into)
                     }
                     Looked::Request(customer, command) => {
                         let shown = billing.preview_request(&customer, command).await;
-                        shown.map(Shown::from).map_err(|error| format!("{error:?}"))
+                        shown.map(Shown::from).map_err(Into::into)
                     }
                 };
                 Done::Previewed(shown.map(Box::new))

@@ -25,6 +25,7 @@ mod deployment;
 mod errand;
 mod faults;
 mod jobs;
+mod onlooker;
 mod pages;
 mod people;
 mod ports;
@@ -32,6 +33,7 @@ mod previews;
 mod rng;
 mod staff;
 mod store;
+mod strangers;
 mod usage;
 mod world;
 

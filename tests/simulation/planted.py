@@ -889,6 +889,83 @@ BUGS = [
         "self.time.start <= at && at < self.time.end",
         "self.time.start <= at && at < self.time.start",
     )]),
+    # A smaller plan: what is in use has room in it, and what is left of the period is the customer's.
+    ("a smaller plan is made whatever is in use", [(
+        "workflow/change.rs",
+        "Some(blocked) if !blocked.is_possible(wish.effective) => {",
+        "Some(blocked) if !blocked.is_possible(wish.effective) && blocked.exceeds.is_empty() => {",
+    )]),
+    ("a smaller plan begins whatever is in use by then", [(
+        "workflow/advance.rs",
+        "Ok(!downgrade(from, to, &family, &usage, Some(&then)).is_possible(Effective::PeriodEnd))",
+        "let _ = downgrade(from, to, &family, &usage, Some(&then)).is_possible(Effective::PeriodEnd);\n        Ok(false)",
+    )]),
+    ("who goes down within a period loses what was left of it", [(
+        "subscription/change.rs",
+        "let credit = quote.credit.negated().ok_or(Refusal::TooExpensive)?;",
+        "let credit = match order.plan.tier < self.order.plan.tier {\n"
+        "            true => Money::zero(currency),\n"
+        "            false => quote.credit.negated().ok_or(Refusal::TooExpensive)?,\n        };",
+    )]),
+    ("checking a downgrade bills what was used so far", [(
+        "workflow/downgrade.rs",
+        "let live = live.ok_or(DowngradeError::NoSubscription)?;",
+        "let live = live.ok_or(DowngradeError::NoSubscription)?;\n"
+        "        if let Some(event) = live.subscription.bill_so_far(&live.meters, now) {\n"
+        "            let (_, writes) = super::transition(live.subscription.clone(), vec![event], now);\n"
+        "            self.store.commit(writes).await?;\n        }",
+    )]),
+    ("a downgrade is billed for before it is refused", [
+        (
+            "workflow/change.rs",
+            "let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;",
+            "let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;\n"
+            "        if !billed.is_empty() {\n            self.store.commit(billed).await?;\n        }",
+        ),
+        (
+            "workflow/change.rs",
+            "        if !billed.is_empty() {\n            self.store.commit(billed).await?;\n        }\n        match preview",
+            "        match preview",
+        ),
+    ]),
+    # Whose it is, and what nobody is to read.
+    ("a key means the same whoever says it", [
+        (
+            "workflow/opening.rs",
+            "let key = Key::Claim(opening.customer.clone(), opening.key.clone());",
+            "let key = Key::Claim(everybody(opening.customer), opening.key.clone());",
+        ),
+        (
+            "workflow/opening.rs",
+            "Key::Claim(self.customer.clone(), self.key.clone()),",
+            "Key::Claim(everybody(self.customer), self.key.clone()),",
+        ),
+        (
+            "workflow/opening.rs",
+            "            customer: self.customer.clone(),\n            key: self.key.clone(),",
+            "            customer: everybody(self.customer),\n            key: self.key.clone(),",
+        ),
+        (
+            "workflow/opening.rs",
+            "const CLAIM_KEPT_FOR: SignedDuration = SignedDuration::from_hours(96);",
+            "const CLAIM_KEPT_FOR: SignedDuration = SignedDuration::from_hours(96);\n\n"
+            "fn everybody(one: &CustomerId) -> CustomerId {\n"
+            "    CustomerId::try_from(\"everybody\".to_owned()).unwrap_or_else(|_| one.clone())\n}",
+        ),
+    ]),
+    ("a mail that was refused is told of with its address", [(
+        "workflow/mails.rs",
+        "                self.keep_mail(mail.dropped(Dropped::Refused(why.clone()), now)).await?;\n"
+        "                Err(SendError::Refused(id.clone(), why))",
+        "                let told = format!(\"{why}: {}\", mail.to.email);\n"
+        "                self.keep_mail(mail.dropped(Dropped::Refused(why), now)).await?;\n"
+        "                Err(SendError::Refused(id.clone(), told))",
+    )]),
+    ("what our account was declined for is told of with the method", [(
+        "workflow/collect.rs",
+        "Some(WakeError::OurFault(payment.id.clone(), decline.code.clone()))",
+        "Some(WakeError::OurFault(payment.id.clone(), format!(\"{} of {:?}\", decline.code, payment.charged_method())))",
+    )]),
 ]
 
 # What takes nothing but one renewal and an order of calls: found by `exhaustive` as well.

@@ -53,6 +53,7 @@ impl Port {
         let stalled = lock(&self.shared).gateway_stalls(errand.gateway());
         self.turn(if stalled { 50 * SECOND } else { 3 * SECOND }).await;
         lock(&self.shared).acts(self.task, || format!("asks to {}", errand.told()));
+        lock(&self.shared).is_about(self.task, errand.customer(), || format!("it asks to {}", errand.told()));
         let answer = lock(&self.shared).request(&errand, act);
         // What the gateway said is as old as its way back is long.
         self.turn(if stalled { 20 * SECOND } else { SECOND }).await;
@@ -147,6 +148,7 @@ impl Gateways for Port {
 impl Mailer for Port {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         self.turn(3 * SECOND).await;
+        lock(&self.shared).is_about(self.task, Some(&mail.customer), || format!("it sends {mail:?}"));
         let answer = lock(&self.shared).mailed(mail);
         self.turn(SECOND).await;
         answer
@@ -154,8 +156,9 @@ impl Mailer for Port {
 }
 
 impl Clock for Port {
-    async fn now(&self, _: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
-        let state = lock(&self.shared);
+    async fn now(&self, customer: Option<&CustomerId>) -> Result<Timestamp, StoreError> {
+        let mut state = lock(&self.shared);
+        state.is_about(self.task, customer, || format!("it looks at the clock of {customer:?}"));
         let worker = state.tasks.get(&self.task).map_or(0, |notes| notes.worker);
         Ok(instant(state.now + state.faults.off(worker, state.now)))
     }
@@ -170,6 +173,7 @@ impl Queue for Port {
             return Err(QueueError("told to fail".into()));
         }
         for wanted in wanted {
+            state.sends_no_secret(wanted);
             if state.rng.chance(state.faults.queue.dropped) {
                 state.note(|| format!("{lane:?} loses {wanted:?}"));
                 continue;

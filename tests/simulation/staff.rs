@@ -12,6 +12,7 @@ use billing::money::Currency;
 use billing::ports::Record;
 use billing::subscription::{Command, Intervention};
 use billing::testing::{idempotency_key, method};
+use billing::wallet::Method;
 use billing::workflow::{Subscribe, TakeOver};
 use std::num::NonZeroU16;
 
@@ -86,7 +87,10 @@ impl State {
             anchor: None,
             paid,
             tokens: None,
-            method: card.then(|| method(&format!("AUTH_{customer}_elsewhere"))),
+            method: card.then(|| Method {
+                payer: format!("billing@{customer}.example"),
+                ..method(&format!("AUTH_{customer}_elsewhere"))
+            }),
             time_zone: self.named_home(customer),
             fingerprint: format!("{customer} {period:?} {paid} {card}"),
         };

@@ -61,6 +61,7 @@ impl Store for Port {
         self.turn(30).await;
         let mut state = lock(&self.shared);
         state.reads()?;
+        state.is_about(self.task, Some(customer), || "it lists uses".to_owned());
         Ok(state.uses_of(customer, after).take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
@@ -76,6 +77,7 @@ impl Store for Port {
         self.turn(30).await;
         let mut state = lock(&self.shared);
         state.reads()?;
+        state.looks_at_all(self.task);
         Ok(state.due_by(lane, now, usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
@@ -120,7 +122,9 @@ impl State {
     fn read(&mut self, task: u64, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
         self.reads()?;
         self.knows(task, keys)?;
+        self.asks_for(task, keys);
         self.reads_usage(task, keys);
+        self.reads_levels(task, keys);
         Ok(keys.iter().filter_map(|key| self.records.get(key).cloned()).collect())
     }
 
@@ -160,6 +164,7 @@ impl State {
             }
         };
         self.acts(task, || "commits".to_owned());
+        self.writes_own(task, &records);
         if let Some(notes) = self.tasks.get_mut(&task) {
             notes.commits += 1;
             notes.misled |= lost;

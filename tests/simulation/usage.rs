@@ -83,6 +83,17 @@ impl State {
         }
     }
 
+    /// Who is to have less from the next period on goes on as if nothing was to come.
+    pub(crate) fn grows_meanwhile(&mut self, customer: &CustomerId) {
+        let end = self.subscription(customer).and_then(Subscription::period).map(|it| it.end.as_millisecond());
+        let mut aside = self.rng.aside();
+        if let Some(end) = end.filter(|_| self.faults.customers.reports > 0 && aside.chance(500)) {
+            let (time, value) = (aside.within(self.now, end.max(self.now)), aside.one_of(&[5, 6, 30]));
+            let (customer, meter) = (customer.clone(), meter("users"));
+            self.at(time, Happening::Start(Job::SetUsage { customer, meter, value, tries: 0 }));
+        }
+    }
+
     /// Just now, as something else is done.
     pub(crate) fn is_used_meanwhile(&mut self, customer: &CustomerId) {
         let now = self.now;

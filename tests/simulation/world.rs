@@ -7,20 +7,23 @@
 
 use crate::aftermath::Afterwards;
 use crate::books::Charge;
-use crate::checker::{Breach, Given, Happened, Metered, Told};
+use crate::checker::{Breach, For, Given, Happened, Metered, Told, may_make_smaller};
 use crate::consumers::{Boxes, ToldConsumed};
 use crate::errand::{Errand, Heard};
 use crate::faults::{DAY, Faults, HOUR, MINUTE, SECOND};
-use crate::jobs::{Done, Job, Shown, fingerprint};
+use crate::jobs::{Done, Job, Looked, Shown, fingerprint};
 use crate::ports::Port;
 use crate::rng::Rng;
 use billing::calendar::zone::Zone;
 use billing::catalog::PricingModel;
 use billing::delivery::Notice;
-use billing::id::{CouponCode, CustomerId, IdempotencyKey, MailId, MethodId, PaymentId, Reference, SubscriptionId};
+use billing::id::{
+    CouponCode, CustomerId, IdempotencyKey, MailId, MeterId, MethodId, PaymentId, Reference, SubscriptionId,
+};
 use billing::payment::{Gateway, PaymentStatus};
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
+use billing::usage::MeterUsage;
 use billing::workflow::{
     ChangeError, Changed, ConsumeError, RefundError, RequestError, TakeOverError, UsageError, Wish,
 };
@@ -130,6 +133,10 @@ pub(crate) struct Notes {
     /// What the gateways answered it, and about what: a reference, a refund's name, a token.
     pub(crate) heard: Vec<(String, Heard)>,
     pub(crate) commits: u32,
+    pub(crate) works_for: For,
+    pub(crate) may_make_smaller: bool,
+    /// If so, what it read to be in use, one after the other.
+    pub(crate) levels: Vec<(MeterId, Option<MeterUsage>)>,
     /// In which step it read what is counted of a customer last, or what they may use.
     pub(crate) read_usage_at: u64,
     /// A commit of it was not made.
@@ -322,7 +329,9 @@ fn begin(shared: &Shared, state: &mut State, job: Job, is_old: bool) -> (u64, Ta
     let crashes_at = crashes_at.then(|| u32::try_from(state.rng.within(1, 10)).unwrap_or(1));
     let release = if is_old { " of the release before" } else { "" };
     state.note(|| format!("task {id} begins on worker {worker}{release}: {job:?}"));
-    let notes = Notes { began_at_step: state.step, began_at: state.now, worker, is_old, ..Notes::default() };
+    let (works_for, may_make_smaller) = (state.works_for(&job), may_make_smaller(&job));
+    let (began_at_step, began_at) = (state.step, state.now);
+    let notes = Notes { began_at_step, began_at, worker, is_old, works_for, may_make_smaller, ..Notes::default() };
     state.tasks.insert(id, notes);
     let port = Port::new(Arc::clone(shared), id);
     let task = Task { future: job.clone().future(port), job, began_at: state.now, polls: 0, crashes_at };
@@ -411,6 +420,11 @@ impl State {
     /// What follows from how a task ended; nothing was heard from it if it crashed.
     fn finished(&mut self, id: u64, job: Job, done: Option<Done>) {
         self.note(|| format!("task {id} ends: {}", done.as_ref().map_or("crashed".to_owned(), Done::told)));
+        if let Some(done) = &done {
+            self.says_no_secret(done);
+            self.is_told(id, done);
+            self.is_refused_unchanged(id, done);
+        }
         match (job, done) {
             (Job::Sweep, _) => self.sweep_again(),
             (Job::Wake { wanted, received }, done) => {
@@ -443,6 +457,9 @@ impl State {
             (Job::Preview { of, key }, done) => {
                 if self.tasks.get(&id).is_some_and(|it| it.commits > 0) {
                     self.breach("P-8", format!("{of:?} was looked at, and changed something"));
+                }
+                if let Looked::Change(wish) = &of {
+                    self.is_advised(wish);
                 }
                 if let Some(Done::Previewed(Ok(shown))) = done {
                     self.saw(of, key, *shown);
@@ -512,6 +529,7 @@ impl State {
                     self.after(SECOND, HOUR, Happening::Start(Job::Intervene { customer, intervention, key }));
                 }
             }
+            (Job::Verify { .. }, Some(Done::Verified(Ok(seen)))) => self.is_asked_for_by_others(&seen.0),
             (Job::Verify { .. } | Job::Prefer { .. } | Job::Remove { .. } | Job::Acknowledge { .. }, _) => {}
         }
     }

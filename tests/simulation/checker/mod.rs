@@ -7,16 +7,21 @@
 mod allowed;
 mod clocks;
 mod discounts;
+mod downgrades;
 mod late;
 mod payments;
 mod prices;
 mod rest;
+mod secrets;
 mod subscriptions;
 mod suspension;
+mod tenancy;
 mod usage;
 
 pub(crate) use self::discounts::Given;
+pub(crate) use self::downgrades::may_make_smaller;
 pub(crate) use self::prices::Told;
+pub(crate) use self::tenancy::{EVERY, For};
 pub(crate) use self::usage::Metered;
 use crate::consumers::Came;
 use crate::errand::Heard;
@@ -98,7 +103,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 60] = [
+pub(crate) const TO_HAPPEN: [&str; 64] = [
     "activated",
     "begun for nothing",
     "begun at a discount",
@@ -129,6 +134,10 @@ pub(crate) const TO_HAPPEN: [&str; 60] = [
     "done as it was shown",
     "requested as it was shown",
     "counted again",
+    "asked for what is another's",
+    "downgrade refused",
+    "told what is in the way",
+    "told that nothing is",
     "begun at a gift",
     "trial started",
     "trial ending",
@@ -296,6 +305,9 @@ impl State {
                 let (customer, subscription, event) = (customer.clone(), subscription.clone(), event.clone());
                 self.gives(&customer, &subscription, &event)?;
                 self.happened.insert(kind(&event));
+                if let Event::ChangeScheduled { .. } = &event {
+                    self.grows_meanwhile(&customer);
+                }
                 if let Some(code) = discounts::redeemed(&event) {
                     *self.redeemed.entry((code.clone(), customer.clone())).or_default() += 1;
                 }

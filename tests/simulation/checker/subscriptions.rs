@@ -108,6 +108,7 @@ impl State {
             self.ended(changes, old, new)?;
         }
         self.is_suspended(changes, old, new)?;
+        self.goes_down(changes, old, new)?;
         self.unpaid(new)
     }
 
@@ -143,18 +144,8 @@ impl State {
             new.is_trialing() && (new.reminded || new.trial.map(|it| it.ends_at(&new.time_zone)) != Some(end));
         check(!reminded, "P-9", || format!("who is trying out {} is not told of its new end", new.id))?;
 
-        let price = old.order.amount().unwrap_or(old.order.price.amount);
-        let whole = Worth { amount: price, at: before.start, by: old.order.plan.proration };
-        let paid_with = old.worth.unwrap_or(whole);
-        let left = |from| paid_with.by.left(before, from, &old.time_zone);
-        // Nothing is left of the last second; and by a clock that is behind not more than there was.
-        let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
-        let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));
-        let fund = old.funds.iter().find(|it| it.subscription == old.id.number && Some(it.period) == number(old));
-        // What was paid for what had been used is nobody's to have back.
-        let held = fund.map_or(paid_with.amount.minor, |it| (it.left.minor - it.used_up).max(0));
-        let rest = rest.min(held.into());
-        let worth = new.worth.filter(|it| it.at == at).map(|it| i128::from(it.amount.minor));
+        let rest = left_at(old, at);
+        let worth = new.worth.filter(|it| it.at == at).map(|it| it.amount.minor);
         check(worth == Some(rest) && old.balances == new.balances, "I-6", || {
             format!("{rest} is left of {}, and is worth {worth:?} with another end", new.id)
         })
@@ -242,6 +233,22 @@ impl State {
             _ => Ok(()),
         }
     }
+}
+
+/// What is left at `at` of what was paid for the period at hand, and is held yet: in minor units.
+pub(super) fn left_at(it: &Subscription, at: Timestamp) -> i64 {
+    let (Some(period), Some(term)) = (it.period(), it.term()) else { return 0 };
+    let price = it.order.amount().unwrap_or(it.order.price.amount);
+    let whole = Worth { amount: price, at: period.start, by: it.order.plan.proration };
+    let paid_with = it.worth.unwrap_or(whole);
+    let left = |from| paid_with.by.left(period, from, &it.time_zone);
+    // Nothing is left of the last second; and by a clock that is behind not more than there was.
+    let part = left(at).over(left(paid_with.at)).map_or(Ratio::ZERO, |part| part.min(Ratio::ONE));
+    let rest = Ratio::from(paid_with.amount.minor).times(part).map_or(0, |rest| rest.rounded(Rounding::HalfUp));
+    let fund = it.funds.iter().find(|fund| fund.subscription == it.id.number && fund.period == term.index);
+    // What was paid for what had been used is nobody's to have back.
+    let held = fund.map_or(paid_with.amount.minor, |fund| (fund.left.minor - fund.used_up).max(0));
+    i64::try_from(rest.min(held.into())).unwrap_or(i64::MAX)
 }
 
 fn is_lost(payment: &Payment) -> bool {
