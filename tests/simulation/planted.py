@@ -961,7 +961,7 @@ BUGS = [
         "                self.keep_mail(mail.dropped(Dropped::Refused(why), now)).await?;\n"
         "                Err(SendError::Refused(id.clone(), told))",
     )]),
-    ("what our account was declined for is told of with the method", [(
+    ("our own fault is told of with the customer's method", [(
         "workflow/collect.rs",
         "Some(WakeError::OurFault(payment.id.clone(), decline.code.clone()))",
         "Some(WakeError::OurFault(payment.id.clone(), format!(\"{} of {:?}\", decline.code, payment.charged_method())))",
