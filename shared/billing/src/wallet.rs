@@ -276,11 +276,6 @@ mod tests {
 
     #[test]
     fn one_card_is_kept_once_whatever_its_token() {
-        let card = |token: &str| {
-            let plain = method(token);
-            let Instrument::Card(card) = plain.instrument.clone() else { panic!("a card") };
-            Method { instrument: Instrument::Card(Card { fingerprint: Some("SIG_1".to_owned()), ..card }), ..plain }
-        };
         let wallet = wallet(&[]).remembering(card("AUTH_1")).and_then(|it| it.remembering(card("AUTH_2")));
         let tokens = wallet.map(|it| it.methods.into_iter().map(|it| it.token).collect::<Vec<_>>());
         assert_eq!(tokens, Some(vec!["AUTH_2".to_owned()]));
@@ -301,5 +296,88 @@ mod tests {
         assert!(expiry.covers(date(2026, 2, 28)) && expiry.covers(date(2025, 12, 31)));
         assert!(!expiry.covers(date(2026, 3, 1)) && !expiry.covers(date(2027, 1, 1)));
         assert_eq!(Expiry::new(2026, 13), None);
+    }
+
+    #[test]
+    fn what_expires_is_told_before_it_does_and_what_never_does_is_not() {
+        let (card, last_day) = (method("AUTH_1"), date(2030, 4, 30));
+        assert_eq!(card.card().map(|card| card.last4.as_str()), Some("4081"));
+        let next_day = date(2030, 5, 1);
+        assert_eq!([last_day, next_day].map(|day| card.expires_before(day)), [false, true]);
+        let account = Method { instrument: Instrument::Account { label: None }, ..card };
+        assert_eq!((account.card(), account.expires_before(next_day)), (None, false));
+    }
+
+    #[test]
+    fn a_gateway_knows_the_customer_by_the_name_of_the_newest_method_there() {
+        let now = instant("2026-01-31T12:00:00Z");
+        let named = |gateway, payer: &str, token: &str| Method {
+            payer: payer.to_owned(),
+            ..crate::testing::method_at(gateway, token)
+        };
+        let all = [
+            named(Gateway::Stripe, "cus_1", "pm_1"),
+            named(Gateway::Stripe, "cus_2", "pm_2"),
+            named(Gateway::Flitt, "", "rectoken"),
+        ];
+        let wallet = all.iter().fold(Wallet::empty(customer()), |it, method| {
+            it.remembering(method.clone()).unwrap_or_else(|| panic!("it is new"))
+        });
+        let known = |wallet: &Wallet| Gateway::ALL.map(|it| (it, wallet.payer(it).map(str::to_owned)));
+        for (gateway, payer) in known(&wallet) {
+            // Flitt knows no customers.
+            assert_eq!(payer.as_deref(), (gateway == Gateway::Stripe).then_some("cus_2"), "{gateway:?}");
+        }
+        // Who has removed all of them is known there still.
+        let without = all.iter().try_fold(wallet, |it, method| it.without(&method.id(), now));
+        let without = without.unwrap_or_else(|| panic!("they were there"));
+        assert_eq!((without.methods.len(), without.payer(Gateway::Stripe)), (0, Some("cus_1")));
+    }
+
+    #[test]
+    fn one_token_is_kept_once_whoever_it_is_said_to_belong_to() {
+        let other = Method { payer: "ada@acme.example".to_owned(), ..method("AUTH_1") };
+        let elsewhere = crate::testing::method_at(Gateway::Stripe, "AUTH_1");
+        let kept = |next: &Method| {
+            let wallet = wallet(&["AUTH_1", "AUTH_2"]).remembering(next.clone());
+            wallet.map(|it| it.methods.into_iter().map(|it| it.payer).collect::<Vec<_>>())
+        };
+        let payer = method("AUTH_2").payer;
+        assert_eq!(kept(&other), Some(vec![payer.clone(), "ada@acme.example".to_owned()]));
+        assert_eq!(kept(&elsewhere), Some(vec![payer.clone(), payer.clone(), payer]));
+    }
+
+    /// One card, whatever its token.
+    fn card(token: &str) -> Method {
+        let plain = method(token);
+        let Instrument::Card(card) = plain.instrument.clone() else { panic!("a card") };
+        Method { instrument: Instrument::Card(Card { fingerprint: Some("SIG_1".to_owned()), ..card }), ..plain }
+    }
+
+    #[test]
+    fn a_new_token_of_a_card_takes_the_place_of_the_old_one() {
+        let held = wallet(&[]).remembering(card("AUTH_1")).and_then(|it| it.remembering(method("AUTH_2")));
+        let held = held.unwrap_or_else(|| panic!("both are new"));
+        let tokens = |wallet: Wallet| wallet.methods.into_iter().map(|it| it.token).collect::<Vec<_>>();
+        assert_eq!(held.refreshing(card("AUTH_9")).map(tokens), Some(vec!["AUTH_9".to_owned(), "AUTH_2".to_owned()]));
+        assert_eq!([held.refreshing(card("AUTH_1")), held.refreshing(method("AUTH_3"))], [None, None]);
+    }
+
+    #[test]
+    fn what_a_gateway_tells_of_by_itself_changes_nothing_that_was_chosen() {
+        let now = instant("2026-01-31T12:00:00Z");
+        let held = wallet(&[]).remembering(card("AUTH_1")).and_then(|it| it.remembering(method("AUTH_2")));
+        let held = held.unwrap_or_else(|| panic!("both are new"));
+        let removed = held.without(&card("AUTH_1").id(), now).unwrap_or_else(|| panic!("it was there"));
+        let same_token = Method { payer: "ada@acme.example".to_owned(), ..method("AUTH_2") };
+        for wallet in [&held, &removed] {
+            for met in [card("AUTH_1"), card("AUTH_9"), method("AUTH_2"), same_token.clone()] {
+                assert_eq!(wallet.meeting(&met), None, "{}", met.token);
+            }
+            let elsewhere = crate::testing::method_at(Gateway::Stripe, "AUTH_2");
+            for new in [method("AUTH_3"), elsewhere] {
+                assert_eq!(wallet.meeting(&new).and_then(|it| it.default_method().cloned()), Some(new));
+            }
+        }
     }
 }

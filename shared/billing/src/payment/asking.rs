@@ -167,6 +167,7 @@ impl Payment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Decline, Outcome, Remedy};
     use crate::payment::Gateway;
     use crate::testing::{checkout_payment, off_session_payment};
 
@@ -256,5 +257,54 @@ mod tests {
         let tomorrow = after(payment.created_at, days(1));
         let at = |gateway| Payment { gateway, ..payment.clone() }.may_be_sent_again(tomorrow);
         assert_eq!(Gateway::ALL.map(at), [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_decline_that_still_stands_after_days_is_the_answer() {
+        let declined = off_session_payment().settle(
+            Outcome::Declined(Decline::new("authentication_required", Remedy::AskCustomer)),
+            off_session_payment().created_at,
+        );
+        let (declined, _) = declined.unwrap_or_else(|| panic!("it is news"));
+        let look = |payment: Payment, day| payment.clone().undecided(after(payment.created_at, days(day)));
+        // Neither long enough nor often enough alone.
+        let often = (0..8).fold(declined.clone(), |payment, _| look(payment, 5));
+        for asked in [often.clone(), (0..7).fold(declined, |payment, _| look(payment, 6))] {
+            assert!(matches!(asked.status, PaymentStatus::Failed { check_at: Some(_), .. }), "{:?}", asked.status);
+        }
+        let enough = look(often, 6);
+        assert!(matches!(enough.status, PaymentStatus::Failed { check_at: None, tries: 8, .. }), "{:?}", enough.status);
+    }
+
+    #[test]
+    fn what_nobody_could_tell_is_given_up_only_when_it_can_come_no_more() {
+        let payment = off_session_payment();
+        let unresolved = Payment { status: unresolved(payment.created_at, payment.created_at), ..payment };
+        let on = |day| after(unresolved.created_at, days(day));
+        let again = unresolved.clone().sending_again(on(1));
+        assert!(again.clone().abandoned(on(2)).1.is_none());
+        let (given_up, fact) = again.abandoned(on(3));
+        assert_eq!((given_up.status, fact.is_some()), (PaymentStatus::Expired { at: on(3) }, true));
+    }
+
+    #[test]
+    fn a_request_may_run_for_half_a_minute_whichever_clock_is_ahead() {
+        let payment = off_session_payment();
+        let at = |seconds| payment.may_be_in_flight(after(payment.created_at, SignedDuration::from_secs(seconds)));
+        assert_eq!([-30, -29, 0, 29, 30].map(at), [false, true, true, true, false]);
+        let stripe = Payment { gateway: Gateway::Stripe, ..payment };
+        let forgotten_at = after(stripe.created_at, Gateway::Stripe.remembers_for());
+        let sent = |seconds| stripe.may_be_sent_again(after(forgotten_at, SignedDuration::from_secs(seconds)));
+        assert_eq!([-1, 0].map(sent), [true, false]);
+    }
+
+    #[test]
+    fn once_its_time_is_over_a_checkout_is_asked_about_ever_more_rarely() {
+        let payment = checkout_payment();
+        let over = after(payment.created_at, SignedDuration::from_hours(24));
+        for late in [over, after(over, SignedDuration::from_mins(1))] {
+            assert_eq!(payment.next_check(0, late), after(late, backoff(0)));
+        }
+        assert_eq!(payment.next_check(0, after(over, SignedDuration::from_mins(-1))), over);
     }
 }

@@ -19,6 +19,8 @@ mod gateway;
 mod paid;
 mod refund;
 mod settling;
+#[cfg(test)]
+mod tests;
 
 use crate::account::Incoming;
 use crate::calendar::Interval;

@@ -247,6 +247,7 @@ impl Paid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Currency;
     use crate::outcome::Dispute;
     use crate::testing::{instant, off_session_payment};
 
@@ -292,6 +293,7 @@ mod tests {
             (minor(350_001), RefundRefusal::MoreThanLeft(350_000)),
             (minor(0), RefundRefusal::Nothing),
             (minor(-1), RefundRefusal::Nothing),
+            (Money::new(1, Currency::from_code("USD").unwrap_or_else(|| panic!("USD"))), RefundRefusal::OtherCurrency),
         ] {
             let refused = half.clone().refunding(Portion::Part(amount), AskedBecause::Other, now());
             assert_eq!(refused, Err(refusal));
@@ -371,5 +373,48 @@ mod tests {
         // A look that comes late makes up for those that were missed.
         let late = paid().looked(after(now(), days(40)));
         assert_eq!(late.look_at, Some(after(now(), days(60))));
+    }
+
+    #[test]
+    fn of_what_was_never_ours_what_is_left_goes_back() {
+        let amounts = |paid: &Paid| paid.refunds.iter().map(|refund| refund.amount.minor).collect::<Vec<_>>();
+        let promised_half = promised(paid(), 300_000).owed_back(now());
+        assert_eq!((amounts(&promised_half), promised_half.left()), (vec![300_000, 400_000], 0));
+        let told = paid().heard(Aftermath { returned: 100_000, dispute: None }).unwrap_or_else(|| panic!("news"));
+        let owed = told.owed_back(now());
+        assert_eq!(amounts(&owed), [600_000]);
+        // Refused, it is what is left by then that is promised anew.
+        let more = owed.heard(Aftermath { returned: 250_000, dispute: None }).unwrap_or_else(|| panic!("news"));
+        let failed = more.refund_failed(1, "insufficient_balance".to_owned(), now()).looked(now());
+        assert_eq!((amounts(&failed), failed.left()), (vec![600_000, 450_000], 0));
+    }
+
+    #[test]
+    fn what_no_gateway_gives_back_is_promised_so_often_and_then_a_persons_to_give() {
+        let looks = |owed: Paid, number| owed.refund_failed(number, "refused".to_owned(), now()).looked(now());
+        let most = LOOKS_BEFORE_A_REFUND_IS_STUCK;
+        let owed = (1..most).fold(paid().owed_back(now()), looks);
+        assert_eq!((owed.refunds.len(), owed.left()), (most as usize, 0), "the last is due still");
+        let owed = looks(owed, most);
+        assert_eq!((owed.refunds.len(), owed.left()), (most as usize, 700_000));
+    }
+
+    #[test]
+    fn a_refund_is_under_way_from_when_the_gateway_was_asked_until_it_says() {
+        let two = promised(promised(paid(), 1), 2);
+        assert_eq!(two.under_way(), None);
+        let asked = two.asking_again(2, now());
+        assert_eq!(asked.under_way(), Some(2));
+        let both = asked.asking_again(1, now());
+        assert_eq!(both.under_way(), Some(1));
+        let first = both.refunded(1, "re_1".to_owned(), now());
+        assert_eq!((first.under_way(), first.refunded(2, "re_2".to_owned(), now()).under_way()), (Some(2), None));
+    }
+
+    #[test]
+    fn of_nothing_nothing_went_back() {
+        let receipt = Receipt { id: "ch_1".to_owned(), amount: minor(0) };
+        let nothing = Paid::now(receipt, Aftermath::default(), true, now());
+        assert_eq!((nothing.standing(), nothing.left()), (Standing::Succeeded, 0));
     }
 }

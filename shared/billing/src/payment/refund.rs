@@ -106,3 +106,24 @@ impl Refund {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{instant, off_session_payment};
+
+    #[test]
+    fn a_refund_is_stuck_once_it_was_asked_for_often_enough() {
+        let now = instant("2026-01-31T12:00:00Z");
+        let refund = |status| {
+            let amount = off_session_payment().amount;
+            Refund { number: 1, amount, reason: RefundReason::NotOwed, asked_at: now, status }
+        };
+        let due = |tries| refund(RefundStatus::Due { check_at: now, tries }).is_stuck();
+        let most = LOOKS_BEFORE_A_REFUND_IS_STUCK;
+        assert_eq!([0, most - 1, most, most + 1].map(due), [false, false, true, true]);
+        let done = refund(RefundStatus::Done { id: "re_1".to_owned(), at: now });
+        let failed = refund(RefundStatus::Failed { code: "refused".to_owned(), at: now });
+        assert!(!done.is_stuck() && !failed.is_stuck());
+    }
+}

@@ -152,9 +152,9 @@ impl Payment {
 mod tests {
     use super::*;
     use crate::money::{Currency, Money};
-    use crate::outcome::Stage;
+    use crate::outcome::{Dispute, Stage};
     use crate::payment::Standing;
-    use crate::testing::{checkout_payment, instant, off_session_payment};
+    use crate::testing::{checkout_payment, instant, method, off_session_payment};
 
     fn now() -> Timestamp {
         instant("2026-01-31T12:00:00Z")
@@ -248,5 +248,66 @@ mod tests {
         assert!(failed.due_at().is_some());
         let ended = after_outcomes(failed, [Outcome::Expired]);
         assert!(matches!(ended.status, PaymentStatus::Failed { check_at: None, .. }));
+    }
+
+    #[test]
+    fn a_method_that_is_named_only_later_is_known_from_then_on() {
+        let named = |payment: &Payment, method| {
+            let Outcome::Succeeded { receipt, aftermath, .. } = succeeded(payment) else { panic!("it succeeded") };
+            Outcome::Succeeded { receipt, aftermath, method }
+        };
+        let payment = off_session_payment();
+        let paid = after_outcomes(payment.clone(), [named(&payment, None)]);
+        let known = |payment: &Payment| payment.paid().map(|paid| paid.method_known);
+        assert_eq!((known(&paid), paid.clone().settle(named(&payment, None), now())), (Some(false), None));
+        let named_now = paid.settle(named(&payment, Some(method("AUTH_1"))), now());
+        let (told, facts) = named_now.unwrap_or_else(|| panic!("the method is news"));
+        assert_eq!((known(&told), facts), (Some(true), vec![]));
+        assert_eq!(told.clone().settle(named(&payment, Some(method("AUTH_1"))), now()), None);
+        // What else is news says nothing against what is known.
+        let returned = Aftermath { returned: 1, dispute: None };
+        assert_eq!(known(&after_outcomes(told, [taken(payment.amount, returned)])), Some(true));
+    }
+
+    #[test]
+    fn another_stage_is_told() {
+        let asked = off_session_payment().settle(Outcome::Pending(Stage::RequiresAction), now());
+        let stage = asked.map(|(payment, _)| match payment.status {
+            PaymentStatus::Pending { stage, .. } => Some(stage),
+            PaymentStatus::Failed { .. }
+            | PaymentStatus::Expired { .. }
+            | PaymentStatus::Unresolved { .. }
+            | PaymentStatus::Paid(_) => None,
+        });
+        assert_eq!(stage, Some(Some(Stage::RequiresAction)));
+    }
+
+    #[test]
+    fn what_costs_nothing_is_paid_though_nothing_of_it_is_kept() {
+        let mut payment = off_session_payment();
+        payment.amount.minor = 0;
+        let settled = payment.clone().settle(succeeded(&payment), now());
+        assert!(settled.is_some_and(|(_, facts)| matches!(facts[..], [Fact::Paid { .. }])));
+    }
+
+    #[test]
+    fn money_that_a_bank_took_back_before_we_heard_of_it_grants_nothing() {
+        let payment = off_session_payment();
+        let facts = |standing| {
+            let dispute = Some(Dispute { id: "dp_1".to_owned(), reason: "fraudulent".to_owned(), standing });
+            let outcome = taken(payment.amount, Aftermath { returned: 0, dispute });
+            payment.clone().settle(outcome, now()).map(|(_, facts)| facts).unwrap_or_default()
+        };
+        assert!(matches!(facts(DisputeStanding::Lost)[..], [Fact::Declined { .. }]));
+        assert!(matches!(facts(DisputeStanding::Open)[..], [Fact::Paid { .. }, Fact::Disputed { .. }]));
+        assert!(matches!(facts(DisputeStanding::Won)[..], [Fact::Paid { .. }, Fact::DisputeWon { .. }]));
+    }
+
+    #[test]
+    fn a_charge_that_waited_for_the_customer_and_ended_is_looked_at_no_more() {
+        let asked = Outcome::Declined(Decline::new("authentication_required", Remedy::AskCustomer));
+        let waiting = after_outcomes(off_session_payment(), [asked]);
+        let ended = waiting.settle(Outcome::Expired, now());
+        assert_eq!(ended.map(|(payment, facts)| (payment.due_at(), facts)), Some((None, vec![])));
     }
 }
