@@ -340,3 +340,6 @@ impl TrialEnding {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
