@@ -257,9 +257,12 @@ mod tests {
             (500, "JPY", "JPY 500"),
             (1_250, "KWD", "KWD 1.250"),
             (-101, "GEL", "GEL -1.01"),
+            (0, "USD", "USD 0.00"),
+            (0, "JPY", "JPY 0"),
         ];
         for (minor, code, shown) in cases {
             assert_eq!(money(minor, code).to_string(), shown);
+            assert_eq!(format!("{:?}", money(minor, code).currency), code);
         }
     }
 
@@ -282,6 +285,12 @@ mod tests {
             (17_499, "HUF", 0),
             (1_257, "KWD", 1_250),
             (49, "JPY", 0),
+            (50, "JPY", 50),
+            // Half of the major unit, where no gateway says.
+            (49, "EUR", 0),
+            (50, "EUR", 50),
+            (490, "KWD", 0),
+            (500, "KWD", 500),
             (i64::MAX, "TWD", i64::MAX / 100 * 100),
         ];
         for (minor, code, charged) in cases {

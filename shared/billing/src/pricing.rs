@@ -350,8 +350,13 @@ mod tests {
     fn overage_is_what_was_used_beyond_what_is_included_and_billed() {
         let minutes = model(r#"{"model": "per_unit", "unit": "2.5"}"#);
         // Used, included, billed, costs.
-        let cases =
-            [(900, 1_000, 0, "0"), (1_000, 1_000, 0, "0"), (1_200, 1_000, 0, "500"), (1_200, 1_000, 1_100, "250")];
+        let cases = [
+            (900, 1_000, 0, "0"),
+            (1_000, 1_000, 0, "0"),
+            (1_200, 1_000, 0, "500"),
+            (1_200, 1_000, 1_100, "250"),
+            (1_200, 1_000, 1_200, "0"),
+        ];
         for (used, included, billed, expected) in cases {
             let [used, included, billed] = [used, included, billed].map(|it: u64| Ratio::from(it));
             let cost = minutes.overage(used, included, billed).and_then(|lines| total(&lines));
@@ -375,5 +380,16 @@ mod tests {
             assert_eq!(model(&text).lines(Used::units(ratio("-1"))), Err(Unpriced::InvalidQuantity), "{text}");
             assert_eq!(model(&text).lines(Used::units(huge)), Err(Unpriced::TooExpensive), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_to_the_minimum_is_a_line_of_its_own_where_something_is() {
+        let text = r#"{"model": "per_unit", "unit": "5", "minimum": "15"}"#;
+        let tariff: Tariff = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+        let missing = |units: u32| {
+            let lines = tariff.lines(Used::units(units.into())).unwrap_or_else(|error| panic!("{error}"));
+            lines.into_iter().find(|line| line.of == Part::Minimum).map(|line| line.amount)
+        };
+        assert_eq!([0, 2, 3, 4].map(missing), [Some(ratio("15")), Some(ratio("5")), None, None]);
     }
 }

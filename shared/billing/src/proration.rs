@@ -391,5 +391,7 @@ mod tests {
             let bought = |rounding| days_bought(usd(credit), usd(price), days, rounding);
             assert_eq!(bought(Rounding::Up).zip(bought(Rounding::Down)), expected, "{credit} {price}");
         }
+        let euro = Money::new(1_500, Currency::from_code("EUR").unwrap_or_else(|| panic!("EUR")));
+        assert_eq!(days_bought(euro, usd(6_000), 30, Rounding::Up), None);
     }
 }

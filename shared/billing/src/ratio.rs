@@ -257,7 +257,7 @@ mod tests {
             ("1000000000000000000000000000000", "1000000000000000000000000000000"),
         ];
         for (text, shown) in cases {
-            assert_eq!(ratio(text).to_string(), shown, "{text}");
+            assert_eq!([ratio(text).to_string(), format!("{:?}", ratio(text))], [shown, shown], "{text}");
         }
         assert_eq!(serde_json::to_string(&ratio("0.30")).ok().as_deref(), Some("\"0.3\""));
         for (json, read) in [("10", Some("10")), ("\"0.5\"", Some("0.5")), ("0.5", None), ("true", None), ("[]", None)]

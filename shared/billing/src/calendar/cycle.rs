@@ -231,6 +231,9 @@ mod tests {
             assert_eq!(told(quarters.in_advance(from, date(on))), advance, "{on}");
             assert_eq!(quarters.in_arrears(from, date(on)).map(told), arrears, "{on}");
         }
+        // Who is served from the very day on which one begins was served nothing of the one before.
+        let from = date("2021-04-01");
+        assert_eq!(["2021-04-01", "2021-06-30"].map(|on| quarters.in_arrears(from, date(on))), [None, None]);
     }
 
     #[test]

@@ -124,4 +124,10 @@ mod tests {
             assert_eq!(outside.within(march).days(DayCount::Actual), 0);
         }
     }
+
+    #[test]
+    fn days_beyond_what_an_instant_can_say_end_with_it() {
+        let all = Dates { start: Date::MIN, end: Date::MAX }.period(&TimeZone::UTC);
+        assert_eq!(all, Period { start: Timestamp::MIN, end: Timestamp::MAX });
+    }
 }

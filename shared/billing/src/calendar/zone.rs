@@ -142,6 +142,7 @@ mod tests {
     fn a_zone_is_one_that_the_database_names() {
         for name in ["Africa/Lagos", "America/Argentina/Ushuaia", "Etc/GMT-14", "CET", "UTC"] {
             assert_eq!(zone(name).name(), name);
+            assert_eq!(format!("{:?}", zone(name)), format!("Zone({name})"));
         }
         assert_eq!(zone("asia/TBILISI"), zone("Asia/Tbilisi"));
         let unknown =

@@ -159,3 +159,13 @@ fn a_change_makes_a_new_version_and_no_change_makes_none() {
     let dearer = Plan { tier: 2, ..plan.clone() };
     assert_eq!(dearer.succeeding(&plan).map(|it| it.version), Some(plan.version + 1));
 }
+
+#[test]
+fn a_price_is_plain_if_there_is_nothing_to_it_but_its_amount() {
+    let plain = crate::testing::plan("estates-starter").prices.remove(0);
+    let tiered = documented().prices.remove(0);
+    let minimum = Price { minimum: Some(plain.amount), ..plain.clone() };
+    let package = Price { package_size: Some(5), ..plain.clone() };
+    let once = Price { recurring: false, ..plain.clone() };
+    assert_eq!([plain, once, tiered, minimum, package].map(|it| it.is_plain()), [true, true, false, false, false]);
+}

@@ -112,4 +112,11 @@ mod tests {
             assert!(serde_json::from_str::<Tiers>(list).is_err(), "{list}");
         }
     }
+
+    #[test]
+    fn tiers_are_written_as_they_are_read() {
+        let list = r#"[{"up_to":"5","unit":"7","flat":"1"},{"up_to":null,"unit":"6.5","flat":"0"}]"#;
+        let tiers: Tiers = serde_json::from_str(list).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(serde_json::to_string(&tiers).ok().as_deref(), Some(list));
+    }
 }

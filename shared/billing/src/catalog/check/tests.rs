@@ -338,9 +338,13 @@ fn what_is_sold_beyond_a_limit_has_one_price_in_each_currency_that_the_plan_is_s
     let tier = |up_to, minor: i64, currency| json!({"up_to": up_to, "amount": {"minor": minor, "currency": currency}});
     let price = |tiers: &[Value]| json!({"per": 1, "tiers": tiers});
     let plain = |currency| price(&[tier(None::<u32>, 5, currency)]);
+    let ending = |tiers: u32| (1..=tiers).map(|number| tier(Some(number), 5, "NGN")).collect::<Vec<_>>();
     let cases = [
         (json!({"calls": [plain("NGN")]}), vec![]),
         (json!({"calls": [price(&[tier(Some(5), 5, "NGN"), tier(Some(9), 4, "NGN")])]}), vec![]),
+        (json!({"calls": [price(&ending(20))]}), vec![]),
+        (json!({"calls": [price(&ending(21))]}), vec!["overage.calls[0].tiers"]),
+        (json!({"calls": [price(&ending(22))]}), vec!["overage.calls[0].tiers"]),
         (json!({"calls": []}), vec!["overage.calls"]),
         (json!({"calls": [plain("USD")]}), vec!["overage.calls[0]", "overage.calls"]),
         (json!({"calls": [plain("NGN"), plain("NGN")]}), vec!["overage.calls[1]"]),
@@ -363,6 +367,7 @@ fn what_is_sold_beyond_a_limit_has_one_price_in_each_currency_that_the_plan_is_s
     }
     for (alerts, expected) in [
         (json!({"calls": [1, 50, 1_000], "estates": []}), vec![]),
+        (json!({"calls": [1, 2, 3, 4, 5]}), vec![]),
         (json!({"calls": [80, 80]}), vec!["alerts.calls"]),
         (json!({"calls": [0, 80]}), vec!["alerts.calls"]),
         (json!({"calls": [80, 1_001]}), vec!["alerts.calls"]),
