@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn while_something_is_left_it_is_a_warning() {
+        let mut order = order("minutes-pro");
+        order.plan.alerts = [(meter("minutes"), vec![80, 99, 100, 150])].into();
+        let all = raised(&[], &order, &meter("minutes"), 9_000, &period(0), instant("2025-03-01T10:00:00Z"));
+        let warns: Vec<(u16, bool)> = all.iter().map(|it| (it.percent, it.is_warning())).collect();
+        assert_eq!(warns, [(80, true), (99, true), (100, false), (150, false)]);
+    }
+
+    #[test]
     fn an_alert_is_raised_once_a_period_and_as_it_was_told_first() {
         let mut first = raised_by(&[], 2_400, 0);
         first[0].acknowledged_at = Some(instant("2025-03-02T10:00:00Z"));

@@ -342,7 +342,8 @@ mod tests {
     #[test]
     fn nothing_that_charges_or_cancels_is_granted() {
         let paused = following(imported(), &Seen { standing: Standing::Suspended, ..owing(4) }, now());
-        for driven in [imported(), following(imported(), &owing(1), now()), paused] {
+        let unpaid = following(imported(), &Seen { standing: Standing::Incomplete, ..renewed() }, now());
+        for driven in [imported(), following(imported(), &owing(1), now()), paused, unpaid] {
             for command in [Command::CancelAtPeriodEnd, Command::CancelNow, Command::Resume] {
                 assert_eq!(driven.decide(command, now()), Err(Refusal::DrivenElsewhere));
             }

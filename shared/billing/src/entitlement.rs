@@ -216,6 +216,8 @@ mod tests {
             (3_001, 3_000, 1_000),
             (1, 2_000, 1),
             (1, 2_001, 0),
+            (1, 3, 333),
+            (2, 3, 667),
             (0, 0, 0),
             (1, 0, 1_000),
             (u64::MAX, 1, u64::MAX),
@@ -255,6 +257,11 @@ mod tests {
         let mut none = pro.clone();
         none.order.plan.limits.insert(meter("minutes"), Limit::AtMost(0));
         assert_eq!(reason(&none, "minutes", 0), Some(Reason::NotInPlan));
+        // Where each is sold, that none is included keeps nobody from it.
+        let price = r#"{"per": 1, "tiers": [{"up_to": null, "amount": {"minor": 5, "currency": "USD"}}]}"#;
+        let price = serde_json::from_str(price).unwrap_or_else(|error| panic!("{error}"));
+        none.order.plan.overage = [(meter("minutes"), vec![price])].into();
+        assert_eq!([reason(&none, "minutes", 0), reason(&none, "minutes", 7)], [None, None]);
     }
 
     #[test]
@@ -402,11 +409,13 @@ mod tests {
     }
 
     #[test]
-    fn percentages_are_exact_to_a_tenth() {
-        let cases = [(150, 3_000, 50), (0, 0, 0), (1, 0, 1_000), (1, 3, 333), (2, 3, 667), (u64::MAX, 1, u64::MAX)];
-        for (used, limit, expected) in cases {
-            assert_eq!(per_mille(used, limit), expected, "{used} of {limit}");
-        }
+    fn what_is_held_is_told_of_where_something_is() {
+        let starter = order("estates-starter");
+        let told = |reserved| {
+            let standing = standing(&starter, &meter("estates"), 20, reserved);
+            serde_json::to_value(standing).unwrap_or_else(|error| panic!("{error}")).get("reserved").cloned()
+        };
+        assert_eq!([told(0), told(1)], [None, Some(1.into())]);
     }
 
     #[test]

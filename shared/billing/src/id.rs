@@ -297,4 +297,37 @@ mod tests {
             assert!(CustomerId::try_from(text.to_owned()).is_ok(), "{text}");
         }
     }
+
+    #[test]
+    fn what_a_catalogue_names_is_named_in_small_letters() {
+        for text in ["", "Estates", "estates pro", "estates/pro", "é", &"x".repeat(65)] {
+            assert!(PlanId::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+        for text in ["e", "estates-professional", "api_access", "365", &"x".repeat(64)] {
+            assert_eq!(PlanId::try_from(text.to_owned()).ok().as_ref().map(PlanId::as_str), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_coupon_is_written_in_capitals_however_it_is_typed() {
+        for text in ["welcome-20", " WELCOME-20 ", "Welcome-20"] {
+            let code = CouponCode::try_from(text.to_owned()).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!([code.as_str(), &code.to_string(), &String::from(code.clone())], ["WELCOME-20"; 3]);
+        }
+        for text in ["", "ab", "two words", "é20", "a%b", &"x".repeat(41)] {
+            assert!(CouponCode::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+        for text in ["a-1", "a_b", &"x".repeat(40)] {
+            assert!(CouponCode::try_from(text.to_owned()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobodys_own_key_is_one_of_staff_or_of_a_service() {
+        let key = |text: &str| IdempotencyKey::try_from(text.to_owned()).unwrap_or_else(|error| panic!("{error}"));
+        let own = key("order-1");
+        assert_eq!([own.is_apart(), own.of_staff().is_apart(), own.of_service().is_apart()], [false, true, true]);
+        assert_ne!(own.of_staff(), own.of_service());
+        assert_eq!(["staff:1", "service:1", "my-staff:1"].map(|text| key(text).is_apart()), [true, true, false]);
+    }
 }

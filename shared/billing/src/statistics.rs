@@ -133,4 +133,11 @@ mod tests {
         let at = instant("2026-03-31T23:30:00Z");
         assert_eq!([date(at, &zone("Asia/Tbilisi")), date(at, &Zone::UTC)], [day(2026, 4, 1), day(2026, 3, 31)]);
     }
+
+    #[test]
+    fn a_day_is_kept_until_the_same_one_of_the_next_year_was_compared_with_it() {
+        let date = jiff::civil::date(2025, 2, 28);
+        let day = DayUsage { customer: crate::testing::customer(), date, meter: None, value: 1 };
+        assert_eq!(day.expires_at(), Some(crate::testing::instant("2026-04-04T00:00:00Z")));
+    }
 }

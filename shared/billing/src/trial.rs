@@ -177,6 +177,9 @@ mod tests {
         let now = at("2025-03-27T10:00:00Z");
         let anchor = |days| trial(10, Kind::Free).lasting(days).anchor(now, &TimeZone::UTC);
         assert_eq!(anchor(13), at("2025-04-02T10:00:00Z"));
+        // Where an end was named, the days count again.
+        let named = trial(10, Kind::Free).until(at("2025-05-01T10:00:00Z")).lasting(13);
+        assert_eq!(named.anchor(now, &TimeZone::UTC), at("2025-04-02T10:00:00Z"));
         // It was over before the change: billed at once, not in the past.
         assert_eq!(anchor(5), now);
     }

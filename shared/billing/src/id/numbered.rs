@@ -202,7 +202,38 @@ mod tests {
         assert_eq!(PaymentId::try_from(id.to_string()).ok(), Some(id.clone()));
         assert_eq!(SubscriptionId::try_from(id.subscription.to_string()).ok(), Some(id.subscription.clone()));
         let period = PeriodId { subscription: id.subscription, index: 12 };
-        assert_eq!(PeriodId::try_from(period.to_string()).ok(), Some(period));
+        assert_eq!(PeriodId::try_from(period.to_string()).ok(), Some(period.clone()));
+        let written = [String::from(period.clone()), String::from(payment(&customer("acme"), 2))];
+        assert_eq!(written, [period.to_string(), payment(&customer("acme"), 2).to_string()]);
+    }
+
+    #[test]
+    fn a_number_says_whether_a_change_is_paid_for_or_the_period() {
+        let acme = customer("acme");
+        let change = |number| PaymentId::change(SubscriptionId::nth(&acme, 1), 0, number);
+        assert_eq!([0, 1, 7].map(|number| change(number).is_for_change()), [true; 3]);
+        assert_eq!([1, 2, 999].map(|attempt| payment(&acme, attempt).is_for_change()), [false; 3]);
+        assert_ne!(change(1), payment(&acme, 1));
+    }
+
+    #[test]
+    fn what_stands_for_no_payment_is_told_from_all_that_are() {
+        let acme = customer("acme");
+        let numbered =
+            |number, period, attempt| PaymentId { subscription: SubscriptionId::nth(&acme, number), period, attempt };
+        assert!(PaymentId::driven(&acme).is_driven() && PaymentId::transfer(&acme, 0).is_account());
+        let payments = [
+            PaymentId::setup(&acme, 0),
+            PaymentId::setup(&acme, 1),
+            PaymentId::transfer(&acme, 1),
+            numbered(0, 2, 1),
+            numbered(1, 2, 0),
+            numbered(1, 1, 0),
+            numbered(1, 2, 1),
+        ];
+        for payment in payments {
+            assert!(!payment.is_driven() && !payment.is_account(), "{payment}");
+        }
     }
 
     #[test]

@@ -413,3 +413,25 @@ impl Referred {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{active, checkout_payment, customer, instant, meter};
+
+    #[test]
+    fn what_is_kept_for_a_while_says_until_when_and_money_never_does() {
+        let until = instant("2026-04-04T00:00:00Z");
+        let date = jiff::civil::date(2025, 2, 28);
+        let day = DayUsage { customer: customer(), date, meter: Some(meter("minutes")), value: 1 };
+        assert_eq!(Record::Day(day).expires_at(), Some(until));
+        let money = [
+            Record::Subscription(active()),
+            Record::Payment(checkout_payment()),
+            Record::Wallet(crate::wallet::Wallet::empty(customer())),
+        ];
+        for record in money {
+            assert_eq!(record.expires_at(), None, "{record:?}");
+        }
+    }
+}

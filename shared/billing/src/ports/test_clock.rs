@@ -124,6 +124,8 @@ mod tests {
         assert_eq!(clock.now(Some(&customer()), world()), instant("2025-03-31T10:00:00Z"));
         assert_eq!(clock.ahead(world()), BTreeMap::from([(customer(), instant("2025-03-31T10:00:00Z"))]));
 
+        let level = clock.clone().set(instant("2025-03-31T10:00:00Z"), instant("2025-01-31T10:00:00Z"));
+        assert_eq!(level.ahead(instant("2025-01-31T10:00:00Z")), BTreeMap::new(), "they are where the stack is");
         let overtaken = clock.set(instant("2026-01-31T10:00:00Z"), world());
         assert_eq!(overtaken.now(Some(&customer()), world()), overtaken.now(None, world()));
         assert!(overtaken.ahead(world()).is_empty());

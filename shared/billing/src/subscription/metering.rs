@@ -137,3 +137,58 @@ impl Subscription {
         Some(MeterUsage { alerts: vec![], ..self.turned(usage, &next, now) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Alert;
+    use crate::testing::{active, customer, instant, meter};
+
+    fn period(of: &Subscription, index: u32) -> PeriodId {
+        PeriodId { subscription: of.id.clone(), index }
+    }
+
+    fn counted(period: Option<PeriodId>) -> MeterUsage {
+        let none = MeterUsage::none(customer(), meter("minutes"), instant("2025-02-01T10:00:00Z"));
+        let alert = |period: &PeriodId| Alert {
+            percent: 80,
+            limit: 3_000,
+            period: period.clone(),
+            raised_at: none.at,
+            acknowledged_at: None,
+        };
+        let alerts = period.iter().map(alert).collect();
+        let before = period.as_ref().map(|it| (it.clone(), 7));
+        MeterUsage { value: 2_500, before, alerts, period, version: 3, ..none }
+    }
+
+    #[test]
+    fn a_counter_that_is_closed_begins_the_next_period_with_nothing() {
+        let it = active();
+        let earlier = PeriodId { subscription: crate::id::SubscriptionId::nth(&customer(), 9), index: 4 };
+        for counts_in in [None, Some(period(&it, 0)), Some(earlier)] {
+            let usage = counted(counts_in);
+            let expected =
+                MeterUsage { value: 0, period: Some(period(&it, 1)), before: None, alerts: vec![], ..usage.clone() };
+            assert_eq!(it.closed(usage.clone()), Some(expected), "{:?}", usage.period);
+        }
+        for counts_in in [period(&it, 1), period(&it, 2)] {
+            assert_eq!(it.closed(counted(Some(counts_in.clone()))), None, "{counts_in}");
+        }
+    }
+
+    #[test]
+    fn what_costs_nothing_is_on_no_invoice() {
+        let price = |minor: i64| {
+            let tiers = serde_json::json!([{"up_to": null, "amount": {"minor": minor, "currency": "NGN"}}]);
+            serde_json::from_value(serde_json::json!({"per": 1, "tiers": tiers})).unwrap_or_else(|it| panic!("{it}"))
+        };
+        let line = |minor, used| {
+            let mut it = active();
+            it.order.plan.limits.insert(meter("minutes"), Limit::AtMost(1_000));
+            it.order.plan.overage = [(meter("minutes"), vec![price(minor)])].into();
+            it.line(&meter("minutes"), &period(&it, 0), used).map(|line| (line.used, line.included, line.amount.minor))
+        };
+        assert_eq!([line(0, 1_001), line(5, 1_000), line(5, 1_001)], [None, None, Some((1_001, 1_000, 5))]);
+    }
+}

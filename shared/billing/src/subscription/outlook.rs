@@ -190,3 +190,29 @@ impl Subscription {
         if self.is_followed() { Some((at, self.amount_due().ok()?)) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::incomplete;
+
+    #[test]
+    fn a_previews_id_has_one_spelling() {
+        let shown = incomplete().outlook(incomplete().created_at).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let written = String::from(shown.id.clone());
+        assert_eq!(
+            (written.clone(), PreviewId::try_from(written.clone()).ok()),
+            (shown.id.to_string(), Some(shown.id))
+        );
+        let others = [
+            written.replacen("prv_", "prv_0", 1),
+            written.replacen("prv_", "prv_+", 1),
+            written.replacen("prv_", "prw_", 1),
+            format!("{written}a"),
+            written[..written.len() - 1].to_owned(),
+        ];
+        for other in others {
+            assert!(PreviewId::try_from(other.clone()).is_err(), "{other}");
+        }
+    }
+}
