@@ -3,6 +3,7 @@
 
 mod afterwards;
 mod at_once;
+mod catalogues;
 mod changes;
 mod collecting;
 mod coupons;

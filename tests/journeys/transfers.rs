@@ -9,11 +9,11 @@ use crate::stage::{
 use billing::delivery::{DeliveryId, DeliveryStatus, Notice};
 use billing::id::{PaymentId, Reference};
 use billing::money::{Currency, Money};
-use billing::payment::{Address, AskedBecause, Gateway, Payment, Portion, RefundRefusal, RefundStatus};
-use billing::ports::Key;
+use billing::payment::{Address, AskedBecause, Collection, Gateway, Payment, Portion, RefundRefusal, RefundStatus};
+use billing::ports::{GatewayError, Key};
 use billing::subscription::{Command, Refusal};
 use billing::testing::{World, customer, request, world};
-use billing::workflow::{CheckoutError, RefundError, RefundRequest};
+use billing::workflow::{Checkout, CheckoutError, RefundError, RefundRequest};
 use futures::executor::block_on;
 
 /// Someone transfers `minor` units, under the bank's own reference.
@@ -211,6 +211,46 @@ fn a_transfer_pays_though_another_page_was_opened_since() {
     live(&world, DAY * 2);
     assert_eq!((paid(&world.payment_of(&expected)), is(&world.subscription())), (Paid::Succeeded, Is::Active));
     balances(&world);
+}
+
+#[test]
+fn so_does_one_to_the_account_that_was_there_before() {
+    let (world, first) = after(&[]);
+    live(&world, DAY * 6);
+    assert_eq!((paid(&world.payment_of(&first)), is(&world.subscription())), (Paid::Expired, Is::Expired));
+    let expected = opened_as(&world, by_transfer("again"));
+    assert_ne!(expected.id, first.id);
+    drop(ask(&world, request("estates-professional", "card")));
+    transfer(&world, "T_late", price());
+    live(&world, DAY * 2);
+    assert_eq!((paid(&world.payment_of(&expected)), is(&world.subscription())), (Paid::Succeeded, Is::Active));
+    balances(&world);
+}
+
+#[test]
+fn an_account_is_in_one_currency_and_keeps_the_name_that_its_owner_had() {
+    let (world, first) = after(&[]);
+    let plan = billing::testing::plan("crm-basic");
+    let elsewhere = plan.prices[0].clone();
+    assert_ne!(elsewhere.amount.currency, naira().currency);
+    let wanted = Checkout {
+        plan: plan.id,
+        interval: elsewhere.interval,
+        currency: elsewhere.amount.currency,
+        fingerprint: "crm".to_owned(),
+        ..by_transfer("crm")
+    };
+    let refused = ask(&world, wanted).err();
+    assert!(
+        matches!(refused, Some(CheckoutError::Gateway(GatewayError::Unacceptable { field: "currency", .. }))),
+        "{refused:?}"
+    );
+    let again = opened_as(&world, Checkout { email: Some("ada@acme.example".to_owned()), ..by_transfer("again") });
+    let known_as = |payment: &Payment| match &world.payment_of(payment).collection {
+        Collection::Checkout { payer, .. } => payer.known_as.clone(),
+        Collection::OffSession { .. } | Collection::Transfer(_) => None,
+    };
+    assert_eq!([known_as(&first), known_as(&again)], [None, Some("CUS_1".to_owned())]);
 }
 
 #[test]
