@@ -184,6 +184,11 @@ mod tests {
             assert_eq!((period.start, period.end, taken.due_at()), (instant(start), instant(end), Some(instant(end))));
             assert_eq!(next(&taken), ends.map(instant), "{start} to {end}");
         }
+        // From the last of January on it is the last of each, though April has no 31st.
+        let mut quarter = running("2025-01-31T00:00:00Z", "2025-04-30T00:00:00Z", None);
+        quarter.order.price.interval = crate::calendar::Interval::Months(3);
+        let taken = taken(&quarter).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(next(&taken), ["2025-07-31T00:00:00Z", "2025-10-31T00:00:00Z"].map(instant));
     }
 
     #[test]
@@ -215,6 +220,11 @@ mod tests {
         ];
         for (running, unfit) in cases {
             assert_eq!(taken(&running), Err(unfit), "{running:?}");
+        }
+        // To the second, what runs now does.
+        let ten_years = after(now(), LONGEST).to_string();
+        for (start, end) in [("2025-03-10T12:00:00Z", end), (start, "2025-03-10T12:00:01Z"), (start, &ten_years)] {
+            assert!(taken(&running(start, end, None)).is_ok(), "{start} to {end}");
         }
         let again = Subscription::taking_over(Some(&active()), &customer(), &good(), "row", now());
         assert_eq!(again.err(), Some(Unfit::Refused(Refusal::AlreadySubscribed)));

@@ -1,5 +1,7 @@
 //! Given, when, then: what follows from each fact and request in each state.
 
+mod answers;
+
 use super::*;
 use crate::dunning::MOST_ATTEMPTS;
 use crate::id::MethodId;
