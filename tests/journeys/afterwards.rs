@@ -11,7 +11,7 @@ use billing::testing::{Script, World, request};
 use billing::workflow::{Checkout, RefundError, RefundRequest};
 use futures::executor::block_on;
 
-fn give_back(world: &World, wanted: RefundRequest) -> Result<Payment, RefundError> {
+pub(crate) fn give_back(world: &World, wanted: RefundRequest) -> Result<Payment, RefundError> {
     block_on(world.refund(wanted))
 }
 

@@ -77,6 +77,7 @@ fn a_coupon_takes_off_as_many_periods_as_it_says_and_then_the_price_is_whole() {
         assert_eq!(attempt(&world, period, 1).amount.minor, charged, "period {period}");
     }
     assert_eq!((world.subscription().order.discount, money(&world)), (None, (4, 0)));
+    assert_eq!(redeemed(&world, "FIFTH"), 0, "of which there are as many as anyone wants, none is counted");
 }
 
 #[test]

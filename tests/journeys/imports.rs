@@ -117,6 +117,38 @@ fn who_has_a_live_subscription_imports_none() {
     assert!(matches!(import(&world), Err(ImportError::Refused(Refusal::AlreadySubscribed))));
 }
 
+#[test]
+fn another_plan_there_is_another_plan_here() {
+    let world = imported();
+    world.gateways.drive(Seen { period: renewed().period, ..seen("estates-starter") });
+    tells(&world, "customer.subscription.updated", "evt_1");
+    let found = world.subscription();
+    let unknown = found.driven.and_then(|driven| driven.unknown_price);
+    assert_eq!((found.order.plan.id.as_str(), unknown), ("estates-starter", None));
+}
+
+/// One payer at Stripe, whose first subscription is over there.
+#[test]
+fn who_comes_back_at_stripe_is_imported_again_and_what_was_before_stays_what_it_was() {
+    let world = imported();
+    let at = instant("2025-02-09T10:00:00Z");
+    world.gateways.drive(Seen { standing: Standing::Over { at, reason: CancelReason::Requested }, ..seen(PLAN) });
+    tells(&world, "customer.subscription.deleted", "evt_1");
+    let before = world.subscription();
+    assert_eq!((is(&before), before.id.number), (Is::Canceled, 1));
+    world.gateways.drive(Seen { id: "sub_2".to_owned(), ..renewed() });
+    let second = Import { subscription: "sub_2".to_owned(), ..wanted(false) };
+    let next = block_on(world.import(&second)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((next.id.number, block_on(world.import(&second)).ok()), (2, Some(next)));
+    let kept = world.store.records().into_iter().any(|it| it == Record::PastSubscription(before.clone()));
+    assert!(kept, "what it was is kept");
+    assert!(matches!(import(&world), Err(ImportError::ImportedBefore)), "the first is not theirs to have again");
+    // Nor is it anyone else's, whatever of theirs is driven there.
+    let globex = billing::id::CustomerId::try_from("globex".to_owned()).unwrap_or_else(|error| panic!("{error}"));
+    let other = block_on(world.import(&Import { customer: globex, ..second }));
+    assert!(matches!(other, Err(ImportError::ImportedBefore)));
+}
+
 /// They had a page open. It is closed, and what is paid there all the same goes back.
 #[test]
 fn what_was_ordered_and_not_paid_for_is_overtaken() {

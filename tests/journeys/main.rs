@@ -2,6 +2,7 @@
 //! in-memory ports; and each workflow cut short at each of its steps.
 
 mod afterwards;
+mod answers;
 mod at_once;
 mod catalogues;
 mod changes;

@@ -37,6 +37,7 @@ struct State {
     without_keys: BTreeSet<Gateway>,
     refusing: bool,
     refusing_refunds: bool,
+    delaying_refunds: bool,
     script: VecDeque<Script>,
     fate: Option<(u64, Fate)>,
     calls: u32,
@@ -111,6 +112,11 @@ impl FakeGateways {
 
     pub fn refuse_refunds(&self, refusing: bool) {
         lock(&self.0).refusing_refunds = refusing;
+    }
+
+    /// Refunds are under way, and stay so.
+    pub fn delay_refunds(&self, delaying: bool) {
+        lock(&self.0).delaying_refunds = delaying;
     }
 
     /// The customer's bank opens or decides a dispute about `payment`.
@@ -313,6 +319,9 @@ impl Gateways for FakeGateways {
         let mut state = lock(&self.0);
         state.reach(payment.gateway)?;
         assert!(refund.is_due(), "only what was promised is given back");
+        if state.delaying_refunds {
+            return Ok(RefundOutcome::Pending);
+        }
         if state.refusing_refunds {
             return Ok(RefundOutcome::Failed { code: "refused".to_owned() });
         }
