@@ -156,7 +156,8 @@ fn what_was_ordered_and_not_paid_for_is_overtaken() {
     let page = opened(&world, PLAN, "k");
     world.gateways.visit(&page, true);
     world.gateways.drive(seen(PLAN));
-    import(&world).unwrap_or_else(|error| panic!("{error}"));
+    let imported = import(&world).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(imported.open, None, "it is waited for no more");
     told(&world, &page, "evt_late");
     live(&world, DAY);
     assert_eq!((is(&world.subscription()), money(&world)), (Is::Active, (1, 1)));

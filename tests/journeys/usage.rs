@@ -61,6 +61,10 @@ fn each_use_is_counted_once_under_its_id() {
     let standing = report(&world, &[of_minutes(50, "call-2")]).remove(0);
     assert_eq!(standing.map(|it| (it.remaining, it.per_mille)), Ok((Some(2_850), Some(50))));
     assert_eq!(used(&world), Some(150));
+    let kept = |record| if let Record::UsageRecord(it) = record { Some(it.expires_at) } else { None };
+    let kept: Vec<_> = world.store.records().into_iter().filter_map(kept).collect();
+    let a_year_and_a_month = world.clock.time() + DAY * 400;
+    assert_eq!(kept, [a_year_and_a_month; 2]);
 }
 
 #[test]

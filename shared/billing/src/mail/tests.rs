@@ -1,7 +1,7 @@
 use super::*;
-use crate::catalog::Plan;
+use crate::catalog::{Limit, Plan};
 use crate::subscription::CancelReason;
-use crate::testing::{active, instant, plan, zone};
+use crate::testing::{active, family, instant, meter, order, plan, zone};
 use crate::trial::{Kind, Trial};
 
 fn paid_until() -> Timestamp {
@@ -156,4 +156,47 @@ fn a_mail_that_nobody_takes_is_too_late_when_it_says_nothing_of_use_any_more() {
     assert_eq!([before, ends].map(|at| tried.is_too_late(at)), [false, true]);
     assert!(!mail.is_too_late(ends), "nobody has tried");
     assert!(!tried.sent(before).is_too_late(ends));
+}
+
+/// Three thousand minutes are included, and more than that is sold.
+fn beyond() -> (Subscription, Mail) {
+    let mut it = Subscription { order: order("minutes-pro"), ..reached() };
+    let currency = it.order.price.amount.currency;
+    let price =
+        format!(r#"{{"per": 1, "tiers": [{{"up_to": null, "amount": {{"minor": 5, "currency": "{currency}"}}}}]}}"#);
+    let price = serde_json::from_str(&price).unwrap_or_else(|error| panic!("{error}"));
+    it.order.plan.overage = [(meter("minutes"), vec![price])].into();
+    let now = instant("2025-02-10T10:00:00Z");
+    let minutes = family("minutes").meters.into_iter().find(|it| it.id == meter("minutes"));
+    let minutes = minutes.unwrap_or_else(|| panic!("there is such a meter"));
+    let passed = Passed::by(&it, &minutes, 3_000, 3_001).unwrap_or_else(|| panic!("it is passed"));
+    assert_eq!(Passed::by(&it, &minutes, 3_001, 3_002), None, "it was passed before");
+    let notice = OverageNotice::of(&it, &it.counting(now), vec![passed], now).unwrap_or_else(|| panic!("it goes on"));
+    let id = MailId::of_meter(&it.customer, &minutes.id, 1);
+    let to = it.contact.clone().unwrap_or_else(|| panic!("they can be written to"));
+    let mail = Mail::due(id, &it, to, About::Overage(notice), now);
+    (it, mail)
+}
+
+#[test]
+fn who_is_told_that_more_is_charged_for_is_told_while_it_is_and_at_that_price() {
+    let (it, mail) = beyond();
+    assert!(wanted(&mail, &it));
+    let with = |change: fn(&mut Subscription)| {
+        let mut other = it.clone();
+        change(&mut other);
+        other
+    };
+    let others = [
+        with(|it| _ = it.order.plan.limits.insert(meter("minutes"), Limit::AtMost(3_001))),
+        with(|it| _ = it.order.plan.limits.insert(meter("minutes"), Limit::Unlimited)),
+        with(|it| it.order.plan.overage.clear()),
+        with(|it| it.order.price.recurring = false),
+        renewed(&it),
+        next(&it),
+        it.clone().apply(&Event::Paused { at: mail.created_at }),
+    ];
+    for (number, other) in others.iter().enumerate() {
+        assert!(!wanted(&mail, other), "{number}");
+    }
 }

@@ -1,7 +1,14 @@
 //! What is answered where it is easily taken for something else.
 
 use super::*;
+use crate::catalog::Limit;
+use crate::catalog::tests::documented;
+use crate::dunning::{after, days};
+use crate::id::PeriodId;
+use crate::order::Item;
+use crate::testing::{meter, plan};
 use crate::trial::Kind;
+use jiff::SignedDuration;
 
 fn on_trial() -> Subscription {
     let trial = Trial { start: active().created_at, days: 14, kind: Kind::Free, until: None };
@@ -180,9 +187,146 @@ fn what_came_back_of_a_period_from_before_there_were_accounts_is_of_its_price() 
 #[test]
 fn an_end_may_be_ten_years_away_and_no_more() {
     let end = |seconds| {
-        let ten_years = crate::dunning::after(half_way(), crate::dunning::days(3_653));
-        let end = crate::dunning::after(ten_years, jiff::SignedDuration::from_secs(seconds));
+        let ten_years = after(half_way(), days(3_653));
+        let end = after(ten_years, SignedDuration::from_secs(seconds));
         active().intervene(&Intervention::ChangeDates { end }, 0, None, half_way()).err()
     };
     assert_eq!([end(0), end(1)], [None, Some(Refusal::EndIsFar)]);
+}
+
+#[test]
+fn a_period_begins_when_the_one_before_it_ends() {
+    let of = |index| PeriodId { subscription: active().id, index };
+    let began = [0, 1].map(|index| active().beginning(&of(index)));
+    assert_eq!(began, ["2025-01-31T10:00:00Z", "2025-02-28T10:00:00Z"].map(|at| Some(instant(at))));
+}
+
+#[test]
+fn a_price_is_announced_on_trial_whether_or_not_the_plan_renews_and_afterwards_only_if_it_does() {
+    let mut newest = plan("estates-professional");
+    newest.version += 1;
+    newest.prices.iter_mut().for_each(|price| (price.amount.minor, price.recurring) = (900_000, false));
+    let announced = |mut it: Subscription| {
+        it.order.price.recurring = false;
+        it.order.plan.prices.iter_mut().for_each(|price| price.recurring = false);
+        let day = std::num::NonZeroU16::MIN;
+        it.announcing(Some(&newest), day, true, instant("2025-02-03T10:00:00Z")).map(|events| events.len())
+    };
+    assert_eq!([announced(on_trial()), announced(active())], [Ok(2), Err(Refusal::NotRenewed)]);
+}
+
+#[test]
+fn what_is_cancelled_at_the_periods_end_is_so_at_once_where_none_runs() {
+    let effective = |it: &Subscription, at| {
+        let outlook = it.outlook_by(Command::CancelAtPeriodEnd, at);
+        outlook.map(|it| (it.effective, it.takes_effect_at)).unwrap_or_else(|refusal| panic!("{refusal}"))
+    };
+    assert_eq!(effective(&active(), half_way()), (Effective::PeriodEnd, now()));
+    assert_eq!(effective(&past_due(1), now()), (Effective::Now, now()));
+    let paused = active().apply(&Event::Paused { at: half_way() });
+    assert_eq!(effective(&paused, half_way()), (Effective::Now, half_way()));
+}
+
+#[test]
+fn what_is_owed_for_usage_makes_no_gift_one_that_is_paid_for() {
+    let mut gift = incomplete();
+    gift.order.price.amount.minor = 0;
+    let period = PeriodId { subscription: gift.id.clone(), index: 0 };
+    let amount = Money { minor: 900_000, ..gift.order.price.amount };
+    gift.usage_charges = vec![UsageLine { meter: meter("minutes"), period, used: 9, included: 0, amount }];
+    assert_eq!((gift.costs_nothing(), gift.amount_due()), (Ok(true), Ok(amount)));
+    assert_eq!(incomplete().costs_nothing(), Ok(false));
+}
+
+#[test]
+fn what_the_balance_pays_for_is_opened_by_a_page_for_the_whole_price() {
+    let price = incomplete().order.price.amount;
+    let ordered = Subscription { balances: vec![price], ..incomplete() };
+    let opened = ordered.checkout(page(Gateway::Paystack), now()).map(|(_, payment)| payment.amount);
+    assert_eq!(opened, Ok(price));
+    let owing = Subscription { balances: vec![price], ..past_due(4) };
+    assert_eq!(owing.checkout(page(Gateway::Paystack), now()).err(), Some(Refusal::NothingOwed));
+}
+
+#[test]
+fn usage_is_billed_before_the_first_attempt_and_whatever_is_paid_for_a_change() {
+    let sold = |mut it: Subscription| {
+        it.order.plan.limits.insert(meter("minutes"), Limit::AtMost(0));
+        it.order.plan.overage = [(meter("minutes"), vec![])].into();
+        it.meters_to_bill().is_some()
+    };
+    let tried = Subscription { attempts: 1, ..active() };
+    let opened = Subscription { open: Some(attempt(1, 1)), ..active() };
+    let billed = Subscription { usage_billed: Some(0), ..active() };
+    let changing = changing("estates-enterprise").0;
+    assert_eq!(
+        [active(), changing, tried, opened, billed, on_trial()].map(sold),
+        [true, true, false, false, false, false]
+    );
+}
+
+#[test]
+fn who_owes_nothing_is_served_whatever_grace_there_was() {
+    let before = Some(half_way());
+    let paid = Subscription { grace_ends_at: before, ..active() };
+    assert_eq!((paid.unserved_since(now()), past_due(4).unserved_since(now())), (None, None));
+    let owing = Subscription { grace_ends_at: before, ..past_due(4) };
+    assert_eq!(owing.unserved_since(now()), before);
+}
+
+#[test]
+fn what_the_rest_was_paid_with_moves_along_with_a_pause() {
+    let by = active().order.plan.proration;
+    let worth = Worth { amount: active().order.price.amount, at: active().created_at, by };
+    let paused = Subscription { worth: Some(worth), ..active() }.apply(&Event::Paused { at: half_way() });
+    let on = paused.apply(&Event::Unpaused { at: after(half_way(), days(10)) });
+    assert_eq!(on.worth, Some(Worth { at: after(worth.at, days(10)), ..worth }));
+}
+
+#[test]
+fn what_comes_with_tokens_is_changed_at_the_periods_end_alone() {
+    let upgraded = |tokens_before, tokens_after| {
+        let mut it = active();
+        it.order.plan.tokens_included = tokens_before;
+        let mut order = order("estates-enterprise");
+        order.plan.tokens_included = tokens_after;
+        it.preview(&Change { action: Action::Upgrade, order, effective: Effective::Now }, half_way(), half_way()).err()
+    };
+    let refused = Some(Refusal::NotWithinPeriod);
+    assert_eq!(
+        [upgraded(None, None), upgraded(Some(9), None), upgraded(None, Some(9)), upgraded(Some(9), Some(9))],
+        [None, refused, refused, refused]
+    );
+}
+
+#[test]
+fn a_change_within_a_period_is_worth_what_is_left_and_one_that_begins_another_what_was_paid() {
+    let (running, price) = (active().term().unwrap_or_else(|| panic!("it runs")), active().order.price.amount);
+    let becomes = |term, minor| Becomes {
+        order: order("estates-enterprise"),
+        term,
+        at: half_way(),
+        credit: Money { minor: 0, ..price },
+        charge: Money { minor, ..price },
+    };
+    let worth = |becomes: &Becomes| active().changed(becomes, becomes.charge).worth.map(|it| (it.amount.minor, it.at));
+    assert_eq!(worth(&becomes(running, 0)), Some((price.minor, active().created_at)), "nothing is reckoned anew");
+    assert_eq!(worth(&becomes(running, 5)), Some((price.minor / 2 + 5, half_way())));
+    assert_eq!(worth(&becomes(running.anew(half_way()), 5)), Some((5, half_way())));
+}
+
+#[test]
+fn an_addon_is_charged_for_and_what_stays_as_it_is_is_not() {
+    let plan = documented();
+    let held = Order { price: plan.prices[0].clone(), plan, quantity: 12, addons: vec![], discount: None };
+    let phone = held.plan.addons.iter().find(|addon| !addon.per_unit).map(|addon| addon.id.clone());
+    let phone = phone.unwrap_or_else(|| panic!("one is sold once"));
+    let order = held.clone().with_addon(&phone, None).unwrap_or_else(|error| panic!("{error}"));
+    let it = Subscription { order: held, funds: vec![], worth: None, ..active() };
+    let change = Change { action: Action::AddAddon, order, effective: Effective::Now };
+    let lines = it.preview(&change, half_way(), half_way()).map(|preview| preview.lines);
+    let lines = lines.unwrap_or_else(|refusal| panic!("{refusal}"));
+    let told: Vec<(&Item, bool, i64)> = lines.iter().map(|it| (&it.item, it.is_credit, it.amount.minor)).collect();
+    // Half of 15.00.
+    assert_eq!(told, [(&Item::Addon(phone), false, 750)]);
 }
