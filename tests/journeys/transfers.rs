@@ -10,7 +10,7 @@ use billing::delivery::{DeliveryId, DeliveryStatus, Notice};
 use billing::id::{PaymentId, Reference};
 use billing::money::{Currency, Money};
 use billing::payment::{Address, AskedBecause, Collection, Gateway, Payment, Portion, RefundRefusal, RefundStatus};
-use billing::ports::{GatewayError, Key};
+use billing::ports::{GatewayError, Key, Record};
 use billing::subscription::{Command, Refusal};
 use billing::testing::{World, customer, request, world};
 use billing::workflow::{Checkout, CheckoutError, RefundError, RefundRequest};
@@ -218,8 +218,15 @@ fn so_does_one_to_the_account_that_was_there_before() {
     let (world, first) = after(&[]);
     live(&world, DAY * 6);
     assert_eq!((paid(&world.payment_of(&first)), is(&world.subscription())), (Paid::Expired, Is::Expired));
+    // The bank has closed that account meanwhile, and opens another.
+    let old = world.key(Key::Account(customer())).account().unwrap_or_else(|| panic!("it was opened"));
+    let mut closed = old.clone();
+    (closed.payer, closed.account.account_number) = ("CUS_0".to_owned(), "1230000000".to_owned());
+    world.store.put(Record::Account(closed));
     let expected = opened_as(&world, by_transfer("again"));
     assert_ne!(expected.id, first.id);
+    let new = world.key(Key::Account(customer())).account().unwrap_or_else(|| panic!("it is there"));
+    assert_eq!((&new.payer, &new.account.account_number), (&old.payer, &old.account.account_number));
     drop(ask(&world, request("estates-professional", "card")));
     transfer(&world, "T_late", price());
     live(&world, DAY * 2);

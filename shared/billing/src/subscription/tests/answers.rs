@@ -142,6 +142,8 @@ fn of_money_that_was_paid_it_is_known_whether_a_payment_is_behind_it_and_for_how
         // What is credited or added later hides no payment, and is of that time.
         it.settle_price(term, naira(5), naira(0), now());
         assert_eq!(it.funds, [fund(700_005, behind, now())]);
+        it.settle_price(term, naira(5), naira(5), now());
+        assert_eq!(it.funds, [fund(700_010, true, now())]);
     }
     let long_ago = instant("2024-07-01T10:00:00Z");
     let next = Term { index: 1, ..term };
@@ -329,4 +331,13 @@ fn an_addon_is_charged_for_and_what_stays_as_it_is_is_not() {
     let told: Vec<(&Item, bool, i64)> = lines.iter().map(|it| (&it.item, it.is_credit, it.amount.minor)).collect();
     // Half of 15.00.
     assert_eq!(told, [(&Item::Addon(phone), false, 750)]);
+}
+
+#[test]
+fn what_is_credited_is_credited_of_the_running_period_alone() {
+    let price = active().order.price.amount;
+    let mut it = active().apply(&Event::Renewed { payment: attempt(1, 1), paid: Some(price) });
+    it.credit(Money { minor: 100_000, ..price }, instant("2025-03-14T10:00:00Z"));
+    let left: Vec<(u32, i64)> = it.funds.iter().map(|fund| (fund.period, fund.left.minor)).collect();
+    assert_eq!(left, [(0, 700_000), (1, 600_000)]);
 }
