@@ -16,7 +16,7 @@ use billing::ports::Key;
 use billing::subscription::Refusal;
 use billing::testing::{MemoryMailer, World, customer};
 use billing::wallet::Wallet;
-use billing::workflow::{CheckoutError, Recovery, WakeError};
+use billing::workflow::{CheckoutError, Recovery, RefundRequest, WakeError};
 use futures::executor::block_on;
 
 fn globex() -> CustomerId {
@@ -131,4 +131,19 @@ fn a_refund_that_never_ends_is_told_to_somebody_after_days_and_asked_for_on() {
     world.gateways.delay_refunds(false);
     live(&world, DAY);
     assert_eq!(paid(&world.payment_of(&promised)), Paid::PartiallyRefunded);
+}
+
+#[test]
+fn what_a_card_paid_goes_back_to_the_card_whatever_came_in_by_transfer() {
+    let (world, _) = after(&[naira().minor]);
+    let setup = set_up(&world, Gateway::Stripe, "card");
+    world.gateways.visit(&setup, true);
+    verify(&world, &setup);
+    to_period_end(&world);
+    world.run();
+    let charged = attempt(&world, 1, 1);
+    assert_eq!((charged.gateway, paid(&charged), credit(&world)), (Gateway::Stripe, Paid::Succeeded, Some(0)));
+    let wanted = RefundRequest { payment: charged.id.clone(), ..refund_of(&world, 100) };
+    let returned = give_back(&world, wanted).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((paid(&returned), credit(&world)), (Paid::PartiallyRefunded, Some(0)));
 }

@@ -156,3 +156,13 @@ fn what_cannot_be_reckoned_is_refused() {
     assert!(matches!(rebuild(&world, "minutes", true), Err(RebuildError::Forgotten)));
     assert_eq!(minutes(&world, 1, "b"), Ok(501));
 }
+
+#[test]
+fn more_uses_than_are_read_at_once_are_all_summed() {
+    let world = starter();
+    for batch in 0..3 {
+        let uses: Vec<Use> = (0..500).map(|n| of_minutes(1, &format!("call-{batch}-{n}"))).collect();
+        block_on(world.report(&customer(), &uses)).unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(recounted(&world, true), [(0, 1_500, 1_500)]);
+}
