@@ -170,10 +170,11 @@ mod tests {
             let usage = counted(counts_in);
             let expected =
                 MeterUsage { value: 0, period: Some(period(&it, 1)), before: None, alerts: vec![], ..usage.clone() };
-            assert_eq!(it.closed(usage.clone()), Some(expected), "{:?}", usage.period);
+            assert_eq!(it.closed(&usage, usage.at), Some(expected), "{:?}", usage.period);
         }
         for counts_in in [period(&it, 1), period(&it, 2)] {
-            assert_eq!(it.closed(counted(Some(counts_in.clone()))), None, "{counts_in}");
+            let usage = counted(Some(counts_in.clone()));
+            assert_eq!(it.closed(&usage, usage.at), None, "{counts_in}");
         }
     }
 
