@@ -228,6 +228,27 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_two_of_a_meter()
 }
 
 #[tokio::test]
+async fn what_is_counted_in_shards_is_two_reads_and_a_write_of_six_items() {
+    let shop = Shop::serving("minutes-enterprise").await;
+    let mut plans = billing::testing::catalogue("minutes");
+    for it in plans.family.meters.iter_mut().filter(|it| it.id == meter("minutes")) {
+        it.shards = Some(8.try_into().expect("shards"));
+    }
+    shop.billing.load(plans).await.expect("loaded");
+    shop.billing.report(&customer(), &uses(0, 1)).await.expect("an answer").remove(0).expect("counted");
+    shop.spent("report the first, and lend");
+    for n in 1..50 {
+        shop.billing.report(&customer(), &uses(n, n + 1)).await.expect("an answer").remove(0).expect("counted");
+        let spent = shop.embedded.spent();
+        println!("report a use in a shard: {spent}");
+        assert_eq!((spent.reads, spent.writes, spent.read_halves, spent.write_halves), (2, 1, 24, 12), "{n}");
+    }
+    let live = shop.billing.lookup(&customer()).await.expect("an answer").expect("a subscription");
+    assert_eq!(live.usage.get(&meter("minutes")), Some(&50));
+    assert_eq!(shop.spent("look all up"), cost(1, 0));
+}
+
+#[tokio::test]
 async fn what_is_reserved_is_two_reads_and_a_write_and_what_is_released_or_used_one_of_each() {
     let shop = Shop::serving("estates-professional").await;
     let wanted = |name: &str| Reserve {

@@ -18,6 +18,7 @@ use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
 use billing::reservation::{Minutes, Reservation, Reservations};
+use billing::shard::{Lease, Shard, Shards};
 use billing::statistics::DayUsage;
 use billing::subscription::{
     Becomes, CancelReason, Changing, CountedLate, Event, Order, Sold, Subscription, Takeover, Term, UsageLine,
@@ -319,9 +320,21 @@ pub(crate) fn usage(of: &CustomerId, name: &str, value: u64) -> MeterUsage {
         sold: None,
         alerts: vec![],
         reservations: Reservations::default(),
+        lease: None,
+        shards: vec![],
         at: now(),
         version: 1,
     }
+}
+
+pub(crate) fn lease(id: u64) -> Lease {
+    Lease { id, shards: Shards::try_from(8).expect("shards"), most: u64::MAX }
+}
+
+/// Of the lease with the number 7, where it has counted one and may count as many more as there are.
+pub(crate) fn shard(of: &CustomerId, number: u8) -> Shard {
+    let (customer, meter) = (of.clone(), meter("calls"));
+    Shard { customer, meter, number, lease: 7, value: 1, left: u64::MAX - 1, at: now(), version: 1 }
 }
 
 fn sold() -> Sold {
@@ -469,17 +482,28 @@ pub(crate) fn of_customer(of: &CustomerId) -> Vec<Record> {
         Record::Consumption(consumption(of, 0)),
         Record::Consumption(consumption(of, 1)),
         Record::UsageRecord(usage_record(of, 0)),
-        Record::Day(DayUsage { customer: of.clone(), date: date(2026, 1, 31), meter: None, value: u64::MAX }),
+        Record::Day(DayUsage { customer: of.clone(), date: date(2026, 1, 31), meter: None, shard: 0, value: u64::MAX }),
         Record::Day(DayUsage {
             customer: of.clone(),
             date: date(2026, 1, 31),
             meter: Some(meter("minutes")),
+            shard: 0,
             value: 1,
         }),
         Record::UsageRecord(usage_record(of, 1)),
         Record::Usage(usage(of, "estates", 0)),
         Record::Usage(usage(of, "clients", u64::MAX)),
         Record::Usage(over_limit(of)),
+        Record::Usage(MeterUsage { lease: Some(lease(7)), ..usage(of, "calls", 12) }),
+        Record::Shard(shard(of, 1)),
+        Record::Shard(shard(of, 8)),
+        Record::Day(DayUsage {
+            customer: of.clone(),
+            date: date(2026, 1, 31),
+            meter: Some(meter("minutes")),
+            shard: 8,
+            value: 2,
+        }),
         Record::Claim(Claim { consumption: Some(consumption(of, 1).id), ..claim(of, "key#2") }),
         Record::Claim(claim(of, "key#1")),
         Record::Claim(claim(of, &"~".repeat(255))),

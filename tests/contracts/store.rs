@@ -25,13 +25,14 @@ mod sequences;
 
 use crate::samples::payments::{payment, payment_id};
 use crate::samples::{
-    account, active, claim, consumption, customer, delivery, everything, later, leaving, of_all, of_customer,
-    over_limit, period_id, plan_id, reservations, stored_plan, tokens, usage, usage_record, wallet,
+    account, active, claim, consumption, customer, delivery, everything, later, lease, leaving, of_all, of_customer,
+    over_limit, period_id, plan_id, reservations, shard, stored_plan, tokens, usage, usage_record, wallet,
 };
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
 use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::reservation::Reservations;
+use billing::shard::Shard;
 use billing::statistics::DayUsage;
 use billing::testing::meter;
 use billing::token::Tokens;
@@ -66,6 +67,7 @@ promises![
     uses_are_listed_each_once_page_by_page,
     a_counter_counts_in_its_period_up_to_its_limit,
     who_counts_knows_of_all_that_is_held,
+    a_shard_counts_what_is_lent_to_it_and_its_meter_nothing_meanwhile,
     of_many_who_count_as_many_succeed_as_the_limit_allows,
     a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment,
     the_days_of_a_customer_are_those_between_two_dates,
@@ -105,7 +107,9 @@ async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
 fn next(record: &Record) -> Option<Record> {
     match Write::next(record.clone()) {
         Write::Replace { record, .. } => Some(record),
-        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => None,
+        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
+            None
+        }
     }
 }
 
@@ -275,6 +279,9 @@ async fn live_is_what_is_true_of_a_customer_now(store: &impl Store) {
         Record::Usage(usage(&acme, "estates", 0)),
         Record::Usage(usage(&acme, "clients", u64::MAX)),
         Record::Usage(over_limit(&acme)),
+        Record::Usage(MeterUsage { lease: Some(lease(7)), ..usage(&acme, "calls", 12) }),
+        Record::Shard(shard(&acme, 1)),
+        Record::Shard(shard(&acme, 8)),
     ];
     assert_eq!(sorted(store.live(&acme).await.expect("an answer").records()), sorted(&live));
 }
@@ -498,8 +505,36 @@ async fn who_counts_knows_of_all_that_is_held(store: &impl Store) {
     store.commit(vec![knowing(sum)]).await.expect("nothing is held");
 }
 
+fn count_in_shard(of: &CustomerId, shard: u8, lease: u64, by: u64) -> Write {
+    let (customer, meter, by) = (of.clone(), meter("calls"), NonZeroU64::new(by).expect("some"));
+    Write::CountInShard { customer, meter, shard, lease, by, at: later(9) }
+}
+
+async fn a_shard_counts_what_is_lent_to_it_and_its_meter_nothing_meanwhile(store: &impl Store) {
+    let acme = customer("acme");
+    let refused = async |write: Write| matches!(store.commit(vec![write]).await, Err(StoreError::Conflict));
+    assert!(refused(count_in_shard(&acme, 1, 7, 1)).await, "there is none");
+    let lent = Shard { value: 0, left: 10, ..shard(&acme, 1) };
+    create(store, [Record::Shard(lent.clone())]).await;
+    for wrong in [count_in_shard(&acme, 1, 6, 1), count_in_shard(&acme, 1, 8, 1), count_in_shard(&acme, 1, 7, 11)] {
+        assert!(refused(wrong.clone()).await, "{wrong:?}");
+    }
+    assert!(refused(count_in_shard(&acme, 2, 7, 1)).await, "of another nothing is known");
+    store.commit(vec![count_in_shard(&acme, 1, 7, 4)]).await.expect("counted");
+    assert!(refused(count_in_shard(&acme, 1, 7, 7)).await, "less is left");
+    store.commit(vec![count_in_shard(&acme, 1, 7, 6)]).await.expect("counted");
+    let counted = Shard { value: 10, left: 0, at: later(9), version: 3, ..lent };
+    assert_eq!(one(store, Key::Shard(acme.clone(), meter("calls"), 1)).await, Some(Record::Shard(counted)));
+    // What is lent is not counted twice.
+    let meter = MeterUsage { period: Some(period_id(&acme, 3)), ..usage(&acme, "minutes", 10) };
+    create(store, [Record::Usage(MeterUsage { lease: Some(lease(1)), ..meter.clone() })]).await;
+    assert!(refused(count(&acme, 3, 1, 100)).await);
+    store.commit(vec![Write::next(Record::Usage(meter))]).await.expect("taken back");
+    store.commit(vec![count(&acme, 3, 1, 100)]).await.expect("counted");
+}
+
 fn used(of: &CustomerId, day: i8, of_what: Option<&str>, value: u64) -> DayUsage {
-    DayUsage { customer: of.clone(), date: date(2026, 1, day), meter: of_what.map(meter), value }
+    DayUsage { customer: of.clone(), date: date(2026, 1, day), meter: of_what.map(meter), shard: 0, value }
 }
 
 async fn a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment(store: &impl Store) {
@@ -521,13 +556,15 @@ async fn the_days_of_a_customer_are_those_between_two_dates(store: &impl Store) 
     let (acme, globex) = (customer("acme"), customer("globex"));
     let mut all = vec![];
     for day in [1, 9, 10, 31] {
-        all.extend([used(&acme, day, None, 7), used(&acme, day, Some("agents"), 1), used(&acme, day, Some("zeta"), 2)]);
+        let in_shard = DayUsage { shard: 8, ..used(&acme, day, Some("zeta"), 3) };
+        let alone = [used(&acme, day, None, 7), used(&acme, day, Some("agents"), 1), used(&acme, day, Some("zeta"), 2)];
+        all.extend(alone.into_iter().chain([in_shard]));
     }
     create(store, all.iter().cloned().map(Record::Day)).await;
     create(store, [Record::Day(used(&globex, 10, None, 9))]).await;
-    for (from, to, expected) in [(1, 31, 0..12), (9, 10, 3..9), (10, 10, 6..9), (11, 30, 0..0)] {
+    for (from, to, expected) in [(1, 31, 0..16), (9, 10, 4..12), (10, 10, 8..12), (11, 30, 0..0)] {
         let mut found = store.days(&acme, date(2026, 1, from), date(2026, 1, to)).await.expect("an answer");
-        found.sort_by_key(|it| (it.date, it.meter.clone()));
+        found.sort_by_key(|it| (it.date, it.meter.clone(), it.shard));
         assert_eq!(found, all[expected], "{from} to {to}");
     }
 }

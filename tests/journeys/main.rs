@@ -22,6 +22,7 @@ mod overage;
 mod prices;
 mod rebuilding;
 mod reserving;
+mod shards;
 mod stage;
 mod statistics;
 mod stories;

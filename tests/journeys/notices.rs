@@ -126,7 +126,15 @@ fn of_several_meters_that_pass_their_limits_at_once_one_mail_tells() {
         let unit = Unit { one: "call".to_owned(), many: "calls".to_owned() };
         let kind = kind.unwrap_or_else(|| panic!("no minutes"));
         let reduce = "make fewer:".to_owned();
-        plans.family.meters.push(Meter { id: meter(name), name: name.clone(), kind, unit, reduce, aliases: vec![] });
+        plans.family.meters.push(Meter {
+            id: meter(name),
+            name: name.clone(),
+            kind,
+            unit,
+            reduce,
+            aliases: vec![],
+            shards: None,
+        });
         for plan in &mut plans.plans {
             plan.limits.insert(meter(name), Limit::AtMost(3));
             plan.overage.insert(meter(name), vec![overage_price()]);

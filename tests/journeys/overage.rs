@@ -4,7 +4,7 @@
 use crate::stage::{DAY, Is, MINUTE, command, declined_at_period_end, is, live, pass, refund_of, to_period_end, told};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::calendar::Interval;
-use billing::catalog::{Limit, OveragePrice};
+use billing::catalog::{Catalogue, Limit, OveragePrice};
 use billing::id::{FeatureId, PeriodId};
 use billing::money::Money;
 use billing::outcome::{DisputeStanding, Remedy};
@@ -22,8 +22,12 @@ pub(crate) fn starter() -> World {
 }
 
 pub(crate) fn starter_with(included: u64, price: OveragePrice) -> World {
+    starter_of(catalogue("minutes"), included, &price)
+}
+
+/// On Starter as `plans` have it, with so much of it included and more for that price.
+pub(crate) fn starter_of(mut plans: Catalogue, included: u64, price: &OveragePrice) -> World {
     let world = world();
-    let mut plans = catalogue("minutes");
     for plan in plans.plans.iter_mut().filter(|plan| plan.id.as_str() == "minutes-starter") {
         plan.limits.insert(meter("minutes"), Limit::AtMost(included));
         plan.overage = [(meter("minutes"), vec![price.clone()])].into();

@@ -1,7 +1,7 @@
 //! Somebody who asks a question in the middle of a story, and is answered as all stands then: nothing fails for them, no
 //! time passes, and nobody's story is another by it. Whoever answers them writes nothing and asks no gateway.
 
-use crate::usage::METERS;
+use crate::usage::meter_keys;
 use crate::world::{State, instant};
 use billing::account::{Incoming, VirtualAccount};
 use billing::driven::Seen;
@@ -11,7 +11,6 @@ use billing::outcome::{Outcome, RefundOutcome, Sighting};
 use billing::payment::{Gateway, Opened, Payment, Refund};
 use billing::ports::{Clock, Found, GatewayError, Gateways, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::statistics::DayUsage;
-use billing::testing::meter;
 use billing::token::Consumption;
 use billing::usage::UsageRecord;
 use billing::wallet::Method;
@@ -69,8 +68,7 @@ impl Store for Onlooker<'_> {
 
     async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
         let live = [Key::Subscription, Key::Wallet, Key::Tokens, Key::Account].map(|key| key(customer.clone()));
-        let usage = METERS.map(|name| Key::Usage(customer.clone(), meter(name)));
-        self.get(live.into_iter().chain(usage).collect()).await
+        self.get(live.into_iter().chain(meter_keys(customer)).collect()).await
     }
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {

@@ -781,7 +781,7 @@ BUGS = [
     # What is counted, and what is charged for it.
     ("a use is counted and its id is not kept", [(
         "workflow/report.rs",
-        "writes.extend(self.counted.into_iter().map(|it| Write::Create(Record::UsageRecord(it))));",
+        "writes.extend(self.counted.iter().map(|it| Write::Create(Record::UsageRecord(it.clone()))));",
         "",
     )]),
     ("who adds to a counter does not look at the limit again", [(

@@ -3,14 +3,14 @@
 
 use crate::faults::{SECOND, is_out};
 use crate::ports::Port;
-use crate::usage::METERS;
+use crate::usage::meter_keys;
 use crate::world::{State, lock};
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::statistics::DayUsage;
 use billing::subscription::Event;
-use billing::testing::{made_of_all, meter};
+use billing::testing::made_of_all;
 use billing::token::Consumption;
 use billing::usage::UsageRecord;
 use billing::wallet::Method;
@@ -35,8 +35,7 @@ impl Store for Port {
 
     async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
         let live = [Key::Subscription, Key::Wallet, Key::Tokens, Key::Account].map(|key| key(customer.clone()));
-        let usage = METERS.map(|name| Key::Usage(customer.clone(), meter(name)));
-        self.get(live.into_iter().chain(usage).collect()).await
+        self.get(live.into_iter().chain(meter_keys(customer)).collect()).await
     }
 
     async fn payments(&self, _: &CustomerId, _: Option<&PaymentId>, _: u32) -> Result<Vec<Payment>, StoreError> {
@@ -130,7 +129,7 @@ impl State {
 
     fn reads_usage(&mut self, task: u64, keys: &[Key]) {
         let step = self.step;
-        if keys.iter().any(|key| matches!(key, Key::Usage(..) | Key::Subscription(_)))
+        if keys.iter().any(|key| matches!(key, Key::Usage(..) | Key::Shard(..) | Key::Subscription(_)))
             && let Some(notes) = self.tasks.get_mut(&task)
         {
             notes.read_usage_at = step;
@@ -220,6 +219,7 @@ fn told(record: &Record) -> String {
         },
         Record::Mail(it) => format!("{} {:?}", it.id, it.status),
         Record::Usage(it) => format!("{it:?}"),
+        Record::Shard(it) => format!("{it:?}"),
         Record::UsageRecord(it) => format!("{} of {} {}, counted in {}", it.id, it.value, it.meter, it.period),
         Record::Delivery(it) => format!("{:?} {} {:?}", it.id, it.kind, it.status),
         Record::Wallet(it) => {

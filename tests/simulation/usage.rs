@@ -19,6 +19,13 @@ const NAMES: [&str; 8] = ["calls", "calls", "calls", "calls", "calls", "minutes"
 /// Those that a customer has something of.
 pub(crate) const METERS: [&str; 3] = ["calls", "exports", "users"];
 
+/// What of a customer's meters is read at once, in shards or not.
+pub(crate) fn meter_keys(customer: &CustomerId) -> Vec<Key> {
+    let usage = METERS.map(|name| Key::Usage(customer.clone(), meter(name)));
+    let shards = [1, 2].map(|number| Key::Shard(customer.clone(), meter("calls"), number));
+    usage.into_iter().chain(shards).collect()
+}
+
 /// A batch of more is counted in several transactions.
 const AT_ONCE: usize = 32;
 

@@ -14,6 +14,7 @@ use crate::dunning::ladder::DunningPolicy;
 use crate::id::{AddonId, FamilyId, FeatureId, MeterId, PlanId};
 use crate::money::Currency;
 use crate::proration::Proration;
+use crate::shard::Shards;
 use crate::trial::TrialOffer;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,9 @@ pub struct Meter {
     /// What other systems call the same meter.
     #[serde(default)]
     pub aliases: Vec<MeterId>,
+    /// In how many places a counter is kept, where one customer has more of it counted at once than one place takes. None: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Shards>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -212,6 +212,14 @@ impl MailId {
     }
 }
 
+impl UsageId {
+    /// A number that is as likely any as any other.
+    pub(crate) fn nth(&self) -> u64 {
+        let digest = Sha256::digest(format!("nth|{}", self.0));
+        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
+
 impl IdempotencyKey {
     /// The same key as staff of the SaaS use it, apart from the customer's own.
     #[must_use]

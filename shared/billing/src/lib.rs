@@ -14,6 +14,7 @@
 //! | [`downgrade`]    | what stands in the way of a smaller plan                         |
 //! | [`usage`]        | what was used of what is metered                                 |
 //! | [`reservation`]  | what is held for a use to come                                   |
+//! | [`shard`]        | how a counter is kept in several places                          |
 //! | [`statistics`]   | what was used on each day                                        |
 //! | [`alert`]        | what a customer is told of as a limit comes near                 |
 //! | [`order`]        | what was bought, and what a period of it costs                   |
@@ -64,6 +65,7 @@ pub mod pricing;
 pub mod proration;
 pub mod ratio;
 pub mod reservation;
+pub mod shard;
 pub mod statistics;
 pub mod subscription;
 pub mod tax;

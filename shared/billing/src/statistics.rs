@@ -27,7 +27,15 @@ pub struct DayUsage {
     pub date: Date,
     /// None: prepaid tokens.
     pub meter: Option<MeterId>,
+    /// Where the meter counted it: 0 is in none of its shards. A day is all of them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub shard: u8,
     pub value: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_none(shard: &u8) -> bool {
+    *shard == 0
 }
 
 impl DayUsage {
@@ -137,7 +145,7 @@ mod tests {
     #[test]
     fn a_day_is_kept_until_the_same_one_of_the_next_year_was_compared_with_it() {
         let date = jiff::civil::date(2025, 2, 28);
-        let day = DayUsage { customer: crate::testing::customer(), date, meter: None, value: 1 };
+        let day = DayUsage { customer: crate::testing::customer(), date, meter: None, shard: 0, value: 1 };
         assert_eq!(day.expires_at(), Some(crate::testing::instant("2026-04-04T00:00:00Z")));
     }
 }

@@ -4,6 +4,7 @@ use crate::alert::Alert;
 use crate::catalog::MeterKind;
 use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
 use crate::reservation::Reservations;
+use crate::shard::{Lease, Shard};
 use crate::subscription::{Sold, Subscription};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,12 @@ pub struct MeterUsage {
     /// What of it is held for uses to come, in whichever period they are.
     #[serde(default, skip_serializing_if = "Reservations::is_empty")]
     pub reservations: Reservations,
+    /// What it has lent to its shards. None: nothing, and it counts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// As they were read with it: `value` has what they have counted. They are records of their own.
+    #[serde(skip)]
+    pub shards: Vec<Shard>,
     pub at: Timestamp,
     pub version: u64,
 }
@@ -45,6 +52,8 @@ impl MeterUsage {
             sold: None,
             alerts: vec![],
             reservations: Reservations::default(),
+            lease: None,
+            shards: vec![],
             at,
             version: 0,
         }

@@ -116,6 +116,7 @@ fn family(limits: &BTreeMap<MeterId, Limit>) -> Result<Family, Invalid> {
         unit: Unit { one: id.to_string(), many: id.to_string() },
         reduce: "remove".to_owned(),
         aliases: vec![],
+        shards: None,
     };
     let id = FamilyId::try_from("cases".to_owned())?;
     Ok(Family { id, name: "Cases".to_owned(), meters: limits.keys().map(meter).collect(), features: vec![] })

@@ -2,6 +2,7 @@
 //! stands in the way; and within a period it is made with a credit for what is left (I-14).
 
 use super::allowed::limit_of;
+use super::shards::whole;
 use super::subscriptions::left_at;
 use super::usage::period_of;
 use super::{Changes, Checked, check};
@@ -45,9 +46,8 @@ impl State {
     pub(crate) fn reads_levels(&mut self, task: u64, keys: &[Key]) {
         let Some(notes) = self.tasks.get_mut(&task).filter(|notes| notes.may_make_smaller) else { return };
         for key in keys {
-            let Key::Usage(_, meter) = key else { continue };
-            let stored = if let Some(Record::Usage(it)) = self.records.get(key) { Some(it.clone()) } else { None };
-            notes.levels.push((meter.clone(), stored));
+            let (Key::Usage(customer, meter) | Key::Shard(customer, meter, _)) = key else { continue };
+            notes.levels.push((meter.clone(), whole(&self.records, customer, meter)));
         }
     }
 
@@ -160,19 +160,16 @@ impl State {
             return false;
         };
         let meters = self.meters_of(&held.order.plan.family);
-        let usage = |meter: &MeterId| match self.records.get(&Key::Usage(customer.clone(), meter.clone())) {
-            Some(Record::Usage(it)) => Some(it),
-            _ => None,
-        };
+        let usage = |meter: &MeterId| whole(&self.records, customer, meter);
         // What of the add-ons goes along is another story; and so is what was counted in the period that comes, by whoever
         // found this one over.
         let comes = |it: &MeterUsage| it.period.as_ref().is_some_and(|of| *of > period);
-        if !held.order.addons.is_empty() || meters.iter().any(|(meter, _)| usage(meter).is_some_and(comes)) {
+        if !held.order.addons.is_empty() || meters.iter().any(|(meter, _)| usage(meter).is_some_and(|it| comes(&it))) {
             return true;
         }
         let to = Order { plan: to.plan.clone(), ..held.order.clone() };
         let above = meters.into_iter().filter(|(meter, _)| {
-            let used = usage(meter).map_or(0, |it| used_in(it, &period));
+            let used = usage(meter).map_or(0, |it| used_in(&it, &period));
             used > limit_of(&to, meter)
         });
         let above: Vec<(MeterId, MeterKind)> = above.collect();

@@ -99,6 +99,7 @@ impl State {
             | Key::Tokens(customer)
             | Key::Consumption(customer, _)
             | Key::Usage(customer, _)
+            | Key::Shard(customer, ..)
             | Key::UsageRecord(customer, _)
             | Key::Day(customer, ..)
             | Key::Claim(customer, _) => Some(customer),
@@ -207,6 +208,7 @@ fn named(record: &Record) -> Option<&CustomerId> {
         Record::Tokens(it) => Some(&it.customer),
         Record::Consumption(it) => Some(&it.customer),
         Record::Usage(it) => Some(&it.customer),
+        Record::Shard(it) => Some(&it.customer),
         Record::UsageRecord(it) => Some(&it.customer),
         Record::Day(it) => Some(&it.customer),
         Record::Claim(it) => Some(&it.customer),

@@ -4,6 +4,7 @@
 
 use super::allowed::{Allowed, due, limit_of};
 use super::late::{Ended, Owed, late_of};
+use super::shards;
 use super::suspension::runs;
 use super::{Checked, check};
 use crate::world::State;
@@ -45,6 +46,15 @@ fn sum(lines: &[UsageLine]) -> i64 {
     lines.iter().map(|line| line.amount.minor).sum()
 }
 
+/// Of which something was written.
+fn meters_of(changed: &[(Key, Option<Record>)]) -> BTreeSet<(CustomerId, MeterId)> {
+    let of = |(key, _): &(Key, Option<Record>)| match key {
+        Key::Usage(customer, meter) | Key::Shard(customer, meter, _) => Some((customer.clone(), meter.clone())),
+        _ => None,
+    };
+    changed.iter().filter_map(of).collect()
+}
+
 /// The trial, running or over.
 pub(super) fn is_tried(it: &Subscription) -> bool {
     it.trial.is_some() && it.term().is_some_and(|term| term.index == 0)
@@ -67,21 +77,23 @@ impl State {
                 self.counts(began, *old, it)?;
             }
         }
+        for (customer, meter) in meters_of(changed) {
+            let before = |key: &Key| match changed.iter().find(|(of, _)| of == key) {
+                Some((_, old)) => old.clone(),
+                None => self.records.get(key).cloned(),
+            };
+            let old = shards::sum(before, &customer, &meter);
+            let Some(new) = shards::whole(&self.records, &customer, &meter) else { continue };
+            self.lends_what_is_left(old.as_ref(), &new)?;
+            self.adds_up(began, old.as_ref(), &new)?;
+            self.tells_of_overage(began, old.as_ref(), &new, &written)?;
+        }
         for (old, new) in &written {
-            match new {
-                Record::Usage(it) => {
-                    let old = if let Some(Record::Usage(old)) = old { Some(old) } else { None };
-                    self.adds_up(began, old, it)?;
-                    self.tells_of_overage(began, old, it, &written)?;
-                }
-                Record::Day(it) => {
-                    let before = if let Some(Record::Day(old)) = old { old.value } else { 0 };
-                    let left = it.meter.as_ref().and_then(|meter| more.get_mut(meter));
-                    if let Some(left) = left {
-                        *left = left.saturating_sub(it.value - before);
-                    }
-                }
-                _ => {}
+            let Record::Day(it) = new else { continue };
+            let before = if let Some(Record::Day(old)) = old { old.value } else { 0 };
+            let left = it.meter.as_ref().and_then(|meter| more.get_mut(meter));
+            if let Some(left) = left {
+                *left = left.saturating_sub(it.value - before);
             }
         }
         check(more.values().all(|left| *left == 0), "P-26", || format!("of no day are {more:?}"))?;

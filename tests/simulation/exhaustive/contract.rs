@@ -257,7 +257,9 @@ fn at(world: &World, key: Key) -> Option<Record> {
 fn record(write: &Write) -> &Record {
     match write {
         Write::Create(record) | Write::Replace { record, .. } => record,
-        Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => panic!("nobody who is explored uses anything"),
+        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
+            panic!("nobody who is explored uses anything")
+        }
     }
 }
 
@@ -266,7 +268,9 @@ fn is_taken(write: &Write, old: Option<&Record>) -> bool {
     match write {
         Write::Create(_) => old.is_none(),
         Write::Replace { seen, .. } => old.and_then(Record::version) == Some(*seen),
-        Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => panic!("nobody who is explored uses anything"),
+        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
+            panic!("nobody who is explored uses anything")
+        }
     }
 }
 

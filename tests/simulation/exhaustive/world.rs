@@ -137,7 +137,11 @@ impl World {
     pub(crate) fn has_settled(&self, call: &Call) -> bool {
         match call {
             Call::Commit(writes) => writes.iter().any(|write| match write {
-                Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::Add(_) => false,
+                Write::Create(_)
+                | Write::Consume { .. }
+                | Write::Count { .. }
+                | Write::CountInShard { .. }
+                | Write::Add(_) => false,
                 Write::Replace { record, seen } => {
                     self.get(record.key()).records().first().and_then(Record::version) > Some(*seen)
                 }
@@ -235,7 +239,9 @@ impl Call {
                         other => format!("{:?}", other.key()),
                     },
                     Write::Consume { tokens, .. } => format!("consumes {tokens} tokens"),
-                    Write::Count { meter, by, .. } => format!("counts {by} of {meter}"),
+                    Write::Count { meter, by, .. } | Write::CountInShard { meter, by, .. } => {
+                        format!("counts {by} of {meter}")
+                    }
                     Write::Add(day) => format!("adds {} to {}", day.value, day.date),
                 };
                 format!("commits {}", writes.iter().map(told).collect::<Vec<_>>().join("; "))

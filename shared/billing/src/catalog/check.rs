@@ -1,11 +1,12 @@
 //! What is wrong with a catalogue document.
 
-use super::{Catalogue, Family, Offer, PricingModel};
+use super::{Catalogue, Family, MeterKind, Offer, PricingModel};
 use crate::calendar::Interval;
 use crate::discount::{Lasts, Off};
 use crate::id::{FeatureId, MeterId, PlanId};
 use crate::money::Currency;
 use crate::ratio::Ratio;
+use crate::shard::MOST_SHARDS;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -74,6 +75,14 @@ impl Catalogue {
                     found.add(&field, format!("`{name}` names two meters"));
                 }
             }
+        }
+        for meter in self.family.meters.iter().filter(|it| it.kind == MeterKind::Gauge && it.shards.is_some()) {
+            let field = format!("family.meters.{}.shards", meter.id);
+            found.add(&field, "a gauge is set, and is kept in one place".to_owned());
+        }
+        let shards = self.family.meters.iter().filter_map(|it| it.shards.map(u8::from));
+        if shards.map(u16::from).sum::<u16>() > MOST_SHARDS.into() {
+            found.add("family.meters", format!("the meters of a family have at most {MOST_SHARDS} shards in all"));
         }
         if names.len() > MOST_METER_NAMES {
             found.add("family.meters", format!("a family has at most {MOST_METER_NAMES} meters and aliases"));

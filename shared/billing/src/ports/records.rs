@@ -12,6 +12,7 @@ use crate::id::{
 };
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
+use crate::shard::Shard;
 use crate::statistics::DayUsage;
 use crate::subscription::{Event, Status, Subscription};
 use crate::token::{Consumption, Tokens};
@@ -34,7 +35,7 @@ pub enum Write {
     Consume { customer: CustomerId, tokens: NonZeroU32 },
     /// Adds `by` to what the meter has counted in `period`, whatever else is counted at the same moment. Refused as
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if it counts in another period, would then be more than
-    /// `at_most`, or has reservations of more than `held`.
+    /// `at_most`, has reservations of more than `held`, or has lent anything to shards.
     Count {
         customer: CustomerId,
         meter: MeterId,
@@ -44,6 +45,9 @@ pub enum Write {
         held: u64,
         at: Timestamp,
     },
+    /// Adds `by` to what a shard has counted, and takes it from what is lent to it, whatever else is counted at the same moment.
+    /// Refused as [`StoreError::Conflict`](super::StoreError::Conflict) if that was lent by another lease, or less is left.
+    CountInShard { customer: CustomerId, meter: MeterId, shard: u8, lease: u64, by: NonZeroU64, at: Timestamp },
     /// Adds the day's value to what the same day has, if there is any. Never refused.
     Add(DayUsage),
 }
@@ -64,7 +68,8 @@ impl Write {
             Self::Create(record) | Self::Replace { record, .. } => record.key(),
             Self::Consume { customer, .. } => Key::Tokens(customer.clone()),
             Self::Count { customer, meter, .. } => Key::Usage(customer.clone(), meter.clone()),
-            Self::Add(day) => Key::Day(day.customer.clone(), day.date, day.meter.clone()),
+            Self::CountInShard { customer, meter, shard, .. } => Key::Shard(customer.clone(), meter.clone(), *shard),
+            Self::Add(day) => Key::Day(day.customer.clone(), day.date, day.meter.clone(), day.shard),
         }
     }
 }
@@ -83,8 +88,11 @@ pub enum Key {
     Tokens(CustomerId),
     Consumption(CustomerId, ConsumptionId),
     Usage(CustomerId, MeterId),
+    /// A part of a meter, by its number.
+    Shard(CustomerId, MeterId, u8),
     UsageRecord(CustomerId, UsageId),
-    Day(CustomerId, Date, Option<MeterId>),
+    /// What a meter, or one of its shards, has counted of a day. None: tokens.
+    Day(CustomerId, Date, Option<MeterId>, u8),
     Claim(CustomerId, IdempotencyKey),
     Reference(Gateway, Reference),
     Delivery(DeliveryId),
@@ -109,6 +117,7 @@ pub enum Record {
     Tokens(Tokens),
     Consumption(Consumption),
     Usage(MeterUsage),
+    Shard(Shard),
     UsageRecord(UsageRecord),
     Day(DayUsage),
     Claim(Claim),
@@ -199,8 +208,9 @@ impl Record {
             Self::Tokens(it) => Key::Tokens(it.customer.clone()),
             Self::Consumption(it) => Key::Consumption(it.customer.clone(), it.id.clone()),
             Self::Usage(it) => Key::Usage(it.customer.clone(), it.meter.clone()),
+            Self::Shard(it) => Key::Shard(it.customer.clone(), it.meter.clone(), it.number),
             Self::UsageRecord(it) => Key::UsageRecord(it.customer.clone(), it.id.clone()),
-            Self::Day(it) => Key::Day(it.customer.clone(), it.date, it.meter.clone()),
+            Self::Day(it) => Key::Day(it.customer.clone(), it.date, it.meter.clone(), it.shard),
             Self::Claim(it) => Key::Claim(it.customer.clone(), it.key.clone()),
             Self::Reference(it) => Key::Reference(it.gateway, it.reference.clone()),
             Self::Delivery(it) => Key::Delivery(it.id.clone()),
@@ -223,6 +233,7 @@ impl Record {
             Self::Account(it) => Some(it.version),
             Self::Tokens(it) => Some(it.version),
             Self::Usage(it) => Some(it.version),
+            Self::Shard(it) => Some(it.version),
             Self::Delivery(it) => Some(it.version),
             Self::Mail(it) => Some(it.version),
             Self::Family(it) => Some(it.version),
@@ -249,6 +260,7 @@ impl Record {
             Self::Account(it) => Some(&mut it.version),
             Self::Tokens(it) => Some(&mut it.version),
             Self::Usage(it) => Some(&mut it.version),
+            Self::Shard(it) => Some(&mut it.version),
             Self::Delivery(it) => Some(&mut it.version),
             Self::Mail(it) => Some(&mut it.version),
             Self::Family(it) => Some(&mut it.version),
@@ -300,6 +312,7 @@ impl Record {
             | Self::Tokens(_)
             | Self::Consumption(_)
             | Self::Usage(_)
+            | Self::Shard(_)
             | Self::UsageRecord(_)
             | Self::Day(_)
             | Self::Claim(_)
@@ -330,6 +343,7 @@ impl Record {
             | Self::Tokens(_)
             | Self::Consumption(_)
             | Self::Usage(_)
+            | Self::Shard(_)
             | Self::Reference(_)
             | Self::Family(_)
             | Self::Plan(_)
@@ -366,6 +380,29 @@ impl Found {
         &self.0
     }
 
+    /// Where that is counted which the meters among them have lent to their shards.
+    pub(crate) fn shard_keys(&self) -> Vec<Key> {
+        let usage = |it: &Record| if let Record::Usage(it) = it { it.shard_keys() } else { vec![] };
+        self.0.iter().flat_map(usage).collect()
+    }
+
+    /// The same records, each meter with its shards. None: they were not read at one moment.
+    pub(crate) fn whole(self, shards: Self) -> Option<Self> {
+        let is_shard = |it: &Record| matches!(it, Record::Shard(_));
+        let (shards, records): (Vec<Record>, Vec<Record>) = self.0.into_iter().chain(shards.0).partition(is_shard);
+        let of = |usage: &MeterUsage| {
+            let shards = shards.iter().filter_map(|it| if let Record::Shard(it) = it { Some(it) } else { None });
+            let its = |it: &&Shard| (&it.customer, &it.meter) == (&usage.customer, &usage.meter);
+            shards.filter(its).cloned().collect()
+        };
+        let whole = records.into_iter().map(|it| {
+            let Record::Usage(usage) = it else { return Some(it) };
+            let its = of(&usage);
+            usage.with(its).map(Record::Usage)
+        });
+        whole.collect::<Option<_>>().map(Self)
+    }
+
     /// The family that `plan` is sold in. It is never taken out of the catalogue: without it nobody can tell what a
     /// change would take away.
     pub(crate) fn family_of(&mut self, plan: &Plan) -> Result<Family, StoreError> {
@@ -380,7 +417,7 @@ impl Found {
         consumption: Consumption(Consumption), claim: Claim(Claim),
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage),
-        usage_record: UsageRecord(UsageRecord),
+        usage_record: UsageRecord(UsageRecord), shard: Shard(Shard),
         test_clock: TestClock(TestClock),
     }
 }
@@ -423,7 +460,7 @@ mod tests {
     fn what_is_kept_for_a_while_says_until_when_and_money_never_does() {
         let until = instant("2026-04-04T00:00:00Z");
         let date = jiff::civil::date(2025, 2, 28);
-        let day = DayUsage { customer: customer(), date, meter: Some(meter("minutes")), value: 1 };
+        let day = DayUsage { customer: customer(), date, meter: Some(meter("minutes")), shard: 0, value: 1 };
         assert_eq!(Record::Day(day).expires_at(), Some(until));
         let money = [
             Record::Subscription(active()),

@@ -5,6 +5,7 @@ use crate::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use crate::mail::Mail;
 use crate::payment::Payment;
 use crate::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
+use crate::shard::Shard;
 use crate::statistics::DayUsage;
 use crate::token::{Consumption, Tokens};
 use crate::usage::{MeterUsage, UsageRecord};
@@ -92,10 +93,15 @@ fn made(write: &Write, stored: Option<&Record>) -> Option<Record> {
             Some(Record::Tokens(Tokens { balance, version: held.version + 1, ..held.clone() }))
         }
         (Write::Count { period, by, at_most, held, at, .. }, Some(Record::Usage(usage)))
-            if usage.period.as_ref() == Some(period) && usage.reservations.held() <= *held =>
+            if usage.period.as_ref() == Some(period) && usage.reservations.held() <= *held && usage.lease.is_none() =>
         {
             let value = usage.value.checked_add(by.get()).filter(|value| value <= at_most)?;
             Some(Record::Usage(MeterUsage { value, at: *at, version: usage.version + 1, ..usage.clone() }))
+        }
+        (Write::CountInShard { lease, by, at, .. }, Some(Record::Shard(it))) if it.lease == *lease => {
+            let left = it.left.checked_sub(by.get())?;
+            let value = it.value.checked_add(by.get())?;
+            Some(Record::Shard(Shard { left, value, at: *at, version: it.version + 1, ..it.clone() }))
         }
         _ => None,
     }
@@ -130,6 +136,7 @@ impl Store for MemoryStore {
             Record::Account(it) => it.customer == *customer,
             Record::Tokens(it) => it.customer == *customer,
             Record::Usage(it) => it.customer == *customer,
+            Record::Shard(it) => it.customer == *customer,
             Record::PastSubscription(_)
             | Record::History { .. }
             | Record::Payment(_)

@@ -153,7 +153,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     async fn bill_usage(&self, subscription: Subscription, now: Timestamp) -> Result<(), WakeError> {
-        let mut found = self.store.get(meters_of(&subscription)).await?;
+        let mut found = self.read(meters_of(&subscription)).await?;
         let (billed, closed) = closing(&subscription, &mut found, now);
         let (_, mut writes) = transition(subscription, billed.into_iter().collect(), now);
         writes.extend(closed);
@@ -187,7 +187,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let Some(then) = subscription.next_period(now) else { return Ok(false) };
         let family = self.store.get(vec![Key::Family(from.plan.family.clone())]).await?.family_of(&from.plan)?;
         let meters = family.meters.iter().map(|meter| Key::Usage(subscription.customer.clone(), meter.id.clone()));
-        let mut found = self.store.get(meters.collect()).await?;
+        let mut found = self.read(meters.collect()).await?;
         let usage = std::iter::from_fn(|| found.usage()).map(|it| (it.meter, it.value)).collect();
         Ok(!downgrade(from, to, &family, &usage, Some(&then)).is_possible(Effective::PeriodEnd))
     }

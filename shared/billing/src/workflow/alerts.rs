@@ -5,7 +5,7 @@ use super::{Billing, MOST_RACES, UsageError};
 use crate::alert::{Alert, open};
 use crate::catalog::Overage;
 use crate::id::{CustomerId, MeterId};
-use crate::ports::{Clock, Gateways, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Store, StoreError};
 use crate::subscription::Subscription;
 use crate::usage::MeterUsage;
 
@@ -65,7 +65,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return Ok(listed);
             }
             let answer = OpenAlert::all(&usage, &subscription);
-            match self.store.commit(vec![Write::next(Record::Usage(usage))]).await {
+            match self.store.commit(usage.writes()).await {
                 Ok(()) => return Ok(answer),
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}
                 Err(error) => return Err(error.into()),

@@ -181,7 +181,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let claim = opening.claim(subscription.no_payment(), now);
         let events = subscription.change(preview);
         let meters = if subscription.is_left_by(&events) { meters_of(&subscription) } else { vec![] };
-        let mut found = self.store.get(meters).await?;
+        let mut found = self.read(meters).await?;
         let (events, mut writes) = leaving(&subscription, events, &mut found, now);
         writes.extend(transition(subscription, events, now).1);
         writes.push(Write::Create(Record::Claim(claim)));

@@ -1,7 +1,7 @@
 //! What was used in a period beyond its limits is put on the invoice, and its meters are closed with it, in one
 //! transaction: what is counted from then on is of no period that is billed.
 
-use crate::ports::{Found, Key, Record, Write};
+use crate::ports::{Found, Key, Write};
 use crate::subscription::{Event, Subscription};
 use crate::usage::MeterUsage;
 use jiff::Timestamp;
@@ -40,5 +40,5 @@ pub(super) fn closing(subscription: &Subscription, found: &mut Found, now: Times
     }
     let billed = subscription.bill(&counted);
     let closed = counted.iter().filter_map(|it| subscription.closed(it, now));
-    (billed, closed.map(|it| Write::next(Record::Usage(it))).collect())
+    (billed, closed.flat_map(MeterUsage::writes).collect())
 }

@@ -111,6 +111,6 @@ fn decide(
     let claim = opening.claim(subscription.no_payment(), now);
     let claim = Claim { consumption: Some(consumption.id.clone()), ..claim };
     let date = date(now, &subscription.time_zone);
-    let day = DayUsage { customer: customer.clone(), date, meter: None, value: tokens.get().into() };
+    let day = DayUsage { customer: customer.clone(), date, meter: None, shard: 0, value: tokens.get().into() };
     Ok((Consumption { description: description.clone(), ..consumption }, claim, day))
 }

@@ -80,7 +80,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// The customer's subscription, live or last, with what belongs to it.
     pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
-        let mut found = self.store.live(customer).await?;
+        let mut found = self.live(customer).await?;
         let Some(subscription) = found.subscription() else { return Ok(None) };
         let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
         let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();

@@ -143,7 +143,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return if same { Ok(subscription) } else { Err(RequestError::KeyReused) };
             }
             let claim = opening.claim(subscription.no_payment(), now);
-            let mut found = self.store.get(more(&subscription, now)).await?;
+            let mut found = self.read(more(&subscription, now)).await?;
             let (events, besides) = decide(&subscription, &mut found, now)?;
             let (subscription, mut writes) = transition(subscription, events, now);
             writes.extend(besides);

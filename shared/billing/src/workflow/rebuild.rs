@@ -7,7 +7,7 @@ use crate::alert::raised;
 use crate::catalog::MeterKind;
 use crate::dunning::after;
 use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 use crate::subscription::{Event, Subscription};
 use crate::usage::MeterUsage;
 use jiff::Timestamp;
@@ -117,8 +117,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Whether nobody has counted since `known` was read: then the records were those that it counts.
     async fn is_as_read(&self, known: &MeterUsage) -> Result<bool, StoreError> {
         let key = Key::Usage(known.customer.clone(), known.meter.clone());
-        let stored = self.store.get(vec![key]).await?.usage();
-        Ok(stored.map_or(0, |it| it.version) == known.version)
+        let stored = self.read(vec![key]).await?.usage();
+        Ok(stored.map_or((0, 0), |it| (it.version, it.value)) == (known.version, known.value))
     }
 
     /// The counter says what is recorded, and the history what it said before. False: somebody has counted meanwhile.
@@ -147,7 +147,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             to: it.recorded,
         };
         let (_, mut writes) = transition(subscription, differs.map(rebuilt).collect(), now);
-        writes.push(Write::next(Record::Usage(usage)));
+        writes.extend(usage.writes());
         match self.store.commit(writes).await {
             Ok(()) => Ok(true),
             Err(StoreError::Conflict | StoreError::Duplicate) => Ok(false),

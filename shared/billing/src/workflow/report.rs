@@ -10,6 +10,7 @@ use crate::id::{CustomerId, FamilyId, MailId, MeterId, PeriodId, UsageId};
 use crate::mail::{About, Mail, OverageNotice, Passed};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::reservation::Reservations;
+use crate::shard::{Shards, keys};
 use crate::statistics::{DayUsage, date};
 use crate::subscription::{CountedLate, Sold, Subscription};
 use crate::usage::{MeterUsage, UsageRecord};
@@ -48,6 +49,9 @@ pub enum NotCounted {
 /// the subscription with its history, where something is told late.
 const AT_ONCE: usize = 32;
 
+/// As many as a transaction has.
+const MOST_WRITES: usize = 100;
+
 /// By how much the clock of whoever reports may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
@@ -77,15 +81,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         uses: &[Use],
         now: Timestamp,
     ) -> Result<Vec<Result<Standing, NotCounted>>, StoreError> {
-        for _ in 0..MOST_RACES {
+        for race in 0..MOST_RACES {
             let Some(mut counters) = self.counters(customer, uses, now).await? else {
                 return Ok(uses.iter().map(|_| Err(NotCounted::NoSubscription)).collect());
             };
+            counters.race = race;
             let answers: Vec<_> = uses.iter().map(|it| counters.count(it)).collect();
             if self.counted_meanwhile(customer, uses, &answers).await? {
                 continue;
             }
-            match self.store.commit(counters.writes()).await {
+            match self.store.commit(counters.into_writes()).await {
                 Ok(()) => return Ok(answers),
                 // Others have counted the same, or have left too little, or it is the next period.
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}
@@ -124,7 +129,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let mut keys = vec![Key::Subscription(customer.clone())];
         keys.extend(names.iter().flat_map(|name| [Key::Meter((*name).clone()), usage(name)]));
         keys.extend(ids.into_iter().map(|id| Key::UsageRecord(customer.clone(), id.clone())));
-        let mut found = self.store.get(keys).await?;
+        let mut found = self.read(keys).await?;
         let Some(subscription) = found.subscription() else { return Ok(None) };
         let mut counters = Counters::new(subscription, &mut found, now);
         // What another name stands for is known only now.
@@ -134,10 +139,31 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             .map(|meter| meter.id)
             .collect();
         if !aliased.is_empty() {
-            let mut found = self.store.get(aliased.iter().map(usage).collect()).await?;
+            let mut found = self.read(aliased.iter().map(usage).collect()).await?;
             counters.meters.extend(std::iter::from_fn(|| found.usage()).map(|it| (it.meter.clone(), it)));
         }
+        self.read_shards(&mut counters).await?;
         Ok(Some(counters))
+    }
+
+    /// The shards that nothing is lent to yet, where something may be now.
+    async fn read_shards(&self, counters: &mut Counters) -> Result<(), StoreError> {
+        let unread = |it: &&MeterUsage| counters.lending(&it.meter).is_some_and(|all| it.shards.len() < all.into());
+        let meters: Vec<MeterUsage> = counters.meters.values().filter(unread).cloned().collect();
+        let keys = |it: &MeterUsage| counters.lending(&it.meter).map_or_else(Vec::new, |all| keys(it, all));
+        let keys: Vec<Key> = meters.iter().flat_map(keys).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut found = self.store.get(keys).await?;
+        for shard in std::iter::from_fn(|| found.shard()) {
+            if let Some(it) = counters.meters.get_mut(&shard.meter)
+                && !it.shards.iter().any(|known| known.number == shard.number)
+            {
+                it.shards.push(shard);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -154,6 +180,8 @@ struct Counters {
     sums: BTreeMap<MeterId, NonZeroU64>,
     /// Of the period before.
     late: BTreeMap<MeterId, CountedLate>,
+    /// How often others were faster.
+    race: u32,
 }
 
 impl Counters {
@@ -163,7 +191,7 @@ impl Counters {
         let meters = std::iter::from_fn(|| found.usage()).map(|it| (it.meter.clone(), it)).collect();
         let records = std::iter::from_fn(|| found.usage_record()).map(|it| (it.id.clone(), it)).collect();
         let (counted, sums, late) = (vec![], BTreeMap::new(), BTreeMap::new());
-        Self { subscription, now, period, names, meters, records, counted, sums, late }
+        Self { subscription, now, period, names, meters, records, counted, sums, late, race: 0 }
     }
 
     fn meant(&self, name: &MeterId) -> Result<Meter, MeterError> {
@@ -272,9 +300,20 @@ impl Counters {
         self.counted.iter().filter(|it| it.meter == *meter).fold(open, |open, it| open.without(&it.id))
     }
 
-    fn writes(self) -> Vec<Write> {
+    fn into_writes(self) -> Vec<Write> {
+        let writes = self.writes(true);
+        if writes.len() > MOST_WRITES { self.writes(false) } else { writes }
+    }
+
+    /// All that is counted; where it `lends`, also to shards that had nothing.
+    fn writes(&self, lends: bool) -> Vec<Write> {
         let meters: BTreeSet<&MeterId> = self.sums.keys().chain(self.late.keys()).collect();
-        let mut writes: Vec<Write> = meters.into_iter().map(|meter| self.more(meter)).collect();
+        let mut writes: Vec<Write> = meters.into_iter().flat_map(|meter| self.more(meter, lends)).collect();
+        let in_shard = |write: &Write| {
+            let Write::CountInShard { meter, shard, .. } = write else { return None };
+            Some((meter.clone(), *shard))
+        };
+        let shards: BTreeMap<MeterId, u8> = writes.iter().filter_map(in_shard).collect();
         writes.extend(self.adjusted());
         writes.extend(self.notice().map(|mail| Write::next(Record::Mail(mail))));
         let mut days: BTreeMap<(&MeterId, Date), u64> = BTreeMap::new();
@@ -285,9 +324,10 @@ impl Counters {
         }
         let customer = &self.subscription.customer;
         writes.extend(days.into_iter().map(|((meter, date), value)| {
-            Write::Add(DayUsage { customer: customer.clone(), date, meter: Some(meter.clone()), value })
+            let shard = shards.get(meter).copied().unwrap_or(0);
+            Write::Add(DayUsage { customer: customer.clone(), date, meter: Some(meter.clone()), shard, value })
         }));
-        writes.extend(self.counted.into_iter().map(|it| Write::Create(Record::UsageRecord(it))));
+        writes.extend(self.counted.iter().map(|it| Write::Create(Record::UsageRecord(it.clone()))));
         writes
     }
 
@@ -316,9 +356,10 @@ impl Counters {
     }
 
     /// What is counted of `meter`. Whoever brings it to a line writes it whole, with the alert or the mail, and so does whoever
-    /// finds that less is held of it, or tells of the period before; everybody else adds to it, and no more than leaves it below
-    /// the next line and leaves what is held, whatever others have added meanwhile.
-    fn more(&self, meter: &MeterId) -> Write {
+    /// finds that less is held of it, that its shards have nothing left, or tells of the period before; everybody else adds to
+    /// it, or to a shard, and no more than leaves it below the next line and leaves what is held, whatever others have added
+    /// meanwhile.
+    fn more(&self, meter: &MeterId, lends: bool) -> Vec<Write> {
         let (by, late) = (self.sums.get(meter), self.late.get(meter));
         let (order, known) = (&self.subscription.order, self.meters.get(meter));
         let turned = self.turned(meter);
@@ -326,19 +367,41 @@ impl Counters {
         let value = turned.value.saturating_add(by.map_or(0, |by| by.get()));
         let alerts = raised(&turned.alerts, order, meter, value, period, self.now);
         let reservations = self.reservations(meter);
-        if let (Some(by), Some(known), None) = (by, known, late) {
+        let held = reservations.held();
+        let left = self.subscription.most(meter).saturating_sub(held);
+        let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
+        let lending = self.lending(meter).filter(|_| lends);
+        let adds = by.zip(known).filter(|(by, known)| {
             let is_same =
                 (&known.period, &known.reservations, &known.alerts) == (&turned.period, &reservations, &alerts);
-            if is_same && self.passed(meter, *by).is_none() {
-                let held = reservations.held();
-                let left = self.subscription.most(meter).saturating_sub(held);
-                let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
-                let (customer, meter, period) = (known.customer.clone(), meter.clone(), period.clone());
-                return Write::Count { customer, meter, period, by: *by, at_most, held, at: self.now };
-            }
-        }
+            is_same && late.is_none() && self.passed(meter, **by).is_none()
+        });
         let before = late.map(|it| (it.period.clone(), it.to)).or_else(|| turned.before.clone());
-        Write::next(Record::Usage(MeterUsage { value, before, alerts, reservations, at: self.now, ..turned }))
+        let whole = MeterUsage { value, before, alerts, reservations, at: self.now, ..turned.clone() };
+        let lent = by.zip(lending).and_then(|(by, shards)| Some((shards, whole.lends(shards, *by, at_most)?)));
+        let in_a_shard = adds.and_then(|(by, known)| known.counted_in_a_shard(*by, self.nth(meter), at_most, self.now));
+        match (in_a_shard, lent, adds) {
+            (Some(write), ..) => vec![write],
+            (None, Some((shards, each)), _) => whole.lending(shards, each, at_most),
+            (None, None, Some((by, known))) if known.lease.is_none() => {
+                let (customer, meter, period) = (known.customer.clone(), meter.clone(), period.clone());
+                vec![Write::Count { customer, meter, period, by: *by, at_most, held, at: self.now }]
+            }
+            (None, None, _) => whole.writes(),
+        }
+    }
+
+    /// In how many places `meter` is kept, in the family of what was bought.
+    fn lending(&self, meter: &MeterId) -> Option<Shards> {
+        let family = &self.subscription.order.plan.family;
+        self.names.values().filter_map(|families| families.get(family)).find(|it| it.id == *meter)?.shards
+    }
+
+    /// Which shard of `meter` is tried first: by the first of what is counted of it here, any as likely as any other. Whoever
+    /// was in somebody's way goes to the next.
+    fn nth(&self, meter: &MeterId) -> u64 {
+        let nth = self.counted.iter().find(|it| it.meter == *meter).map_or(0, |it| it.id.nth());
+        nth.wrapping_add(self.race.into())
     }
 
     /// What is told late is told with the subscription, whose periods are billed.

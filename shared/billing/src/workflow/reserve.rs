@@ -5,7 +5,7 @@ use super::{Billing, MOST_RACES};
 use crate::dunning::after;
 use crate::entitlement::{Standing, standing_of, unserved};
 use crate::id::{CustomerId, MeterId, UsageId};
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Gateways, Key, Store, StoreError};
 use crate::reservation::{MOST_OPEN, Minutes, Reservation};
 use crate::usage::MeterUsage;
 use std::num::NonZeroU64;
@@ -83,7 +83,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let reservation = Reservation { value: *value, minutes: *minutes, expires_at };
             usage.reservations = open.with(id.clone(), reservation.clone());
             let reserved = usage.reservations.held();
-            match self.store.commit(vec![Write::next(Record::Usage(usage))]).await {
+            match self.store.commit(usage.writes()).await {
                 Ok(()) => return Ok((reservation, standing(reserved))),
                 // Others have used or reserved of the same.
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}
@@ -100,7 +100,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let Metered { known, .. } = self.metered(customer, name).await?;
             let Some(mut usage) = known.filter(|it| it.reservations.get(id).is_some()) else { return Ok(()) };
             usage.reservations = usage.reservations.open(now).without(id);
-            match self.store.commit(vec![Write::next(Record::Usage(usage))]).await {
+            match self.store.commit(usage.writes()).await {
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}
                 done => return Ok(done?),
             }

@@ -50,7 +50,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let Some(payment) = found.payment() else { return Ok(None) };
         let coupon = self.coupon(payment.redeems()).await?;
         let scene = Scene::new(payment, found);
-        let meters = self.store.get(scene.subscription.as_ref().map_or(vec![], meters_of)).await?;
+        let meters = self.read(scene.subscription.as_ref().map_or(vec![], meters_of)).await?;
         Ok(Some(Scene { coupon, meters, ..scene }))
     }
 

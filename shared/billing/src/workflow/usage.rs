@@ -5,7 +5,7 @@ use crate::alert::raised;
 use crate::catalog::{Meter, MeterKind};
 use crate::entitlement::{Standing, standing};
 use crate::id::{CustomerId, FamilyId, MeterId};
-use crate::ports::{Clock, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Store, StoreError};
 use crate::subscription::Subscription;
 use crate::usage::MeterUsage;
 use std::collections::BTreeMap;
@@ -60,10 +60,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 sold: None,
                 alerts: live.as_ref().map_or_else(Vec::new, raised),
                 reservations,
+                lease: None,
+                // Of what was a counter once.
+                shards: known.as_ref().map_or_else(Vec::new, |it| it.shards.clone()),
                 at: now,
                 version: known.as_ref().map_or(0, |it| it.version),
             };
-            match self.store.commit(vec![Write::next(Record::Usage(usage.clone()))]).await {
+            match self.store.commit(usage.clone().writes()).await {
                 Ok(()) => {
                     let standing = live.and_then(|it| standing(&it.order, &meter.id, value, reserved));
                     return Ok((usage, standing));
@@ -75,17 +78,41 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         Err(StoreError::Conflict.into())
     }
 
+    /// What is at `keys`: of each meter all that was counted, in its shards too.
+    pub(super) async fn read(&self, keys: Vec<Key>) -> Result<Found, StoreError> {
+        for _ in 0..MOST_RACES {
+            let found = self.store.get(keys.clone()).await?;
+            let shards = found.shard_keys();
+            let shards = if shards.is_empty() { Found::default() } else { self.store.get(shards).await? };
+            // Someone has taken back meanwhile what was lent.
+            if let Some(whole) = found.whole(shards) {
+                return Ok(whole);
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// All that belongs to the customer's subscription, each meter with its shards.
+    pub(super) async fn live(&self, customer: &CustomerId) -> Result<Found, StoreError> {
+        for _ in 0..MOST_RACES {
+            if let Some(whole) = self.store.live(customer).await?.whole(Found::default()) {
+                return Ok(whole);
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
     /// What `name` means to the customer, and how much of it there is.
     pub(super) async fn metered(&self, customer: &CustomerId, name: &MeterId) -> Result<Metered, UsageError> {
         let usage = |meter: &MeterId| Key::Usage(customer.clone(), meter.clone());
         let keys = vec![Key::Meter(name.clone()), usage(name), Key::Subscription(customer.clone())];
-        let mut found = self.store.get(keys).await?;
+        let mut found = self.read(keys).await?;
         let subscription = found.subscription();
         let families = found.meter().map(|it| it.families).unwrap_or_default();
         let meter = meant(families, subscription.as_ref(), name)?;
         let known = match meter.id == *name {
             true => found.usage(),
-            false => self.store.get(vec![usage(&meter.id)]).await?.usage(),
+            false => self.read(vec![usage(&meter.id)]).await?.usage(),
         };
         Ok(Metered { subscription, meter, known })
     }

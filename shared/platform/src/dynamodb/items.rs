@@ -16,7 +16,8 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 /// 5: a meter has reservations. Code that does not know them would give to others what is held, and write it back without.
 /// 6: a subscription is suspended when grace is over. Code that does not know that would end it, or serve it.
 /// 7: what is told late is charged for. Code that does not know it would write a subscription back without.
-const SCHEMA: u32 = 7;
+/// 8: a meter lends to its shards. Code that does not know them would miss what they have counted.
+const SCHEMA: u32 = 8;
 
 pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
     let mut item: Item = match record {
@@ -28,6 +29,7 @@ pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
         Record::Tokens(it) => to_item(it),
         Record::Consumption(it) => to_item(it),
         Record::Usage(it) => to_item(it),
+        Record::Shard(it) => to_item(it),
         Record::UsageRecord(it) => to_item(it),
         Record::Day(it) => to_item(it),
         Record::Claim(it) => to_item(it),
@@ -68,6 +70,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
             "WALLET" => Record::Wallet(read(item)?),
             "ACCOUNT" => Record::Account(read(item)?),
             "TOKENS" => Record::Tokens(read(item)?),
+            part if part.starts_with("SHARD#") => Record::Shard(read(item)?),
             _ => Record::Usage(read(item)?),
         },
         ("CUST", "SUB") => Record::PastSubscription(read(item)?),

@@ -95,13 +95,17 @@ pub fn of(key: &Key) -> Item {
         Key::Account(of) => (customer(of), ACCOUNT.to_owned()),
         Key::Tokens(of) => (customer(of), format!("{LIVE}TOKENS")),
         Key::Usage(of, meter) => (customer(of), format!("{LIVE}USAGE#{meter}")),
+        Key::Shard(of, meter, number) => (customer(of), format!("{LIVE}SHARD#{meter}#{number}")),
         Key::PastSubscription(of, id) => (customer(of), format!("SUB#{:08}", id.number)),
         Key::History(of, id, version, index) => {
             (customer(of), format!("EVENT#{:08}#{version:012}#{index:03}", id.number))
         }
         Key::Payment(of, id) => (customer(of), payment(id)),
         Key::Consumption(of, id) => (customer(of), consumption(id)),
-        Key::Day(of, date, meter) => (customer(of), day(*date, meter.as_ref().map(MeterId::as_str))),
+        Key::Day(of, date, meter, shard) => {
+            let day = day(*date, meter.as_ref().map(MeterId::as_str));
+            (customer(of), if *shard == 0 { day } else { format!("{day}#{shard}") })
+        }
         // Hashed, both: any text of up to 255 characters, chosen by the caller.
         Key::UsageRecord(of, id) => (customer(of), used(id)),
         Key::Claim(of, key) => (customer(of), format!("CLAIM#{}", digest(key.as_str()))),

@@ -144,7 +144,7 @@ impl Table {
                 let update = Update::builder()
                     .update_expression("SET #value = #value + :by, #at = :at, version = version + :one")
                     .condition_expression(
-                        "#period = :period AND #value <= :room \
+                        "#period = :period AND #value <= :room AND attribute_not_exists(#lease) \
                          AND (attribute_not_exists(#reservations) OR #reservations.#held <= :held)",
                     )
                     .expression_attribute_names("#value", "value")
@@ -152,11 +152,27 @@ impl Table {
                     .expression_attribute_names("#period", "period")
                     .expression_attribute_names("#reservations", "reservations")
                     .expression_attribute_names("#held", "held")
+                    .expression_attribute_names("#lease", "lease")
                     .expression_attribute_values(":by", number(by.get()))
                     .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
                     .expression_attribute_values(":period", AttributeValue::S(period.to_string()))
                     .expression_attribute_values(":room", room)
                     .expression_attribute_values(":held", number(*held));
+                return self.update(&write.key(), update);
+            }
+            Write::CountInShard { lease, by, at, .. } => {
+                let update = Update::builder()
+                    .update_expression(
+                        "SET #value = #value + :by, #left = #left - :by, #at = :at, version = version + :one",
+                    )
+                    .condition_expression("#lease = :lease AND #left >= :by")
+                    .expression_attribute_names("#value", "value")
+                    .expression_attribute_names("#left", "left")
+                    .expression_attribute_names("#at", "at")
+                    .expression_attribute_names("#lease", "lease")
+                    .expression_attribute_values(":by", number(by.get()))
+                    .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+                    .expression_attribute_values(":lease", number(*lease));
                 return self.update(&write.key(), update);
             }
             Write::Add(day) => return self.add(&write.key(), day),

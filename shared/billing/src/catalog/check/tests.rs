@@ -300,8 +300,9 @@ fn a_catalogue_has_so_many_parts_and_no_more() {
 #[test]
 fn what_is_wrong_with_a_family_is_said_of_it_and_of_no_plan() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change); 5] = [
+    let cases: [(&str, Change); 6] = [
         ("family.name", |it| it["family"]["name"] = "".into()),
+        ("family.meters.estates.shards", |it| it["family"]["meters"][0]["shards"] = 2.into()),
         ("plans", |it| it["plans"] = json!([])),
         ("family.meters.estates", |it| it["family"]["meters"][0]["aliases"] = json!(["estates"])),
         ("family.meters.estates", |it| it["family"]["meters"][0]["unit"]["one"] = " ".into()),
@@ -314,6 +315,35 @@ fn what_is_wrong_with_a_family_is_said_of_it_and_of_no_plan() {
         let problems = catalogue(change).unwrap_or_else(|error| panic!("{field}: {error}"));
         assert_eq!(problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), [field]);
         assert!(problems.iter().all(|it| it.plan.is_none()));
+    }
+}
+
+/// A family with counters that are kept in so many places each.
+fn with_shards(all: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+    let problems = catalogue(|it| {
+        for (n, shards) in all.iter().enumerate() {
+            let id = format!("calls-{n}");
+            let unit = json!({"one": "call", "many": "calls"});
+            let calls = json!({"id": id, "name": "Calls", "kind": "counter", "reduce": "make fewer:", "unit": unit,
+                "shards": shards});
+            it["family"]["meters"].as_array_mut().unwrap_or_else(|| panic!("no meters")).push(calls);
+            it["plans"][0]["limits"][id] = 100.into();
+        }
+    });
+    problems.map(|problems| problems.into_iter().map(|it| it.field).collect())
+}
+
+#[test]
+fn the_counters_of_a_family_are_kept_in_eight_shards_at_most() {
+    for few in [&[8][..], &[4, 4], &[2; 4]] {
+        assert_eq!(with_shards(few).ok(), Some(vec![]), "{few:?}");
+    }
+    for many in [&[8, 2][..], &[4, 5], &[2; 5]] {
+        assert_eq!(with_shards(many).ok(), Some(vec!["family.meters".to_owned()]), "{many:?}");
+    }
+    for count in [0, 1, 9] {
+        let told = with_shards(&[count]).map_err(|error| error.to_string());
+        assert!(told.is_err_and(|told| told.contains("is 2 to 8")), "{count}");
     }
 }
 
