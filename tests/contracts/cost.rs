@@ -6,6 +6,7 @@ use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId, 
 use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
+use billing::subscription::Command;
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
 use billing::workflow::{Billing, Checkout, Consume, Rebuild, RefundRequest, Reserve, Setup, Use};
 use platform::dynamodb::Table;
@@ -224,7 +225,12 @@ async fn what_is_counted_is_a_read_and_a_write_for_up_to_thirty_two_of_a_meter()
     assert_eq!(shop.spent("statistics"), cost(2, 0));
     assert_eq!(statistics.1.values().map(|it| it.today).collect::<Vec<_>>(), [533]);
     shop.billing.alerts(&customer()).await.expect("an answer");
-    assert_eq!(shop.spent("alerts"), cost(1, 0));
+    assert_eq!(shop.spent("alerts"), cost(2, 0));
+    let key = IdempotencyKey::try_from("pause".to_owned()).expect("a key");
+    shop.billing.request(&customer(), Command::Pause, None, &key, "pause").await.expect("paused");
+    shop.spent("pause");
+    shop.billing.alerts(&customer()).await.expect("an answer");
+    assert_eq!(shop.spent("alerts of who is not served"), cost(1, 0));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 """Alerts as a limit comes near: raised once a period, whoever reports at the same moment, and acknowledged (PRODUCT 26)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -80,8 +81,20 @@ def test_of_many_who_report_at_once_one_raises_each(pro: Customer, records: Reco
     assert used == 2450
 
 
+def test_a_day_far_above_the_customers_habit_is_told_beside_them(pro: Customer) -> None:
+    began = datetime.fromisoformat(pro.subscription()["current_period"]["start"])
+    for days in range(1, 8):
+        granted(pro.count(10, at=(began - timedelta(days=days)).isoformat()))
+    granted(pro.count(30))
+    assert granted(pro.call("GET", "/alerts")) == {"alerts": [], "unusual": []}
+    granted(pro.count(1))
+    today = granted(pro.call("GET", "/usage/statistics"))["date"]
+    unusual = {"kind": "usage_unusual", "meter": "minutes", "date": today, "used": 31, "usual": 10}
+    assert granted(pro.call("GET", "/alerts")) == {"alerts": [], "unusual": [unusual]}
+
+
 def test_who_has_nothing_is_alerted_of_nothing(customer: Customer) -> None:
-    assert alerts(customer) == []
+    assert granted(customer.call("GET", "/alerts")) == {"alerts": [], "unusual": []}
     assert granted(acknowledge(customer, "minutes"))["alerts"] == []
 
 

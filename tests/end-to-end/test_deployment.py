@@ -129,7 +129,7 @@ ALLOWED = {
     "ListConsumptions": on_table("Query"),
     "ListEntitlements": on_table("Query") | CLOCK,
     "GetEntitlement": on_table("Query") | CLOCK,
-    "ListAlerts": on_table("Query"),
+    "ListAlerts": on_table("Query") | CLOCK,
     "GetUsageStatistics": on_table("GetItem", "Query"),
     "AcknowledgeAlerts": on_table("GetItem", "BatchGetItem", "PutItem"),
     "EntitlementAuthorizer": on_table("Query") | CLOCK,

@@ -217,7 +217,7 @@ fn beyond_a_limit_that_is_sold_as_much_is_held_as_is_sold() {
 fn what_is_held_is_not_used_for_alerts_downgrades_and_bills() {
     let world = starter();
     hold(&world, 2_500, "call");
-    assert_eq!(block_on(world.alerts(&customer())).map(|alerts| alerts.len()).ok(), Some(0));
+    assert_eq!(block_on(world.alerts(&customer())).map(|alerts| alerts.open.len()).ok(), Some(0));
     to_period_end(&world);
     world.run();
     assert!(world.subscription().usage_charges.is_empty());

@@ -227,9 +227,9 @@ fn of_two_who_report_at_once_the_second_has_what_the_first_left() {
 
 /// The alerts that are open, each with what is in use, and whether the customer has seen it.
 fn alerts(world: &World) -> Vec<(String, u16, u64, bool)> {
-    let open = block_on(world.alerts(&customer())).unwrap_or_else(|error| panic!("{error}"));
+    let alerts = block_on(world.alerts(&customer())).unwrap_or_else(|error| panic!("{error}"));
     let told = |it: OpenAlert| (it.meter.to_string(), it.alert.percent, it.used, it.alert.acknowledged_at.is_some());
-    open.into_iter().map(told).collect()
+    alerts.open.into_iter().map(told).collect()
 }
 
 fn of(name: &str, percent: u16, used: u64, acknowledged: bool) -> (String, u16, u64, bool) {

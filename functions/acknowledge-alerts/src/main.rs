@@ -23,5 +23,5 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let meter = path(&request, "meter")?;
     let AcknowledgeAlerts { acknowledged } = body(&request)?;
     let alerts = app.billing.acknowledge(&caller.customer, &meter, acknowledged).await?;
-    Ok(Reply::ok(view::alerts(&alerts)))
+    Ok(Reply::ok(view::acknowledged(&alerts)))
 }

@@ -1,4 +1,4 @@
-//! `GET /alerts`: which of the customer's meters are near their limits, or at them.
+//! `GET /alerts`: which of the customer's meters are near their limits, or at them, and what is unusual today.
 
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, respond};

@@ -49,8 +49,7 @@ impl DayUsage {
 pub struct Statistics {
     pub today: u64,
     pub this_month: u64,
-    /// Today is more than three times an average day of those before it on which something was used, of which there are
-    /// at least seven.
+    /// Today is far above the customer's own habit.
     pub unusual: bool,
     /// The last thirty days, the oldest first and today last.
     pub by_day: Vec<Day>,
@@ -60,6 +59,17 @@ pub struct Statistics {
 pub struct Day {
     pub date: Date,
     pub used: u64,
+}
+
+/// A day on which the customer used far more of one thing than is their habit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusual {
+    /// None: prepaid tokens.
+    pub meter: Option<MeterId>,
+    pub date: Date,
+    pub used: u64,
+    /// On an average day of those before it on which something was used, rounded down.
+    pub usual: u64,
 }
 
 /// The date at `at` on the calendar of `zone`.
@@ -76,6 +86,19 @@ fn shown(today: Date) -> Date {
     today.checked_sub((DAYS - 1).days()).unwrap_or(Date::MIN)
 }
 
+/// What is usual, where the last of `by_day` is far above it: more than three times an average one of the days before on
+/// which something was used, of which there are at least seven.
+fn exceeded(by_day: &[Day]) -> Option<u64> {
+    let (last, before) = by_day.split_last()?;
+    let before = before.iter().filter(|day| day.used > 0);
+    let (count, total) = before.fold((0_u128, 0_u128), |(n, sum), day| (n + 1, sum + u128::from(day.used)));
+    let is_far_above = u128::from(last.used).saturating_mul(count) > UNUSUAL * total;
+    if count < HABIT_DAYS || !is_far_above {
+        return None;
+    }
+    u64::try_from(total / count).ok()
+}
+
 impl Statistics {
     /// Of what was used on `days`, by date, as it is shown `today`.
     fn of(days: &BTreeMap<Date, u64>, today: Date) -> Self {
@@ -84,9 +107,7 @@ impl Statistics {
         let dates = first.series(1.day()).take_while(|date| *date <= today);
         let by_day: Vec<Day> = dates.map(|date| Day { date, used: days.get(&date).copied().unwrap_or(0) }).collect();
         let used_today = days.get(&today).copied().unwrap_or(0);
-        let before = by_day.iter().filter(|day| day.date < today && day.used > 0);
-        let (count, total) = before.fold((0_u128, 0_u128), |(n, sum), day| (n + 1, sum + u128::from(day.used)));
-        let unusual = count >= HABIT_DAYS && u128::from(used_today).saturating_mul(count) > UNUSUAL * total;
+        let unusual = exceeded(&by_day).is_some();
         Self { today: used_today, this_month: sum(today.first_of_month()), unusual, by_day }
     }
 
@@ -94,20 +115,37 @@ impl Statistics {
     pub(crate) fn all(days: &[DayUsage], today: Date) -> BTreeMap<Option<MeterId>, Self> {
         let mut by_meter: BTreeMap<&Option<MeterId>, BTreeMap<Date, u64>> = BTreeMap::new();
         for day in days {
-            by_meter.entry(&day.meter).or_default().insert(day.date, day.value);
+            let used = by_meter.entry(&day.meter).or_default().entry(day.date).or_default();
+            *used = used.saturating_add(day.value);
         }
         by_meter.into_iter().map(|(meter, days)| (meter.clone(), Self::of(&days, today))).collect()
+    }
+}
+
+impl Unusual {
+    /// Of each thing of which `today` is far above the customer's habit.
+    pub(crate) fn all(statistics: BTreeMap<Option<MeterId>, Statistics>, today: Date) -> Vec<Self> {
+        let of = |(meter, it): (_, Statistics)| {
+            Some(Self { meter, date: today, used: it.today, usual: exceeded(&it.by_day)? })
+        };
+        statistics.into_iter().filter_map(of).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{instant, zone};
+    use crate::testing::{customer, instant, meter, zone};
     use jiff::civil::date as day;
 
     fn used(days: &[(Date, u64)], today: Date) -> Statistics {
         Statistics::of(&days.iter().copied().collect(), today)
+    }
+
+    /// So many days before `today`.
+    fn usage(meter: &Option<MeterId>, before: i32, value: u64, today: Date) -> DayUsage {
+        let date = today.checked_sub(before.days()).unwrap_or(today);
+        DayUsage { customer: customer(), date, meter: meter.clone(), value }
     }
 
     #[test]
@@ -134,6 +172,64 @@ mod tests {
         };
         assert_eq!([habit(7, 30), habit(7, 31), habit(6, 1_000), habit(14, 31)], [false, true, false, true]);
         assert!(!used(&[(today, u64::MAX)], today).unusual, "who has no habit does nothing unusual");
+    }
+
+    #[test]
+    fn who_is_told_of_an_unusual_day_is_told_what_is_usual() {
+        let today = day(2026, 3, 31);
+        // What was used yesterday, on the day before, and so on; and today; and what is said of it.
+        let cases: [(&[u64], u64, Option<u64>); 9] = [
+            (&[10; 7], 30, None),
+            (&[10; 7], 31, Some(10)),
+            (&[10; 6], 1_000, None),
+            // 76 in seven days: three times an average one is 32.6.
+            (&[10, 10, 10, 10, 10, 10, 16], 32, None),
+            (&[10, 10, 10, 10, 10, 10, 16], 33, Some(10)),
+            // 16 on the eight days with some use.
+            (&[1, 1, 1, 0, 1, 1, 1, 1, 9], 6, None),
+            (&[1, 1, 1, 0, 1, 1, 1, 1, 9], 7, Some(2)),
+            (&[0, 1, 1, 1, 0, 1, 1, 1], 1_000, None),
+            (&[u64::MAX / 4; 29], u64::MAX, Some(u64::MAX / 4)),
+        ];
+        for (before, used, usual) in cases {
+            for meter in [Some(meter("minutes")), None] {
+                let days = (0..).zip([&[used], before].concat());
+                let days: Vec<DayUsage> = days.map(|(n, used)| usage(&meter, n, used, today)).collect();
+                let found = Unusual::all(Statistics::all(&days, today), today);
+                let expected = usual.map(|usual| Unusual { meter, date: today, used, usual });
+                assert_eq!(found, Vec::from_iter(expected), "{used} after {before:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_each_thing_its_own_habit_counts_and_no_day_older_than_thirty() {
+        let today = day(2026, 3, 31);
+        let (calls, minutes) = (Some(meter("calls")), Some(meter("minutes")));
+        let mut days = vec![];
+        for n in 0..7 {
+            days.extend([usage(&calls, n + 23, 10, today), usage(&minutes, n + 24, 10, today)]);
+            days.extend([usage(&None, n + 1, 1_000, today), usage(&calls, n + 30, 1_000, today)]);
+        }
+        days.extend([&calls, &minutes, &None].map(|meter| usage(meter, 0, 31, today)));
+        let found = Unusual::all(Statistics::all(&days, today), today);
+        assert_eq!(found, [Unusual { meter: calls, date: today, used: 31, usual: 10 }]);
+    }
+
+    #[test]
+    fn what_is_counted_of_a_day_in_parts_is_summed() {
+        let today = day(2026, 3, 31);
+        let minutes = Some(meter("minutes"));
+        let mut days = vec![usage(&minutes, 0, 15, today), usage(&minutes, 0, 16, today), usage(&None, 0, 4, today)];
+        for n in 1..=7 {
+            days.extend([usage(&minutes, n, 4, today), usage(&minutes, n, 6, today)]);
+        }
+        let all = Statistics::all(&days, today);
+        let found = &all[&minutes];
+        assert_eq!((found.today, found.by_day[28].used, found.this_month, found.unusual), (31, 10, 101, true));
+        assert_eq!(all[&None].today, 4);
+        let most = [usage(&minutes, 0, u64::MAX, today), usage(&minutes, 0, 1, today)];
+        assert_eq!(Statistics::all(&most, today)[&minutes].today, u64::MAX);
     }
 
     #[test]

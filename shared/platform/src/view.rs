@@ -14,10 +14,10 @@ use billing::entitlement::Standing;
 use billing::id::{MeterId, UsageId};
 use billing::payment::Gateway;
 use billing::reservation::Reservation;
-use billing::statistics::Statistics;
+use billing::statistics::{Statistics, Unusual};
 use billing::token::Consumption;
 use billing::usage::MeterUsage;
-use billing::workflow::{Comparison, OpenAlert, Recount};
+use billing::workflow::{Alerts, Comparison, OpenAlert, Recount};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Number, Value, json};
@@ -116,9 +116,22 @@ pub fn statistics((date, statistics): &(Date, BTreeMap<Option<MeterId>, Statisti
     json!({ "date": date, "meters": meters, "tokens": statistics.get(&None) })
 }
 
-/// The alerts that are open.
-pub fn alerts(alerts: &[OpenAlert]) -> Value {
+/// The alerts that are open, and what is unusual today.
+pub fn alerts(Alerts { open, unusual: notices }: &Alerts) -> Value {
+    let mut view = acknowledged(open);
+    view["unusual"] = notices.iter().map(unusual).collect();
+    view
+}
+
+/// The alerts of a meter, as they are acknowledged or not.
+pub fn acknowledged(alerts: &[OpenAlert]) -> Value {
     json!({ "alerts": alerts.iter().map(alert).collect::<Vec<_>>() })
+}
+
+/// Its kind tells tokens from a meter, whatever that is called.
+fn unusual(Unusual { meter, date, used, usual }: &Unusual) -> Value {
+    let kind = if meter.is_some() { "usage_unusual" } else { "tokens_unusual" };
+    json!({ "kind": kind, "meter": meter, "date": date, "used": used, "usual": usual })
 }
 
 fn alert(it: &OpenAlert) -> Value {
@@ -176,6 +189,18 @@ mod tests {
         assert_eq!(shown["dunning"], json!({"retry_after_days": [1, 3, 5], "grace_days": 7, "suspension_days": 30}));
         let brings = json!([{"id": "more", "name": "More", "features": [], "limits": {"estates": 5}}]);
         assert_eq!(features(&more)["addons"], brings);
+    }
+
+    #[test]
+    fn what_is_unusual_is_told_beside_the_alerts_and_tokens_by_their_kind() {
+        let date = jiff::civil::date(2026, 3, 31);
+        let of = |meter| Unusual { meter, date, used: 310, usual: 100 };
+        let unusual = vec![of(None), of(Some(billing::testing::meter("tokens")))];
+        let shown = alerts(&Alerts { open: vec![], unusual });
+        let of = |kind, meter| json!({"kind": kind, "meter": meter, "date": "2026-03-31", "used": 310, "usual": 100});
+        let unusual = [of("tokens_unusual", Value::Null), of("usage_unusual", json!("tokens"))];
+        assert_eq!(shown, json!({"alerts": [], "unusual": unusual}));
+        assert_eq!(alerts(&Alerts::default()), json!({"alerts": [], "unusual": []}));
     }
 
     #[test]

@@ -4,10 +4,21 @@ use super::usage::Metered;
 use super::{Billing, MOST_RACES, UsageError};
 use crate::alert::{Alert, open};
 use crate::catalog::Overage;
+use crate::entitlement::unserved;
 use crate::id::{CustomerId, MeterId};
 use crate::ports::{Clock, Gateways, Store, StoreError};
+use crate::statistics::Unusual;
 use crate::subscription::Subscription;
 use crate::usage::MeterUsage;
+
+/// What a customer is told of their use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// By meter; of one, the lowest first.
+    pub open: Vec<OpenAlert>,
+    /// What today is far above their habit. It is seen as it is read, and not kept.
+    pub unusual: Vec<Unusual>,
+}
 
 /// An alert of a meter that is at its line still.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +51,15 @@ impl OpenAlert {
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
-    /// The alerts that are open, by meter; of one, the lowest first.
-    pub async fn alerts(&self, customer: &CustomerId) -> Result<Vec<OpenAlert>, StoreError> {
-        Ok(self.lookup(customer).await?.map_or_else(Vec::new, |live| live.alerts))
+    /// The alerts that are open, and what is unusual today, for whoever is served.
+    pub async fn alerts(&self, customer: &CustomerId) -> Result<Alerts, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        let Some(live) = self.lookup(customer).await? else { return Ok(Alerts::default()) };
+        if unserved(&live.subscription, now).is_some() {
+            return Ok(Alerts { open: live.alerts, unusual: vec![] });
+        }
+        let (today, statistics) = self.used_lately(&live.subscription, now).await?;
+        Ok(Alerts { open: live.alerts, unusual: Unusual::all(statistics, today) })
     }
 
     /// Acknowledges the open alerts of the meter called `name`, or takes that back, and answers them.

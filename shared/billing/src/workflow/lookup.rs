@@ -121,8 +121,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let now = self.clock.now(Some(customer)).await?;
         let found = self.store.get(vec![Key::Subscription(customer.clone())]).await?.subscription();
         let Some(subscription) = found else { return Ok(None) };
+        Ok(Some(self.used_lately(&subscription, now).await?))
+    }
+
+    pub(super) async fn used_lately(
+        &self,
+        subscription: &Subscription,
+        now: Timestamp,
+    ) -> Result<(Date, BTreeMap<Option<MeterId>, Statistics>), StoreError> {
         let today = date(now, &subscription.time_zone);
-        let days = self.store.days(customer, first_of(today), today).await?;
-        Ok(Some((today, Statistics::all(&days, today))))
+        let days = self.store.days(&subscription.customer, first_of(today), today).await?;
+        Ok((today, Statistics::all(&days, today)))
     }
 }

@@ -43,7 +43,7 @@ use crate::subscription::{Command, Event, Outlook, PreviewId, Refusal, Subscript
 use jiff::Timestamp;
 
 pub use advance::WakeError;
-pub use alerts::OpenAlert;
+pub use alerts::{Alerts, OpenAlert};
 pub use catalogue::{Change, Comparison, LoadError, PlanChange};
 pub use change::{Previewed, Wish};
 pub use checkout::{Checkout, CheckoutError, NotForSale};
