@@ -1,10 +1,12 @@
 //! A file of cases: read, run, and what came of it.
 
 use crate::agree::{disagreement, is_compared};
-use crate::ops;
+use crate::fields::Fields;
+use crate::ops::{self, Answer};
+use crate::policy::{self, Rules};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -15,8 +17,9 @@ pub(crate) struct Cases {
     cases: Vec<Value>,
 }
 
+/// A case as it is written.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Case {
+struct Written {
     id: String,
     /// The operation is among it, as `op`.
     input: Map<String, Value>,
@@ -29,6 +32,14 @@ pub(crate) struct Case {
     source: Value,
 }
 
+/// What an operation is told of a case; what is expected of it is for none to see.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    input: &'a Map<String, Value>,
+    rules: Rules,
+    read: Fields,
+}
+
 impl Cases {
     pub(crate) fn parse(text: &str) -> Result<Self, Unreadable> {
         read(&mut serde_json::Deserializer::from_str(text))
@@ -37,7 +48,7 @@ impl Cases {
     pub(crate) fn run(&self) -> Report {
         let mut report = Report::default();
         for (number, value) in self.cases.iter().enumerate() {
-            match Case::read(value) {
+            match Written::read(value) {
                 Ok(case) => case.run(&mut report),
                 Err(unreadable) => {
                     let named = value.get("id").and_then(Value::as_str).map(str::to_owned);
@@ -50,7 +61,7 @@ impl Cases {
     }
 }
 
-impl Case {
+impl Written {
     fn read(value: &Value) -> Result<Self, Unreadable> {
         let case: Self = read(value)?;
         let needs = |at: &str, problem: &str| Unreadable { at: at.to_owned(), problem: problem.to_owned() };
@@ -64,44 +75,75 @@ impl Case {
     }
 
     fn run(&self, report: &mut Report) {
-        match ops::find(self.op()).map(|op| op(self)) {
-            Err(reason) | Ok(Err(Refusal { why: Why::Untold(reason), .. })) => {
-                *report.skipped.entry((self.op().to_owned(), reason)).or_default() += 1;
+        let name = self.input.get("op").and_then(Value::as_str).unwrap_or_default();
+        let mut skip = |what: String, reason| *report.skipped.entry((what, reason)).or_default() += 1;
+        let op = match ops::find(name) {
+            Ok(op) => op,
+            Err(reason) => return skip(name.to_owned(), reason),
+        };
+        let Some(rules) = policy::meant(self.policy.as_deref(), &self.source, name) else {
+            return skip(format!("{name} by `{}`", self.policy.as_deref().unwrap_or_default()), policy::UNKNOWN);
+        };
+        let case = Case { input: &self.input, rules, read: Fields::default() };
+        let answer = op(&case);
+        match self.judge(name, &case, &answer) {
+            Verdict::Passed => report.passed += 1,
+            Verdict::Untold(reason) => skip(name.to_owned(), reason),
+            Verdict::Failed(problem) => {
+                report.failed.push(Failure { id: self.id.clone(), problem: format!("{name}: {problem}") });
             }
-            Ok(answer) => match disagreement(&self.expected, &answer) {
-                None => report.passed += 1,
-                Some(problem) => {
-                    report.failed.push(Failure { id: self.id.clone(), problem: format!("{}: {problem}", self.op()) });
-                }
-            },
         }
     }
 
-    fn op(&self) -> &str {
-        self.input.get("op").and_then(Value::as_str).unwrap_or_default()
+    fn judge(&self, op: &str, case: &Case, answer: &Answer) -> Verdict {
+        if let Some(unknown) = case.unknown_field(op) {
+            return Verdict::Failed(unknown.to_string());
+        }
+        let verdict = |problem: Option<String>| problem.map_or(Verdict::Passed, Verdict::Failed);
+        let Err(Refusal { why: Why::Untold { reason, rest }, .. }) = answer else {
+            return verdict(disagreement(&self.expected, answer));
+        };
+        let compared = self.expected.clone().into_iter().filter(|(field, _)| is_compared(field));
+        let (told, untold): (Map<_, _>, Map<_, _>) = compared.partition(|(field, _)| rest.get(field).is_some());
+        match disagreement(&told, &Ok(Value::clone(rest))) {
+            None if !untold.is_empty() => Verdict::Untold(reason),
+            problem => verdict(problem),
+        }
     }
+}
 
+enum Verdict {
+    Passed,
+    Failed(String),
+    /// What is expected does not follow from what the case says, or not all of it; what does is as expected.
+    Untold(&'static str),
+}
+
+impl Case<'_> {
     /// The input as the operation reads it. Refused with the name of the field that cannot be read.
     pub(crate) fn input<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        read(Value::Object(self.input.clone()))
+        read(self.read.noted(Value::Object(self.input.clone())))
             .map_err(|Unreadable { at, problem }| Refusal { why: Why::Unreadable, ..Refusal::of(&at, problem) })
     }
 
-    /// Whether the rule that is meant is told with these words.
-    pub(crate) fn policy_says(&self, words: &str) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.to_lowercase().contains(&words.to_lowercase()))
+    /// Two parts of it. Both are read before either is refused: what neither has a place for is known then.
+    pub(crate) fn inputs<T: DeserializeOwned, U: DeserializeOwned>(&self) -> Result<(T, U), Refusal> {
+        let (one, other) = (self.input(), self.input());
+        Ok((one?, other?))
     }
 
-    /// Whether the answer is to tell this; what it is expected to be is for no operation to see.
-    pub(crate) fn asks_for(&self, field: &str) -> bool {
-        self.expected.contains_key(field)
+    /// Whose rules it is to be answered by.
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
     }
 
-    /// Whether the ways of this system are meant: by its name, or because the case was taken from it.
-    pub(crate) fn is_from(&self, peer: &str) -> bool {
-        let named = |told: &Value| told.as_str().is_some_and(|told| told.to_lowercase().contains(peer));
-        self.policy_says(&format!("{peer}-like"))
-            || ["repo", "url"].iter().filter_map(|at| self.source.get(at)).any(named)
+    /// What the input says and the operation `op` has not read: it would have been answered as if it were not there.
+    fn unknown_field(&self, op: &str) -> Option<Refusal> {
+        let is_known = |field: &str| field == "op" || self.read.has(field) || ops::is_information(op, field);
+        let field = self.input.keys().find(|field| !is_known(field))?;
+        let known: Vec<String> = self.read.names().iter().map(|name| format!("`{name}`")).collect();
+        let expected = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Some(Refusal::of(field, format!("unknown field, expected {expected}")))
     }
 }
 
@@ -113,14 +155,14 @@ pub(crate) struct Refusal {
     why: Why,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
     /// The input is not of the form: never what a case expects.
     Unreadable,
     /// The domain has no answer, and says so by this name if by any.
     Refused(Option<&'static str>),
-    /// The case does not say what its expected answer follows from: it is skipped for it.
-    Untold(&'static str),
+    /// The case does not say what its expected answer follows from, but for the rest of it.
+    Untold { reason: &'static str, rest: Box<Value> },
 }
 
 impl Refusal {
@@ -134,14 +176,19 @@ impl Refusal {
     }
 
     pub(crate) fn untold(reason: &'static str) -> Self {
-        Self { why: Why::Untold(reason), ..Self::of("", reason) }
+        Self::untold_beside(json!({}), reason)
+    }
+
+    /// Untold but for `rest`, which has to be as expected all the same.
+    pub(crate) fn untold_beside(rest: Value, reason: &'static str) -> Self {
+        Self { why: Why::Untold { reason, rest: rest.into() }, ..Self::of("", reason) }
     }
 
     /// Whether it is the error that a case expects by `name`.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         match self.why {
             Why::Refused(called) => called.is_none_or(|called| called == name),
-            Why::Unreadable | Why::Untold(_) => false,
+            Why::Unreadable | Why::Untold { .. } => false,
         }
     }
 }
@@ -187,6 +234,13 @@ pub(crate) struct Report {
     pub(crate) skipped: BTreeMap<(String, &'static str), usize>,
 }
 
+impl Report {
+    /// Whether something was held against the domain, and all of it was as expected.
+    pub(crate) fn is_good(&self) -> bool {
+        self.passed > 0 && self.failed.is_empty()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     id: String,
@@ -202,6 +256,10 @@ impl fmt::Display for Report {
             writeln!(f, "skipped {op} ({count}): {reason}")?;
         }
         let skipped: usize = self.skipped.values().sum();
-        write!(f, "{} passed, {} failed, {skipped} skipped", self.passed, self.failed.len())
+        write!(f, "{} passed, {} failed, {skipped} skipped", self.passed, self.failed.len())?;
+        if self.passed == 0 && self.failed.is_empty() {
+            write!(f, ": nothing was held against the domain")?;
+        }
+        Ok(())
     }
 }

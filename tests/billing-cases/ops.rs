@@ -42,6 +42,16 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("stripe_signature", "signatures are verified by make check-vectors"),
 ];
 
+/// Fields that an operation does not read, and cases have.
+const INFORMATION: [(&str, &str); 1] = [
+    // Which of the bounds the case is about: the others are not expected.
+    ("billing_period_bounds", "want"),
+];
+
+pub(crate) fn is_information(op: &str, field: &str) -> bool {
+    INFORMATION.contains(&(op, field))
+}
+
 pub(crate) const UNKNOWN: &str = "no function of billing answers to this name";
 
 /// What answers to `name`, or why nothing does.

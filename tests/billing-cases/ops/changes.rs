@@ -5,6 +5,7 @@ use super::interval::interval;
 use super::shares::day_count;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use crate::policy::Rules;
 use billing::calendar::Interval;
 use billing::calendar::cycle::Cycle;
 use billing::calendar::dates::{Dates, DayCount};
@@ -86,8 +87,7 @@ struct Changed {
     /// What was paid of the old, where it is not all of it.
     originally_paid: Option<Amount>,
     already_credited: Option<Amount>,
-    #[serde(default)]
-    proration: Proration,
+    proration: Option<Proration>,
     #[serde(default = "unnamed")]
     currency: Currency,
 }
@@ -108,7 +108,7 @@ impl Changed {
         let credited = told(&self.already_credited, "already_credited")?.unwrap_or(Money::zero(self.currency));
         let held = Held { paid: counted(paid.minus(credited), "originally_paid")?, ..Held::paid(old) };
         let change = Change { old: &[held], new: &[new], once: &[], anchor };
-        counted(self.proration.quote(&change, left, self.currency), "new")
+        counted(self.proration.unwrap_or_default().quote(&change, left, self.currency), "new")
     }
 
     fn tell(&self, quote: &Quote) -> Answer {
@@ -118,17 +118,19 @@ impl Changed {
 }
 
 fn plan_change(case: &Case) -> Answer {
-    let (changed, when): (Changed, When) = (case.input()?, case.input()?);
-    changed.tell(&changed.quote(when.left(until)?, when.anchor())?)
+    let (changed, when): (Changed, When) = case.inputs()?;
+    // Its periods are told with their last day.
+    let dates = if case.rules() == Rules::Flexprice { Dates::through } else { until };
+    changed.tell(&changed.quote(when.left(dates)?, when.anchor())?)
 }
 
 fn plan_change_inclusive_end(case: &Case) -> Answer {
-    let (changed, when): (Changed, When) = (case.input()?, case.input()?);
+    let (changed, when): (Changed, When) = case.inputs()?;
     changed.tell(&changed.quote(when.left(Dates::through)?, Anchor::Kept)?)
 }
 
 fn plan_change_cross_interval(case: &Case) -> Answer {
-    let (changed, when): (Changed, When) = (case.input()?, case.input()?);
+    let (changed, when): (Changed, When) = case.inputs()?;
     changed.tell(&changed.quote(when.left(until)?, Anchor::Moved)?)
 }
 
@@ -138,7 +140,9 @@ fn plan_change_discounted(case: &Case) -> Answer {
         old_discount: Option<String>,
         new_discount: Option<String>,
     }
-    let (changed, when, discounts): (Changed, When, Discounts) = (case.input()?, case.input()?, case.input()?);
+    let discounts = case.input();
+    let (changed, when): (Changed, When) = case.inputs()?;
+    let discounts: Discounts = discounts?;
     let (old, new) = changed.prices()?;
     let old = discounted(old, discounts.old_discount, "old_discount")?;
     let new = discounted(new, discounts.new_discount, "new_discount")?;
@@ -172,7 +176,7 @@ fn plan_change_multi(case: &Case) -> Answer {
         #[serde(default = "unnamed")]
         currency: Currency,
     }
-    let (Input { matched, removed, added, proration, currency }, when): (Input, When) = (case.input()?, case.input()?);
+    let (Input { matched, removed, added, proration, currency }, when): (Input, When) = case.inputs()?;
     let money = |minor| Money::new(minor, currency);
     let old: Vec<_> = matched.iter().map(|[old, _]| *old).chain(removed).map(|it| Held::paid(money(it))).collect();
     let new: Vec<_> = matched.iter().map(|[_, new]| *new).chain(added).map(money).collect();
@@ -185,8 +189,11 @@ fn plan_change_multi(case: &Case) -> Answer {
 }
 
 fn next_invoice_after_upgrade(case: &Case) -> Answer {
-    let (changed, when): (Changed, When) = (case.input()?, case.input()?);
-    let changed = Changed { proration: Proration::NextPeriod, ..changed };
+    let (changed, when): (Changed, When) = case.inputs()?;
+    if changed.proration.is_some_and(|told| told != Proration::NextPeriod) {
+        return Err(Refusal::of("proration", "what the next invoice bills is `next_period`"));
+    }
+    let changed = Changed { proration: Some(Proration::NextPeriod), ..changed };
     let (_, renewal) = changed.prices()?;
     let quote = changed.quote(when.left(until)?, Anchor::Kept)?;
     let total = counted(renewal.plus(quote.net), "new")?;
@@ -202,7 +209,7 @@ fn add_one_time(case: &Case) -> Answer {
         #[serde(default = "unnamed")]
         currency: Currency,
     }
-    let (Input { unit, quantity, currency }, when): (Input, When) = (case.input()?, case.input()?);
+    let (Input { unit, quantity, currency }, when): (Input, When) = case.inputs()?;
     let price = counted(unit.money("unit", currency)?.times(quantity), "quantity")?;
     let change = Change { old: &[], new: &[], once: &[price], anchor: Anchor::Kept };
     let quote = counted(Proration::default().quote(&change, when.left(until)?, currency), "unit")?;
@@ -276,15 +283,13 @@ fn convert_credit_to_days(case: &Case) -> Answer {
     }
     let Input { remaining, new_price, period_days, change_on, currency } = case.input()?;
     let credit = remaining.money("remaining", currency)?;
-    // Google Play's way is told by its name; a day begun is the customer's with everyone else.
-    let rounding = if case.policy_says("time_proration") { Rounding::Down } else { Rounding::Up };
+    // A day begun is the customer's with everyone else.
+    let rounding = if case.rules() == Rules::GooglePlay { Rounding::Down } else { Rounding::Up };
     let price = new_price.money("new_price", currency)?;
     let days = counted(days_bought(credit, price, period_days, rounding), "new_price")?;
     let Some(from) = change_on else {
-        return match case.asks_for("new_renewal") {
-            true => Err(Refusal::untold("the case does not say when the plan changes (`change_on`)")),
-            false => Ok(json!({ "days": days })),
-        };
+        let reason = "the case does not say when the plan changes (`change_on`); the rest is as expected";
+        return Err(Refusal::untold_beside(json!({ "days": days }), reason));
     };
     let span = 0.days().try_days(days).map_err(|_| Refusal::of("remaining", "more days than can be counted"))?;
     Ok(json!({ "days": days, "new_renewal": from.saturating_add(span) }))

@@ -55,12 +55,10 @@ fn seat_change(case: &Case) -> Answer {
 
 fn is_active(case: &Case) -> Answer {
     #[derive(Deserialize)]
-    struct Input {
-        #[serde(flatten)]
-        bundle: Bundle,
+    struct Asked {
         today: Option<Date>,
     }
-    let Input { bundle, today } = case.input()?;
+    let (bundle, Asked { today }): (Bundle, Asked) = case.inputs()?;
     // Where no day is told, the case does not turn on it: it is one on which the bundle has not ended.
     let today = today.or(bundle.end_date).unwrap_or(Date::ZERO);
     Ok(json!({ "active": bundle.is_usable(today) }))

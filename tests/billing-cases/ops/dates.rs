@@ -3,6 +3,7 @@
 use super::interval::{interval, many, month};
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use crate::policy::Rules;
 use billing::calendar::cycle::{BeforeAnchor, BillingDay, Cycle, whole_intervals};
 use billing::calendar::dates::{Dates, DayCount};
 use billing::calendar::{Interval, Period};
@@ -142,7 +143,8 @@ fn next_billing_date(case: &Case) -> Answer {
     let told_in = anchor_timezone.unwrap_or_else(|| timezone.clone());
     let beyond = |error: jiff::Error| Refusal::of("anchor", error);
     let anchor = told_in.to_zoned(anchor).map_err(beyond)?.with_time_zone(timezone.clone()).datetime();
-    let before = if case.policy_says("calendar-billing") { BeforeAnchor::UntilIt } else { BeforeAnchor::Whole };
+    let by_calendar = case.rules() == Rules::FlexpriceCalendar;
+    let before = if by_calendar { BeforeAnchor::UntilIt } else { BeforeAnchor::Whole };
     let next = Cycle::end_after(start, anchor, interval, before);
     let next = next.ok_or_else(|| Refusal::of("current_period_start", "too late for another period"))?;
     // An hour that the zone's clocks skip is a later one.
@@ -161,7 +163,7 @@ fn days_in_duration(case: &Case) -> Answer {
     let Input { start_utc, end_utc, timezone } = case.input()?;
     let period = Period { start: utc("start_utc", start_utc)?, end: utc("end_utc", end_utc)? };
     // Flexprice takes the dates as they are given, in UTC, for those of the customer.
-    let zone = if case.is_from("flexprice") { TimeZone::UTC } else { timezone };
+    let zone = if case.rules() == Rules::Flexprice { TimeZone::UTC } else { timezone };
     Ok(json!({ "days": Dates::of(period, &zone).days(DayCount::Actual) }))
 }
 

@@ -4,6 +4,7 @@ use super::amounts::unnamed;
 use super::interval::midnight;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use crate::policy::Rules;
 use billing::dunning::campaign::{Attempt, Campaign, Owed, due};
 use billing::dunning::ladder::{AfterLast, DunningPolicy, Ladder};
 use billing::dunning::{Dunning, Failure};
@@ -66,20 +67,35 @@ fn retry_schedule(case: &Case) -> Answer {
         ladder_days: Vec<u8>,
     }
     let Input { failed_at, ladder_days } = case.input()?;
-    let then = match () {
-        () if case.is_from("polar") => AfterLast::Revoke,
-        () if case.is_from("meteroid") => AfterLast::Stop,
-        () => Ladder::default().then,
+    let ours = Ladder::default().then;
+    let then = match case.rules() {
+        Rules::Ours => Some(ours),
+        Rules::Polar => Some(AfterLast::Revoke),
+        // A campaign of Lago's ends with its last attempt, and nothing follows from it.
+        Rules::Lago | Rules::Meteroid => Some(AfterLast::Stop),
+        Rules::Stripe => Some(Ladder::stripe_like().then),
+        Rules::Autumn
+        | Rules::Flexprice
+        | Rules::FlexpriceCalendar
+        | Rules::GooglePlay
+        | Rules::KillBill
+        | Rules::OpenMeter
+        | Rules::Samsung => None,
     };
-    let ladder = Ladder::of_days(&ladder_days, then);
     let date = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
-    let then = match ladder.then {
-        AfterLast::Grace { .. } => "grace",
-        AfterLast::Stop => "stop",
-        AfterLast::Revoke => "revoke",
+    let times = Ladder::of_days(&ladder_days, then.unwrap_or(ours)).times(midnight("failed_at", failed_at)?);
+    let attempts: Vec<_> = times.into_iter().map(date).collect();
+    let then = match then {
+        Some(AfterLast::Grace { .. }) => "grace",
+        Some(AfterLast::Stop) => "stop",
+        Some(AfterLast::Revoke) => "revoke",
+        None => {
+            let reason =
+                "what this system does after the last retry is not known here (`then`); the rest is as expected";
+            return Err(Refusal::untold_beside(json!({ "attempts": attempts }), reason));
+        }
     };
-    let times = ladder.times(midnight("failed_at", failed_at)?);
-    Ok(json!({ "attempts": times.into_iter().map(date).collect::<Vec<_>>(), "then": then }))
+    Ok(json!({ "attempts": attempts, "then": then }))
 }
 
 /// Whether anything is charged again after a charge that failed for any of these reasons.
@@ -130,6 +146,7 @@ fn dunning_campaign(case: &Case) -> Answer {
         run_days: Vec<Date>,
     }
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Invoice {
         at: Date,
         amount: i64,
@@ -164,6 +181,7 @@ fn dunning_campaign_multi(case: &Case) -> Answer {
         run_days: Vec<Date>,
     }
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Overdue {
         at: Date,
         cur: Currency,

@@ -3,6 +3,7 @@
 use super::amounts::{counted, exact, exact_or_none};
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use crate::policy::Rules;
 use billing::money::Currency;
 use billing::pricing::tiers::{Beyond, Tier, Tiers};
 use billing::pricing::{Model, Part, Tariff, Unpriced, Used, total};
@@ -53,6 +54,7 @@ struct Described {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DescribedTier {
     #[serde(deserialize_with = "exact_or_none")]
     up_to: Option<Ratio>,
@@ -70,7 +72,7 @@ const SUMS: [&str; 9] =
 
 impl Described {
     fn of(case: &Case) -> Result<Self, Refusal> {
-        let (described, written): (Self, Map<String, Value>) = (case.input()?, case.input()?);
+        let (described, written): (Self, Map<String, Value>) = case.inputs()?;
         let is_text = |it: &Map<String, Value>| SUMS.iter().any(|price| it.get(*price).is_some_and(Value::is_string));
         let tiers = written.get("tiers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
         Ok(Self { in_major: tiers.chain([&written]).any(is_text), ..described })
@@ -80,7 +82,7 @@ impl Described {
         let needed = |it: Option<Ratio>, field| it.ok_or_else(|| Refusal::of(field, "missing"));
         let price = |it, field| counted(self.in_minor(needed(it, field)?), field);
         let any = |it: Option<Ratio>, field| price(it.or(Some(Ratio::ZERO)), field);
-        let beyond = if case.is_from("polar") { Beyond::Free } else { Beyond::Refused };
+        let beyond = if case.rules() == Rules::Polar { Beyond::Free } else { Beyond::Refused };
         let model = match self.model.as_str() {
             "flat" => Model::Flat { price: price(self.amount, "amount")? },
             "per_unit" | "per_seat" | "standard" => Model::PerUnit { unit: price(self.unit, "unit")? },
@@ -163,7 +165,8 @@ fn price(case: &Case) -> Answer {
         #[serde(default)]
         events: u64,
     }
-    let (described, input): (_, Input) = (Described::of(case)?, case.input()?);
+    let (described, input) = (Described::of(case), case.input());
+    let (described, input): (_, Input) = (described?, input?);
     let quantity = input.quantity.ok_or_else(|| Refusal::of("quantity", "missing"))?;
     let (tariff, used) =
         (described.tariff(case)?, Used { quantity: described.quantity(quantity)?, events: input.events });
@@ -185,7 +188,8 @@ fn price_sequence(case: &Case) -> Answer {
     struct Input {
         events: Vec<Event>,
     }
-    let (described, Input { events }): (_, Input) = (Described::of(case)?, case.input()?);
+    let (described, input) = (Described::of(case), case.input());
+    let (described, Input { events }) = (described?, input?);
     let model = described.tariff(case)?.model;
     let mut before: Option<Used> = None;
     let mut amounts = vec![];

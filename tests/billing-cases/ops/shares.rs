@@ -3,6 +3,7 @@
 use super::interval::interval;
 use super::{Answer, Op};
 use crate::cases::{Case, Refusal};
+use crate::policy::Rules;
 use billing::calendar::Interval;
 use billing::calendar::cycle::BillingDay;
 use billing::calendar::dates::{Dates, DayCount};
@@ -48,8 +49,7 @@ fn billing_cycles_to_charge(case: &Case) -> Answer {
         Mode::InArrears => Paid::InArrears,
     };
     // A bill cycle day is Kill Bill's word, and so is what it does where a month has no such day.
-    let its_way = case.is_from("killbill") || case.policy_says("calendar-aligned to bill_cycle_day");
-    let before_first = if its_way { BeforeFirst::ClampedDay } else { BeforeFirst::AnchorKept };
+    let before_first = if case.rules() == Rules::KillBill { BeforeFirst::ClampedDay } else { BeforeFirst::AnchorKept };
     let service = Service { start, end, day: bill_cycle_day, interval, paid, count: day_count, before_first };
     let total = service.charged_by(target).total(DECIMALS);
     Ok(json!({ "cycles": total.ok_or_else(|| Refusal::of("target", "too many cycles to be counted"))? }))
