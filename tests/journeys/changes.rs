@@ -14,7 +14,7 @@ use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::Payment;
 use billing::ports::{Record, Store, Write};
 use billing::subscription::{Action, Command, Effective, Preview, PreviewId, Refusal};
-use billing::testing::{Script, World, customer, instant, method, request};
+use billing::testing::{Script, World, catalogue, customer, instant, method, request};
 use billing::workflow::{ChangeError, Changed, Checkout, RequestError, Wish};
 use futures::executor::block_on;
 
@@ -537,6 +537,17 @@ fn what_cannot_be_changed_says_why() {
     assert!(matches!(block_on(world.preview_change(&unknown)), Err(ChangeError::NotForSale(_))));
     let weekly = Wish { interval: Some(Interval::Days(7)), ..by_the_year(Effective::Now) };
     assert!(matches!(block_on(world.preview_change(&weekly)), Err(ChangeError::NotForSale(_))));
+
+    let mut elsewhere = catalogue("estates");
+    for offer in elsewhere.plans.iter_mut().filter(|offer| offer.id.as_str() == ENTERPRISE) {
+        for price in &mut offer.prices {
+            price.amount.currency = Currency::from_code("GHS").unwrap_or_else(|| panic!("GHS"));
+        }
+    }
+    let abroad = half_way();
+    block_on(abroad.load(elsewhere)).unwrap_or_else(|error| panic!("{error}"));
+    let shown = block_on(abroad.preview_change(&upgrade()));
+    assert!(matches!(shown, Err(ChangeError::OtherCurrency(ref plan)) if plan.as_str() == ENTERPRISE), "{shown:?}");
 
     assert_eq!(command(&world, Command::CancelAtPeriodEnd), Is::Leaving);
     assert_eq!(refused(&world, &upgrade()), Refusal::Leaving);

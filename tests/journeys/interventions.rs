@@ -10,7 +10,7 @@ use billing::id::PlanId;
 use billing::mail::About;
 use billing::money::Currency;
 use billing::ports::Key;
-use billing::subscription::{Command, Effective, Event, Intervention, Refusal, Subscription};
+use billing::subscription::{Action, Command, Effective, Event, Intervention, Refusal, Subscription};
 use billing::testing::{MemoryMailer, World, customer, idempotency_key, instant, request};
 use billing::workflow::{Checkout, RequestError, Subscribe};
 use futures::executor::block_on;
@@ -210,6 +210,21 @@ fn who_is_given_a_plan_has_it_for_nothing_and_pays_when_the_gift_is_over() {
     to_period_end(&world);
     world.run();
     assert_eq!((index(&world), attempt(&world, 1, 1).amount.minor), (Some(1), 300_000));
+}
+
+#[test]
+fn what_is_given_with_a_plan_is_off_that_plan_and_no_other() {
+    let world = billing::testing::world();
+    with_card(&world);
+    let comp = Some(billing::discount::Discount::comp(50, None));
+    let wanted = Subscribe { comp, ..crate::living::wanted("estates-starter") };
+    block_on(world.subscribe(&wanted, &idempotency_key("k"), "half")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(attempt(&world, 0, 1).amount.minor, 150_000);
+    let wish = crate::overage::to(Action::Upgrade, "estates-professional", Effective::PeriodEnd);
+    crate::overage::changed(&world, &wish, "up");
+    to_period_end(&world);
+    world.run();
+    assert_eq!((index(&world), attempt(&world, 1, 1).amount.minor), (Some(1), 700_000));
 }
 
 // Tokens.

@@ -235,6 +235,26 @@ fn while_nobody_can_tell_of_the_first_charge_there_is_no_second() {
 }
 
 #[test]
+fn while_a_page_is_open_for_what_costs_something_nothing_is_charged_for_it() {
+    let world = world();
+    with_card(&world);
+    block_on(world.checkout(billing::testing::request(PRO, "page"))).unwrap_or_else(|error| panic!("{error}"));
+    let charged = try_subscribing(&world, &wanted(PRO), "k");
+    assert!(matches!(charged, Err(ChangeError::Refused(Refusal::ChargeRunning))), "{charged:?}");
+    assert_eq!((is(&world.subscription()), money(&world)), (Is::Incomplete, (0, 0)));
+}
+
+#[test]
+fn who_subscribes_again_by_a_charge_has_what_they_had_before_kept() {
+    let world = subscribed();
+    let old = world.subscription().id;
+    assert_eq!(command(&world, Command::CancelNow), Is::Canceled);
+    try_subscribing(&world, &wanted(PRO), "again").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((is(&world.subscription()), world.subscription().id), (Is::Active, old.next()));
+    assert!(world.key(Key::PastSubscription(customer(), old)).past_subscription().is_some());
+}
+
+#[test]
 fn a_charge_that_succeeds_late_opens_what_it_was_for_whatever_was_ordered_since() {
     let world = world();
     with_card(&world);

@@ -4,8 +4,8 @@
 use crate::changes::{by_the_year, preview, try_change, upgrade};
 use crate::living::{ends, trialing, with_card};
 use crate::stage::{
-    DAY, HOUR, Is, PLAN, attempt, command, declined_at_period_end, index, is, live, money, pass, renewal, subscribed,
-    to_period_end, wake,
+    DAY, HOUR, Is, PLAN, attempt, command, declined_at_period_end, index, is, live, mails, money, pass, renewal,
+    subscribed, to_period_end, wake,
 };
 use billing::calendar::Interval;
 use billing::catalog::Price;
@@ -149,6 +149,19 @@ fn the_notice_counts_from_when_the_mail_was_taken() {
     assert_eq!(about.changes_at, instant("2025-03-31T10:00:00Z"));
     live(&world, DAY * 60);
     assert_eq!(charged(&world), [700_000, 700_000, 900_000]);
+}
+
+#[test]
+fn that_a_mail_was_sent_is_kept_whatever_was_done_to_the_subscription_meanwhile() {
+    let (world, inbox) = (dearer(), MemoryMailer::default());
+    let waiting = announced(&world, &notice(25, false));
+    let [mail] = &world.store.mails()[..] else { panic!("one mail") };
+    // Just before that is kept, somebody else writes the subscription.
+    world.store.meanwhile(Record::Subscription(Subscription { version: waiting.version + 1, ..waiting }));
+    block_on(world.send_mail(&mail.id, &inbox)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((told(&inbox).len(), mails(&world)), (1, (1, 0)));
+    live(&world, DAY * 60);
+    assert_eq!(charged(&world), [700_000, 900_000, 900_000]);
 }
 
 #[test]

@@ -79,7 +79,9 @@ fn a_counter_that_says_something_else_is_told_of_and_set_right_when_that_is_aske
     let before = world.store.records();
     assert_eq!(recounted(&world, true), [(0, 20, 900)]);
     assert!(world.store.records() == before, "a dry run changes nothing");
+    pass(&world, DAY);
     assert_eq!(recounted(&world, false), [(0, 20, 900)]);
+    assert_eq!(stored(&world).at, world.clock.time());
     let alerts: Vec<u16> = stored(&world).alerts.iter().map(|it| it.percent).collect();
     assert_eq!((stored(&world).value, alerts, history(&world)), (900, vec![80], vec![(20, 900)]));
     assert_eq!(recounted(&world, false), [(0, 900, 900)]);
@@ -131,6 +133,14 @@ fn what_others_count_meanwhile_is_counted_and_what_they_count_does_not_go_under(
     world.store.meanwhile(Record::Usage(MeterUsage { value: 27, version: held.version + 1, ..held }));
     assert_eq!(recounted(&world, false), [(0, 27, 500)], "it is read again");
     assert_eq!(stored(&world).value, 500);
+}
+
+#[test]
+fn a_dry_run_tells_of_no_difference_that_is_a_use_counted_meanwhile() {
+    let world = starter();
+    assert_eq!(minutes(&world, 900, "a"), Ok(900));
+    world.store.tear(Key::Usage(customer(), meter("minutes")));
+    assert_eq!(recounted(&world, true), [(0, 900, 900)]);
 }
 
 #[test]

@@ -332,3 +332,14 @@ fn nobody_walks_back_or_nowhere() {
     let past = Goal::To(instant("2025-02-27T10:00:00Z"));
     assert!(matches!(walks(Some(&customer()), past), Err(AdvanceClockError::NotForward)));
 }
+
+#[test]
+fn what_is_due_in_one_second_is_woken_at_once() {
+    let shop = shop();
+    for name in ["acme", "globex", "initech"] {
+        buys(&shop, name, Interval::Month);
+    }
+    let (step, wanted) = step_waking(&shop, None, Goal::By(Span::new().months(1)));
+    let woken: BTreeSet<_> = wanted.iter().filter_map(Wanted::customer).map(CustomerId::as_str).collect();
+    assert_eq!((step.woken, Vec::from_iter(woken)), (3, vec!["acme", "globex", "initech"]));
+}

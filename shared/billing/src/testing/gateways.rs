@@ -30,6 +30,9 @@ impl Clone for FakeGateways {
 struct State {
     charges: BTreeMap<Reference, Charge>,
     forgotten: Vec<String>,
+    closed: Vec<Reference>,
+    nameless: bool,
+    renewed: Option<String>,
     transfers: Vec<Incoming>,
     taken_back: BTreeMap<String, i64>,
     driven: BTreeMap<String, Seen>,
@@ -159,6 +162,21 @@ impl FakeGateways {
         lock(&self.0).forgotten.clone()
     }
 
+    /// The pages that gateways were told to close, whether they can or not.
+    pub fn closed(&self) -> Vec<Reference> {
+        lock(&self.0).closed.clone()
+    }
+
+    /// What was paid with, they say whenever they are asked, or not yet.
+    pub fn name_methods(&self, naming: bool) {
+        lock(&self.0).nameless = !naming;
+    }
+
+    /// What is charged from now on has this token afterwards.
+    pub fn renew_tokens(&self, token: &str) {
+        lock(&self.0).renewed = Some(token.to_owned());
+    }
+
     /// How many charges took money.
     pub fn taken(&self) -> usize {
         lock(&self.0).charges.values().filter(|charge| charge.status == ChargeStatus::Succeeded).count()
@@ -218,9 +236,13 @@ impl State {
                 let method = match (&payment.collection, payment.is_setup()) {
                     (Collection::Checkout { .. }, true) => Some(method_at(payment.gateway, "AUTH_2")),
                     (Collection::Checkout { .. }, false) => Some(method_at(payment.gateway, "AUTH_1")),
-                    (Collection::OffSession { method, .. }, _) => Some(method.clone()),
+                    (Collection::OffSession { method, .. }, _) => {
+                        let token = self.renewed.clone().unwrap_or_else(|| method.token.clone());
+                        Some(Method { token, ..method.clone() })
+                    }
                     (Collection::Transfer(_), _) => None,
                 };
+                let method = method.filter(|_| !self.nameless);
                 Outcome::Succeeded { receipt, aftermath, method }
             }
         })
@@ -305,6 +327,7 @@ impl Gateways for FakeGateways {
     async fn close(&self, payment: &Payment) -> Result<Sighting, GatewayError> {
         let mut state = lock(&self.0);
         state.reach(payment.gateway)?;
+        state.closed.push(payment.reference.clone());
         // Paystack cannot close a page: it stays payable.
         if let Some(charge) = state.charges.get_mut(&payment.reference)
             && charge.status != ChargeStatus::Succeeded
