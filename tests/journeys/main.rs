@@ -34,5 +34,6 @@ mod tokens;
 mod transfers;
 mod unheard;
 mod usage;
+mod used_up;
 mod walks;
 mod zones;

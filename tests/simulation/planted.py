@@ -482,7 +482,7 @@ BUGS = [
     # What is bought is changed, and every minor unit of it is somewhere.
     ("more is credited than was paid", [(
         "subscription/funds.rs",
-        "Ok(Money { minor: rest.minor.min(left), ..rest })",
+        "Ok(Money { minor: rest.minor.min(left.minor), ..rest })",
         "let _ = left; Ok(rest)",
     )]),
     ("what is given back is not taken from what can be credited", [(
@@ -906,6 +906,16 @@ BUGS = [
         "let credit = match order.plan.tier < self.order.plan.tier {\n"
         "            true => Money::zero(currency),\n"
         "            false => quote.credit.negated().ok_or(Refusal::TooExpensive)?,\n        };",
+    )]),
+    ("what is used up is credited where another period begins", [(
+        "subscription/change.rs",
+        "let unspent = if anchor == Anchor::Moved { self.unused(counted) } else { Ratio::ONE };",
+        "let unspent = if anchor == Anchor::Moved { self.unused(counted).max(Ratio::ONE) } else { Ratio::ONE };",
+    )]),
+    ("of several counters the one that is used up least says what is credited", [(
+        "subscription/metering.rs",
+        "counted.iter().filter_map(share).min().unwrap_or(Ratio::ONE)",
+        "counted.iter().filter_map(share).max().unwrap_or(Ratio::ONE)",
     )]),
     ("checking a downgrade bills what was used so far", [(
         "workflow/downgrade.rs",

@@ -61,13 +61,13 @@ pub struct Held {
     pub price: Money,
     /// What was paid for the running period and is not credited yet: never is more than this credited.
     pub paid: Money,
-    /// What part of the tokens or credits that came with it is not spent yet,
-    /// 1 where none came. Who has spent them is not paid them back.
+    /// What part of what it allows is not used yet, where the counters start
+    /// at zero with the change: what is used up is not paid back. Else 1.
     pub unspent: Ratio,
 }
 
 impl Held {
-    /// What was paid in full, and of which nothing is spent.
+    /// What was paid in full, and of which nothing is used up.
     pub fn paid(price: Money) -> Self {
         Self { price, paid: price, unspent: Ratio::ONE }
     }

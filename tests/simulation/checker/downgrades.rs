@@ -1,5 +1,6 @@
 //! A smaller plan, or fewer of an add-on: asking what stands in the way changes nothing; what is used beyond what it allows
-//! stands in the way; and within a period it is made with a credit for what is left (I-14).
+//! stands in the way; and within a period it is made with a credit for what is left (I-14). Of what is used up nothing is
+//! credited by a change that begins another period, where the counters start at zero (I-6).
 
 use super::allowed::limit_of;
 use super::shards::whole;
@@ -67,9 +68,16 @@ impl State {
             Event::Changed { payment: None, becomes, .. } => Some(&**becomes),
             _ => None,
         });
-        if let Some(becomes) = decided.or(made).filter(|it| is_down(&old.order, &it.order)) {
+        let becomes = decided.or(made);
+        if let Some(becomes) = becomes {
+            let most = self.most_credited(changes, old, becomes);
+            check(becomes.credit.minor <= most, "I-6", || {
+                format!("{} is credited of {}, of which {most} is not used up", becomes.credit, old.id)
+            })?;
+        }
+        if let Some(becomes) = becomes.filter(|it| is_down(&old.order, &it.order)) {
             self.is_room(changes, old, &becomes.order, Effective::Now)?;
-            Self::is_credited(old, becomes)?;
+            self.is_credited(changes, old, becomes)?;
         }
         let scheduled = changes.events().any(|event| matches!(event, Event::ChangeScheduled { .. }));
         if let Some(order) = new.scheduled.as_deref().filter(|it| scheduled && is_down(&old.order, it)) {
@@ -101,6 +109,30 @@ impl State {
         Ok(())
     }
 
+    /// What can be credited at most, whenever that is: of each part's price, and of what was paid, as much as is left of the
+    /// counter that was used up most, as far as whoever decided has read. Where the period goes on, its counters do too.
+    fn most_credited(&self, changes: &Changes, old: &Subscription, becomes: &Becomes) -> i64 {
+        let (Some(period), Ok(lines)) = (period_of(old), old.order.lines()) else { return i64::MAX };
+        if period.index == becomes.term.index {
+            return i64::MAX;
+        }
+        let unused = |(meter, kind): (MeterId, MeterKind)| {
+            let most = limit_of(&old.order, &meter);
+            let used = self.level(changes, &meter, &period).unwrap_or(most);
+            let is_used_up = kind == MeterKind::Counter && (1..u64::MAX).contains(&most);
+            is_used_up.then(|| (i128::from(most.saturating_sub(used)), i128::from(most)))
+        };
+        let shares = self.meters_of(&old.order.plan.family).into_iter().filter_map(unused);
+        let Some((left, of)) = shares.min_by_key(|(left, of)| Ratio::new(*left, *of)) else { return i64::MAX };
+        // Half up.
+        let part = |minor: i64| (2 * i128::from(minor) * left + of) / (2 * of);
+        let price: i64 = lines.iter().map(|(_, price)| price.minor).sum();
+        let fund = old.funds.iter().find(|it| it.subscription == old.id.number && it.period == period.index);
+        let paid = fund.map_or(price, |it| (it.left.minor - it.used_up).max(0));
+        let of_parts: i128 = lines.iter().map(|(_, price)| part(price.minor)).sum();
+        i64::try_from(of_parts.min(part(paid))).unwrap_or(i64::MAX)
+    }
+
     fn meters_of(&self, family: &FamilyId) -> Vec<(MeterId, MeterKind)> {
         match self.records.get(&Key::Family(family.clone())) {
             Some(Record::Family(it)) => it.family.meters.iter().map(|it| (it.id.clone(), it.kind)).collect(),
@@ -109,7 +141,7 @@ impl State {
     }
 
     /// What is left of what was paid for the period is the customer's again, as far as what they had ends.
-    fn is_credited(old: &Subscription, becomes: &Becomes) -> Checked {
+    fn is_credited(&self, changes: &Changes, old: &Subscription, becomes: &Becomes) -> Checked {
         let Some(period) = old.period().filter(|_| !old.is_trialing()) else { return Ok(()) };
         let policy = old.order.plan.proration;
         let (all, other_plan) = (left_at(old, becomes.at), old.order.plan.id != becomes.order.plan.id);
@@ -125,7 +157,8 @@ impl State {
         }
         // Rounding may take a minor unit of each line; of fewer of an add-on only its own ends.
         let lines = i64::try_from(1 + old.order.addons.len()).unwrap_or(i64::MAX);
-        let least = if other_plan { all.min(quoted) - lines } else { 0 };
+        let most = all.min(quoted).min(self.most_credited(changes, old, becomes));
+        let least = if other_plan { most - lines } else { 0 };
         check((least.max(0)..=all).contains(&becomes.credit.minor), "I-14", told)
     }
 

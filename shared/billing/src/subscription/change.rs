@@ -17,6 +17,7 @@ use crate::order::{BoughtAddon, Item};
 use crate::payment::Payment;
 use crate::proration::{self, Anchor, Collected, Held, Of, Proration};
 use crate::ratio::Ratio;
+use crate::usage::MeterUsage;
 use crate::wallet::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -140,8 +141,14 @@ impl Subscription {
         self.repriced(order, self.period().map(|period| period.end)).in_next_period()
     }
 
-    /// What `change` would do and cost at `at`, if it is asked for at `now`.
-    pub fn preview(&self, change: &Change, at: Timestamp, now: Timestamp) -> Result<Preview, Refusal> {
+    /// What `change` would do and cost at `at`, if it is asked for at `now`, when so much is `counted`.
+    pub fn preview(
+        &self,
+        change: &Change,
+        counted: &[MeterUsage],
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Preview, Refusal> {
         let (term, period) = self.changeable(at, now)?;
         match Action::of(&self.order, &change.order) {
             // What is scheduled is taken back by going on as before, not by changing to it.
@@ -173,14 +180,14 @@ impl Subscription {
             // What is tried out costs nothing yet.
             preview.takes_effect_at = at;
         } else if change.effective == Effective::Now {
-            self.price_now(&mut preview, period)?;
+            self.price_now(&mut preview, counted, period)?;
         }
         preview.id = preview.id.saying(self, &preview);
         Ok(preview)
     }
 
     /// Adds to `preview` what the change costs when it is made now.
-    fn price_now(&self, preview: &mut Preview, period: Period) -> Result<(), Refusal> {
+    fn price_now(&self, preview: &mut Preview, counted: &[MeterUsage], period: Period) -> Result<(), Refusal> {
         let order = preview.becomes.order.clone();
         let currency = order.price.amount.currency;
         if self.order.plan.tokens_included.is_some() || order.plan.tokens_included.is_some() {
@@ -205,8 +212,10 @@ impl Subscription {
             let change = proration::Change { old: held, new: &prices, once: &[], anchor };
             policy.quote(&change, left, currency).ok_or(Refusal::TooExpensive)
         };
-        let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held::paid(*price)).collect();
-        let creditable = self.creditable(preview.becomes.term, at)?;
+        // Counters start at zero with a period: what they have counted in this one is not had back. Else they go on.
+        let unspent = if anchor == Anchor::Moved { self.unused(counted) } else { Ratio::ONE };
+        let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held { unspent, ..Held::paid(*price) }).collect();
+        let creditable = self.creditable(preview.becomes.term, unspent, at)?;
         let quote = quote(&capped(&uncapped, left, creditable).ok_or(Refusal::TooExpensive)?)?;
         let term = match quote.anchor {
             Anchor::Kept => preview.becomes.term,

@@ -72,8 +72,8 @@ impl Subscription {
     }
 
     /// What can be credited at `at`: of what the rest of the period was paid with as much as is left of its time, and no
-    /// more than is left of the money.
-    pub(super) fn creditable(&self, term: Term, at: Timestamp) -> Result<Money, Refusal> {
+    /// more than is left of the money, or than the `unspent` part of that.
+    pub(super) fn creditable(&self, term: Term, unspent: Ratio, at: Timestamp) -> Result<Money, Refusal> {
         let (price, period) = (self.order.amount()?, self.period_of(term));
         let worth = self.worth_in(period);
         let left = |at| worth.by.left(period, at, &self.time_zone);
@@ -81,7 +81,8 @@ impl Subscription {
         let rest = worth.amount.part(part, Rounding::HalfUp).ok_or(Refusal::TooExpensive)?;
         let fund = self.funds.iter().find(|fund| self.is_of(fund, term.index));
         let left = fund.map_or(price.minor, |fund| fund.left.minor.saturating_sub(fund.used_up).max(0));
-        Ok(Money { minor: rest.minor.min(left), ..rest })
+        let left = Money { minor: left, ..rest }.part(unspent, Rounding::HalfUp).ok_or(Refusal::TooExpensive)?;
+        Ok(Money { minor: rest.minor.min(left.minor), ..rest })
     }
 
     pub(super) fn worth_in(&self, period: Period) -> Worth {
@@ -95,7 +96,8 @@ impl Subscription {
         if credit.minor == 0 && charge.minor == 0 {
             return self.worth_in(self.period_of(term));
         }
-        let rest = self.creditable(term, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor).max(0));
+        let rest =
+            self.creditable(term, Ratio::ONE, at).map_or(0, |rest| rest.minor.saturating_sub(credit.minor).max(0));
         Worth { amount: charge.with_more(rest), at, by: self.order.plan.proration }
     }
 

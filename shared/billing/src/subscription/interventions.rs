@@ -8,6 +8,7 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::dunning::{after, days};
 use crate::money::Money;
+use crate::ratio::Ratio;
 use jiff::{SignedDuration, Timestamp};
 use std::num::NonZeroU16;
 
@@ -125,7 +126,7 @@ impl Subscription {
         let period = self.period_of(running);
         self.remember_fund();
         let nothing = Money::zero(self.order.price.amount.currency);
-        let rest = self.creditable(running, at).unwrap_or(nothing);
+        let rest = self.creditable(running, Ratio::ONE, at).unwrap_or(nothing);
         self.worth = Some(Worth { amount: rest, at, by: self.worth_in(period).by });
         if let Status::Active { term, .. } = &mut self.status {
             *term = running.lasting(Period { end, ..period });
@@ -248,7 +249,7 @@ mod tests {
             let mut subscription = Subscription { order: Order { plan, ..active().order }, ..active() };
             let credit = |it: &Subscription, at| {
                 let term = it.term().unwrap_or_else(|| panic!("{policy:?}: a term"));
-                it.creditable(term, at).map_or_else(|it| panic!("{it}"), |it| it.minor)
+                it.creditable(term, Ratio::ONE, at).map_or_else(|it| panic!("{it}"), |it| it.minor)
             };
             let before = credit(&subscription, half_way());
             for end in ["2025-03-31T00:00:00Z", "2025-02-16T10:00:00Z", "2026-02-14T10:00:00Z"] {

@@ -11,6 +11,7 @@ use super::{Becomes, Event, Status, Subscription};
 use crate::catalog::Limit;
 use crate::id::{MeterId, PeriodId};
 use crate::money::{Currency, Money};
+use crate::ratio::Ratio;
 use crate::usage::MeterUsage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,18 @@ impl Subscription {
         self.usage_charges.retain(|line| line.amount.currency != currency);
         self.usage_charges.append(&mut self.late_charges);
         due
+    }
+
+    /// What part of what it allows in the period at hand is not used yet, of the counter of which the least is left. What
+    /// has no limit is never used up, and what is a level is not used up at all.
+    pub(super) fn unused(&self, counted: &[MeterUsage]) -> Ratio {
+        let (period, limits) = (self.period_id(), self.order.limits());
+        let share = |it: &MeterUsage| {
+            let Limit::AtMost(most @ 1..) = *limits.get(&it.meter)? else { return None };
+            let (_, used) = it.periods().find(|(counted, _)| Some(*counted) == period.as_ref())?;
+            Ratio::new(most.saturating_sub(used).into(), most.into())
+        };
+        counted.iter().filter_map(share).min().unwrap_or(Ratio::ONE)
     }
 
     /// The period that is paid for, over or not.
@@ -175,6 +188,34 @@ mod tests {
         for counts_in in [period(&it, 1), period(&it, 2)] {
             let usage = counted(Some(counts_in.clone()));
             assert_eq!(it.closed(&usage, usage.at), None, "{counts_in}");
+        }
+    }
+
+    #[test]
+    fn what_is_unused_is_told_by_the_counter_of_which_the_least_is_left() {
+        let mut it = active();
+        let limits = [("minutes", Limit::AtMost(1_000)), ("exports", Limit::AtMost(10))];
+        let none = [("calls", Limit::Unlimited), ("faxes", Limit::AtMost(0))];
+        it.order.plan.limits = limits.into_iter().chain(none).map(|(name, limit)| (meter(name), limit)).collect();
+        let of = |name, period, value| MeterUsage { meter: meter(name), value, before: None, ..counted(period) };
+        let now = |name, value| of(name, Some(period(&it, 0)), value);
+        let ahead = MeterUsage { before: Some((period(&it, 0), 400)), ..of("minutes", Some(period(&it, 1)), 900) };
+        let earlier = PeriodId { subscription: crate::id::SubscriptionId::nth(&customer(), 9), index: 0 };
+        let cases = [
+            (vec![], (1, 1)),
+            (vec![now("minutes", 250)], (3, 4)),
+            (vec![now("minutes", 250), now("exports", 9)], (1, 10)),
+            (vec![now("exports", 9), now("minutes", 1_000)], (0, 1)),
+            (vec![now("minutes", 1_001)], (0, 1)),
+            (vec![ahead], (3, 5)),
+            // Nothing of these is used up: no limit, nothing to be used, a level, another period, another plan's meter.
+            (vec![now("calls", u64::MAX), now("faxes", 3)], (1, 1)),
+            (vec![of("minutes", None, 1_000)], (1, 1)),
+            (vec![of("minutes", Some(period(&it, 1)), 900), of("exports", Some(earlier), 10)], (1, 1)),
+            (vec![now("letters", 900)], (1, 1)),
+        ];
+        for (counted, (left, of)) in cases {
+            assert_eq!(Some(it.unused(&counted)), Ratio::new(left, of), "{counted:?}");
         }
     }
 

@@ -132,6 +132,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratio::Ratio;
     use crate::testing::{active, customer, instant, order, zone};
 
     fn now() -> Timestamp {
@@ -252,7 +253,7 @@ mod tests {
             let taken = taken(&Running { paid: Money { minor, ..good.paid }, ..good });
             let taken = taken.unwrap_or_else(|error| panic!("{error}"));
             let term = taken.term().unwrap_or_else(|| panic!("a term"));
-            let half = taken.creditable(term, instant("2025-03-16T12:00:00Z")).map(|it| it.minor);
+            let half = taken.creditable(term, Ratio::ONE, instant("2025-03-16T12:00:00Z")).map(|it| it.minor);
             (half, taken.balances.clone(), taken.funds.iter().map(|it| it.left.minor).sum::<i64>())
         };
         assert_eq!(credit(0), (Ok(0), vec![], 0));

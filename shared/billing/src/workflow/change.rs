@@ -128,7 +128,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let from = subscription.order.clone();
         let (order, downgrade) = self.wished(wish, live, now).await?;
         let change = Change { action: wish.action, order, effective: wish.effective };
-        let preview = subscription.preview(&change, at, now)?;
+        let preview = subscription.preview(&change, &live.meters, at, now)?;
         match &wish.preview {
             Some(id) if *id != preview.id => Err(Refusal::PreviewStale.into()),
             Some(_) | None => Ok(Previewed { from, preview, downgrade }),

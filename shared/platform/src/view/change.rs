@@ -95,7 +95,7 @@ mod tests {
         let order = Order { plan: to, price, quantity: 1, addons: vec![], discount: None };
         let change = Change { action: Action::Upgrade, order, effective: Effective::Now };
         let at = instant("2025-02-14T10:00:00Z");
-        let shown = held.preview(&change, at, at);
+        let shown = held.preview(&change, &[], at, at);
         let shown = shown.unwrap_or_else(|refusal| panic!("{refusal}"));
         // The families that ship differ in features or in a price within the period, and none in both.
         let mut from = held.order.clone();

@@ -1,13 +1,15 @@
 //! What is answered where it is easily taken for something else.
 
 use super::*;
-use crate::catalog::Limit;
+use crate::calendar::Interval;
 use crate::catalog::tests::documented;
+use crate::catalog::{Limit, Price};
 use crate::dunning::{after, days};
 use crate::id::PeriodId;
 use crate::order::Item;
 use crate::testing::{meter, plan};
 use crate::trial::Kind;
+use crate::usage::MeterUsage;
 use jiff::SignedDuration;
 
 fn on_trial() -> Subscription {
@@ -108,7 +110,7 @@ fn only_what_was_asked_for_and_is_not_being_paid_can_be_taken_back() {
 #[test]
 fn what_never_renews_is_changed_in_its_trial_alone_and_no_part_undoes_what_was_scheduled() {
     let preview = |it: &Subscription, action, order, effective| {
-        it.preview(&Change { action, order, effective }, half_way(), half_way()).err()
+        it.preview(&Change { action, order, effective }, &[], half_way(), half_way()).err()
     };
     let bigger = |it: &Subscription| preview(it, Action::Upgrade, order("estates-enterprise"), Effective::PeriodEnd);
     let never_renewing = |mut it: Subscription| {
@@ -118,7 +120,7 @@ fn what_never_renews_is_changed_in_its_trial_alone_and_no_part_undoes_what_was_s
     let tried = |it: &Subscription| {
         let at = instant("2025-02-03T10:00:00Z");
         let order = order("estates-enterprise");
-        it.preview(&Change { action: Action::Upgrade, order, effective: Effective::PeriodEnd }, at, at).err()
+        it.preview(&Change { action: Action::Upgrade, order, effective: Effective::PeriodEnd }, &[], at, at).err()
     };
     assert_eq!([bigger(&active()), bigger(&never_renewing(active()))], [None, Some(Refusal::NotWithinPeriod)]);
     assert_eq!([tried(&on_trial()), tried(&never_renewing(on_trial()))], [None, None]);
@@ -292,7 +294,8 @@ fn what_comes_with_tokens_is_changed_at_the_periods_end_alone() {
         it.order.plan.tokens_included = tokens_before;
         let mut order = order("estates-enterprise");
         order.plan.tokens_included = tokens_after;
-        it.preview(&Change { action: Action::Upgrade, order, effective: Effective::Now }, half_way(), half_way()).err()
+        it.preview(&Change { action: Action::Upgrade, order, effective: Effective::Now }, &[], half_way(), half_way())
+            .err()
     };
     let refused = Some(Refusal::NotWithinPeriod);
     assert_eq!(
@@ -326,11 +329,34 @@ fn an_addon_is_charged_for_and_what_stays_as_it_is_is_not() {
     let order = held.clone().with_addon(&phone, None).unwrap_or_else(|error| panic!("{error}"));
     let it = Subscription { order: held, funds: vec![], worth: None, ..active() };
     let change = Change { action: Action::AddAddon, order, effective: Effective::Now };
-    let lines = it.preview(&change, half_way(), half_way()).map(|preview| preview.lines);
+    let lines = it.preview(&change, &[], half_way(), half_way()).map(|preview| preview.lines);
     let lines = lines.unwrap_or_else(|refusal| panic!("{refusal}"));
     let told: Vec<(&Item, bool, i64)> = lines.iter().map(|it| (&it.item, it.is_credit, it.amount.minor)).collect();
     // Half of 15.00.
     assert_eq!(told, [(&Item::Addon(phone), false, 750)]);
+}
+
+#[test]
+fn where_another_period_begins_every_part_is_credited_by_as_much_as_is_unused() {
+    let plan = documented();
+    let held = Order { price: plan.prices[0].clone(), plan, quantity: 12, addons: vec![], discount: None };
+    let phone = held.plan.addons.iter().find(|addon| !addon.per_unit).map(|addon| addon.id.clone());
+    let order = held.with_addon(&phone.unwrap_or_else(|| panic!("one is sold once")), None);
+    let mut order = order.unwrap_or_else(|error| panic!("{error}"));
+    order.plan.limits.insert(meter("minutes"), Limit::AtMost(1_000));
+    let it = Subscription { order: order.clone(), funds: vec![], worth: None, ..active() };
+    let (at, period) = (it.created_at, Some(PeriodId { subscription: it.id.clone(), index: 0 }));
+    let used = MeterUsage { value: 500, period, ..MeterUsage::none(it.customer.clone(), meter("minutes"), at) };
+    let credited = |change: Change| {
+        let shown = it.preview(&change, std::slice::from_ref(&used), at, at);
+        let lines = shown.unwrap_or_else(|refusal| panic!("{refusal}")).lines.into_iter().filter(|it| it.is_credit);
+        lines.map(|it| it.amount.minor).collect::<Vec<_>>()
+    };
+    let effective = Effective::Now;
+    let price = Price { interval: Interval::Year, ..order.price.clone() };
+    let yearly = Change { action: Action::ChangeInterval, order: Order { price, ..order.clone() }, effective };
+    let seats = Change { action: Action::ChangeSeats, order: Order { quantity: 13, ..order }, effective };
+    assert_eq!((credited(yearly), credited(seats)), (vec![-4_975, -750], vec![-9_950]));
 }
 
 #[test]
