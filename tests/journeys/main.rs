@@ -35,5 +35,6 @@ mod transfers;
 mod unheard;
 mod usage;
 mod used_up;
+mod waiting;
 mod walks;
 mod zones;

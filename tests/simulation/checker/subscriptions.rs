@@ -73,6 +73,9 @@ impl State {
         if let Some(payment) = changes.changed() {
             let paid = changes.payments().any(|it| it.id == *payment && it.is_settled());
             check(paid, "I-2", || format!("{payment} pays for a change and is not paid in the same commit"))?;
+            // Who was told when it ends, and that nothing more is charged, is not held for longer.
+            let leaves = matches!(old.status, Active { cancel_at_period_end: true, .. }) || !old.disputed.is_empty();
+            check(!leaves, "P-8", || format!("{payment} changes {}, which is to end", old.id))?;
         }
         if let Some(payment) = changes.granted() {
             let next = before.map_or(0, |term| term.index + 1);

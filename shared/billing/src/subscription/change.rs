@@ -309,6 +309,13 @@ impl Subscription {
         Ok((self, event))
     }
 
+    /// `event`, which says when this ends, or that it may: no change that is still to be paid for puts that off, and what is
+    /// paid for it yet goes back.
+    pub(super) fn unchanged_by(&self, event: Event) -> Vec<Event> {
+        let waiting = self.changing.iter().map(|it| Event::ChangeDeclined { payment: it.payment.clone() });
+        waiting.chain([event]).collect()
+    }
+
     pub(super) fn is_changed_by(&self, payment: &PaymentId) -> bool {
         self.changing.as_ref().is_some_and(|changing| changing.payment == *payment)
     }

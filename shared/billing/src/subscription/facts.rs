@@ -96,7 +96,7 @@ impl Subscription {
                 vec![]
             }
             (Incomplete | Active { .. } | Paused { .. } | Expired { term: None, .. }, Disputed { payment }) => {
-                vec![Event::Disputed { payment }]
+                self.unchanged_by(Event::Disputed { payment })
             }
             (PastDue { .. }, Disputed { .. })
             | (Active { .. } | PastDue { .. } | Paused { .. }, DisputeLost { .. }) => {

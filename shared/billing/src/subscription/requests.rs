@@ -136,7 +136,9 @@ impl Subscription {
         match (&self.status, command) {
             (Incomplete, CancelAtPeriodEnd | CancelNow) => Ok(vec![canceled(CancelReason::Requested, now)]),
             (Incomplete, Resume | Pause | PauseAtPeriodEnd | Unpause) => Err(Refusal::NotActive),
-            (Active { cancel_at_period_end: false, .. }, CancelAtPeriodEnd) => Ok(vec![Event::CancellationScheduled]),
+            (Active { cancel_at_period_end: false, .. }, CancelAtPeriodEnd) => {
+                Ok(self.unchanged_by(Event::CancellationScheduled))
+            }
             (Active { cancel_at_period_end: true, .. }, Resume) if self.is_over(now) => Err(Refusal::Ended),
             (Active { cancel_at_period_end: true, .. }, Resume) => Ok(vec![Event::CancellationRevoked]),
             (Active { .. }, Resume) if self.pausing => Ok(vec![Event::PauseRevoked]),

@@ -160,7 +160,8 @@ pub enum Event {
         paid: Money,
         becomes: Box<Becomes>,
     },
-    /// What the change would have cost was not paid: it is not made.
+    /// What the change would have cost was not paid, or not before the customer asked for the end, or disputed a payment: it
+    /// is not made.
     ChangeDeclined {
         payment: PaymentId,
     },

@@ -66,6 +66,25 @@ fn a_change_that_is_paid_for_when_its_period_is_over_is_not_made() {
 }
 
 #[test]
+fn who_asks_for_the_end_or_disputes_takes_back_the_change_that_waits() {
+    let (waiting, payment) = changing("estates-enterprise");
+    let taken_back = Event::ChangeDeclined { payment: payment.clone() };
+    let disputed = Fact::Disputed { payment: attempt(0, 1) };
+    let asked = waiting.decide(Command::CancelAtPeriodEnd, half_way());
+    let asked = asked.unwrap_or_else(|refusal| panic!("{refusal}"));
+    assert_eq!(asked, [taken_back.clone(), Event::CancellationScheduled]);
+    let told = waiting.record(disputed.clone(), &[], half_way());
+    assert_eq!(told, [taken_back, Event::Disputed { payment: attempt(0, 1) }]);
+    assert_eq!(active().record(disputed, &[], half_way()), told[1..]);
+    for events in [asked, told] {
+        let it = events.iter().fold(waiting.clone(), |it, event| it.apply(event));
+        assert_eq!(it.record(decline_of(payment.clone(), "AUTH_1", Remedy::RetryLater), &[], half_way()), []);
+        let given_back = [Event::RefundOwed { payment: payment.clone() }];
+        assert_eq!(it.record(paid(&payment), &[], half_way()), given_back);
+    }
+}
+
+#[test]
 fn a_method_that_was_left_is_tried_once_at_once_and_others_as_they_would_have_been() {
     let methods = ["AUTH_2", "AUTH_1"].map(|token| method(token).id());
     let left = Fact::MethodAdded { method: Some(methods[0].clone()) };
