@@ -145,7 +145,7 @@ mod tests {
     /// So many days before `today`.
     fn usage(meter: &Option<MeterId>, before: i32, value: u64, today: Date) -> DayUsage {
         let date = today.checked_sub(before.days()).unwrap_or(today);
-        DayUsage { customer: customer(), date, meter: meter.clone(), value }
+        DayUsage { customer: customer(), date, meter: meter.clone(), shard: 0, value }
     }
 
     #[test]
