@@ -19,6 +19,8 @@ pub(super) struct Ended {
     time: Period,
     /// Before its time.
     early: bool,
+    /// Since when another period counts, if a change made it so that was paid for later.
+    another: Option<Timestamp>,
     in_step: u64,
 }
 
@@ -28,7 +30,9 @@ impl State {
         let now = instant(self.now);
         let (early, order) = (now < time.end, old.order.clone());
         let time = Period { end: time.end.min(now), ..time };
-        let ended = Ended { order, time, early, in_step: self.step };
+        let waited = old.changing.as_ref().map(|it| it.becomes.term).filter(|term| term.index > period.index);
+        let another = waited.map(|term| term.anchor);
+        let ended = Ended { order, time, early, another, in_step: self.step };
         self.metered.ended.entry(period).or_insert(ended);
     }
 
@@ -48,7 +52,8 @@ impl State {
         // When exactly it ended, who ended it knows.
         let off = if ended.early { HOUR } else { 0 };
         let end = ended.time.end.as_millisecond() - off;
-        let within = |at: &Timestamp| ended.time.start <= *at && at.as_millisecond() < end;
+        let another = ended.another.map_or(end, Timestamp::as_millisecond);
+        let within = |at: &Timestamp| ended.time.start <= *at && at.as_millisecond() < end.min(another);
         check(!it.at.as_ref().is_some_and(within), "P-24", || format!("{it:?} was in {last}: {ended:?}"))
     }
 
