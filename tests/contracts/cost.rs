@@ -1,14 +1,15 @@
 //! How many requests of DynamoDB each call makes, through the real workflows.
 //! Every one of them is a round trip that someone waits for and pays for.
 
+use billing::calendar::Interval;
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::{IdempotencyKey, PaymentId, PlanId, Reference, SubscriptionId, UsageId};
 use billing::outcome::Remedy;
 use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::{Lane, Wanted};
-use billing::subscription::Command;
+use billing::subscription::{Action, Command, Effective};
 use billing::testing::{FakeGateways, FixedClock, MemoryQueue, Script, catalogue, customer, instant, meter, request};
-use billing::workflow::{Billing, Checkout, Consume, Rebuild, RefundRequest, Reserve, Setup, Use};
+use billing::workflow::{Billing, Checkout, Consume, Rebuild, RefundRequest, Reserve, Setup, Use, Wish};
 use platform::dynamodb::Table;
 use std::num::{NonZeroU32, NonZeroU64};
 use tests::crowd::Crowd;
@@ -318,6 +319,29 @@ async fn a_downgrade_is_checked_with_two_reads() {
     let plan = PlanId::try_from("estates-starter".to_owned()).expect("a plan");
     shop.billing.validate_downgrade(&customer(), &plan).await.expect("an answer");
     assert_eq!(shop.spent("validate a downgrade"), cost(2, 0));
+}
+
+/// What allows more needs no look at what is in use but the one that finds the subscription.
+#[tokio::test]
+async fn an_upgrade_is_shown_for_two_reads_and_another_interval_for_one() {
+    let shop = Shop::serving("estates-professional").await;
+    let upgrade = Wish {
+        customer: customer(),
+        action: Action::Upgrade,
+        plan: Some(billing::testing::plan("estates-enterprise").id),
+        interval: None,
+        quantity: None,
+        addon: None,
+        effective: Effective::Now,
+        confirm: false,
+        preview: None,
+    };
+    let interval = Some(Interval::Year);
+    let yearly = Wish { action: Action::ChangeInterval, plan: None, interval, ..upgrade.clone() };
+    shop.billing.preview_change(&upgrade).await.expect("an answer");
+    assert_eq!(shop.spent("preview an upgrade"), cost(2, 0));
+    shop.billing.preview_change(&yearly).await.expect("an answer");
+    assert_eq!(shop.spent("preview another interval"), cost(1, 0));
 }
 
 #[tokio::test]

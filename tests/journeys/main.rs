@@ -14,6 +14,7 @@ mod downgrades;
 mod imports;
 mod interventions;
 mod late;
+mod left_behind;
 mod living;
 mod mails;
 mod markets;

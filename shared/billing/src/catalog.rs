@@ -172,8 +172,8 @@ pub struct Plan {
     pub active: bool,
 }
 
-/// At most so much. Unlimited is `null` (in files also `"unlimited"`), never a magic number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// At most so much. Unlimited is `null` (in files also `"unlimited"`), never a magic number, and more than any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "WrittenLimit", into = "Option<u64>")]
 pub enum Limit {
     AtMost(u64),

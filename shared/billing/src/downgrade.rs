@@ -126,6 +126,13 @@ pub fn downgrade(
     }
 }
 
+/// Whether any limit is lower in `wanted`, or any feature missing.
+pub(crate) fn allows_less(from: &Order, wanted: &Order) -> bool {
+    let then = wanted.limits();
+    from.limits().iter().any(|(meter, present)| limit(&then, meter) < *present)
+        || !features_lost(from, wanted).is_empty()
+}
+
 /// What is not said to be allowed is not.
 fn limit(limits: &BTreeMap<MeterId, Limit>, meter: &MeterId) -> Limit {
     limits.get(meter).copied().unwrap_or(Limit::AtMost(0))

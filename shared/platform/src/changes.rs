@@ -135,10 +135,11 @@ impl ChangeRequest {
 
     fn wish(self, action: Action, customer: CustomerId) -> Result<Wanted, Problem> {
         match action {
-            Action::Upgrade => self.says(&["plan", "effective"], &["quantity", "interval", "preview"])?,
-            Action::Downgrade => self.says(&["plan", "effective"], &["quantity", "interval", "confirm", "preview"])?,
+            Action::Upgrade | Action::Downgrade => {
+                self.says(&["plan", "effective"], &["quantity", "interval", "confirm", "preview"])?;
+            }
             Action::ChangeSeats => self.says(&["quantity", "effective"], &["preview"])?,
-            Action::ChangeInterval => self.says(&["interval", "effective"], &["quantity", "preview"])?,
+            Action::ChangeInterval => self.says(&["interval", "effective"], &["quantity", "confirm", "preview"])?,
             Action::AddAddon => self.says(&["addon", "effective"], &["quantity", "preview"])?,
             Action::RemoveAddon => self.says(&["addon", "effective"], &["quantity", "confirm", "preview"])?,
         }
@@ -224,7 +225,7 @@ mod tests {
         let cases = [
             (r#"{"action":"upgrade","effective":"now"}"#, "plan"),
             (r#"{"action":"upgrade","plan":"crm-basic"}"#, "effective"),
-            (r#"{"action":"upgrade","plan":"crm-basic","effective":"now","confirm":true}"#, "confirm"),
+            (r#"{"action":"change_seats","quantity":2,"effective":"now","confirm":true}"#, "confirm"),
             (r#"{"action":"downgrade","plan":"crm-basic","confirm":true}"#, "effective"),
             (r#"{"action":"change_seats","effective":"now"}"#, "quantity"),
             (r#"{"action":"change_seats","quantity":2,"effective":"now","plan":"crm-basic"}"#, "plan"),
@@ -269,6 +270,11 @@ mod tests {
         let Ok(Wanted::Change(wish)) = wanted(text) else { panic!("a change") };
         assert_eq!((wish.action, wish.effective, wish.confirm), (Action::Downgrade, Effective::PeriodEnd, false));
         assert_eq!((wish.interval, wish.quantity, wish.preview), (None, None, None));
+        // What may leave an add-on behind can be confirmed too.
+        for (action, what) in [("upgrade", r#""plan":"crm-basic""#), ("change_interval", r#""interval":"year""#)] {
+            let text = format!(r#"{{"action":"{action}",{what},"effective":"now","confirm":true}}"#);
+            assert!(matches!(wanted(&text), Ok(Wanted::Change(Wish { confirm: true, .. }))), "{text}");
+        }
     }
 
     #[test]

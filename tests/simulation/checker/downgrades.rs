@@ -32,6 +32,11 @@ fn is_down(from: &Order, to: &Order) -> bool {
     }
 }
 
+/// That, or less of anything, as where an add-on does not go along.
+fn has_less(from: &Order, to: &Order) -> bool {
+    is_down(from, to) || from.limits().keys().any(|meter| limit_of(to, meter) < limit_of(from, meter))
+}
+
 /// What is used of a meter in the period at hand; of a level, whenever.
 fn used_in(it: &MeterUsage, period: &PeriodId) -> u64 {
     match (&it.period, &it.before) {
@@ -75,12 +80,14 @@ impl State {
                 format!("{} is credited of {}, of which {most} is not used up", becomes.credit, old.id)
             })?;
         }
-        if let Some(becomes) = becomes.filter(|it| is_down(&old.order, &it.order)) {
+        if let Some(becomes) = becomes.filter(|it| has_less(&old.order, &it.order)) {
             self.is_room(changes, old, &becomes.order, Effective::Now)?;
+        }
+        if let Some(becomes) = becomes.filter(|it| is_down(&old.order, &it.order)) {
             self.is_credited(changes, old, becomes)?;
         }
         let scheduled = changes.events().any(|event| matches!(event, Event::ChangeScheduled { .. }));
-        if let Some(order) = new.scheduled.as_deref().filter(|it| scheduled && is_down(&old.order, it)) {
+        if let Some(order) = new.scheduled.as_deref().filter(|it| scheduled && has_less(&old.order, it)) {
             self.is_room(changes, old, order, Effective::PeriodEnd)?;
         }
         // It is asked for again when the next period begins, or is charged for.
@@ -88,7 +95,7 @@ impl State {
         let charged = |it: &Payment| Some(&it.id) == new.open.as_ref() && it.charged_method().is_some();
         let charges = old.open.is_none() && new.changing.is_none() && changes.payments().any(charged);
         let first = old.attempts == 0 && (begins || charges);
-        if let Some(order) = old.scheduled.as_deref().filter(|it| first && is_down(&old.order, it)) {
+        if let Some(order) = old.scheduled.as_deref().filter(|it| first && has_less(&old.order, it)) {
             self.is_room(changes, old, order, Effective::PeriodEnd)?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::funds::Worth;
 use super::outlook::PreviewId;
 use super::{Event, Order, Refusal, Status, Subscription, Term};
 use crate::calendar::Period;
+use crate::downgrade::allows_less;
 use crate::id::PaymentId;
 use crate::money::Money;
 use crate::order::{BoughtAddon, Item};
@@ -125,11 +126,12 @@ impl Action {
         }
     }
 
-    /// Whether it may allow less than before: then it is held against what is in use, and must be confirmed.
-    pub fn allows_less(self) -> bool {
+    /// Whether `to` may allow less than `from`: then it is held against what is in use, and must be confirmed. Add-ons do not
+    /// always go along.
+    pub fn allows_less(self, from: &Order, to: &Order) -> bool {
         match self {
             Self::Downgrade | Self::RemoveAddon => true,
-            Self::Upgrade | Self::ChangeSeats | Self::ChangeInterval | Self::AddAddon => false,
+            Self::Upgrade | Self::ChangeSeats | Self::ChangeInterval | Self::AddAddon => allows_less(from, to),
         }
     }
 }

@@ -181,7 +181,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return Ok(false);
         };
         let from = &subscription.order;
-        if !Action::of(from, to).is_some_and(Action::allows_less) {
+        if !Action::of(from, to).is_some_and(|action| action.allows_less(from, to)) {
             return Ok(false);
         }
         let Some(then) = subscription.next_period(now) else { return Ok(false) };

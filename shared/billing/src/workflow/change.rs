@@ -25,7 +25,7 @@ pub struct Wish {
     pub quantity: Option<u32>,
     pub addon: Option<AddonId>,
     pub effective: Effective,
-    /// The customer has seen what they lose by a downgrade.
+    /// The customer has seen what they lose by it.
     pub confirm: bool,
     /// The change is to cost what this preview said, to the minor unit.
     pub preview: Option<PreviewId>,
@@ -36,7 +36,7 @@ pub struct Wish {
 pub struct Previewed {
     pub from: Order,
     pub preview: Preview,
-    /// What stands in the way and what is lost, of a downgrade.
+    /// What stands in the way and what is lost, where it may allow less.
     pub downgrade: Option<Downgrade>,
 }
 
@@ -144,16 +144,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     ) -> Result<(Order, Option<Downgrade>), ChangeError> {
         let held = &live.subscription.order;
         let wanted = wish.plan.as_ref().filter(|plan| **plan != held.plan.id);
-        let mut keys = vec![];
-        if wish.action.allows_less() || wanted.is_some() {
-            keys.push(Key::Family(held.plan.family.clone()));
-        }
-        keys.extend(wanted.cloned().map(Key::Plan));
-        let mut found = self.store.get(keys).await?;
+        let family = Key::Family(held.plan.family.clone());
+        let mut found = Found::default();
         let plan = match wanted {
             // Who has bought a version keeps it.
             None => held.plan.clone(),
             Some(id) => {
+                found = self.store.get(vec![family.clone(), Key::Plan(id.clone())]).await?;
                 let plan = found.plan().map(|it| it.plan).filter(|plan| plan.active);
                 let plan = plan.ok_or_else(|| NotForSale::Plan(id.clone()))?;
                 if plan.family != held.plan.family {
@@ -164,8 +161,11 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         };
         let order = wish.order(held, plan)?;
         // What has no period has begun with none, and is not changed.
-        let then = live.subscription.next_period(now).filter(|_| wish.action.allows_less());
+        let then = live.subscription.next_period(now).filter(|_| wish.action.allows_less(held, &order));
         let Some(then) = then else { return Ok((order, None)) };
+        if wanted.is_none() {
+            found = self.store.get(vec![family]).await?;
+        }
         let family = found.family_of(&held.plan)?;
         let downgrade = downgrade(held, &order, &family, &live.usage, Some(&then));
         Ok((order, Some(downgrade)))

@@ -33,7 +33,7 @@ pub enum ChangeError {
     NotThatMany(AddonId),
     #[error("more is in use than the plan allows")]
     Blocked(Box<Downgrade>),
-    #[error("a downgrade is made once its losses were shown: `confirm` is missing")]
+    #[error("what allows less is made once its losses were shown: `confirm` is missing")]
     Unconfirmed(Box<Downgrade>),
     #[error("the payment for the change was declined: nothing has changed")]
     Declined(Box<Payment>),
