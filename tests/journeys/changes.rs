@@ -260,6 +260,22 @@ fn who_orders_anew_uses_the_balance_they_left_with() {
     assert_eq!((is(&world.subscription()), index(&world), balance(&world)), (Is::Active, Some(0), 0));
 }
 
+#[test]
+fn who_leaves_before_the_invoice_that_a_change_is_collected_with_owes_it_with_their_next_order() {
+    let world = half_way();
+    let mut subscription = world.subscription();
+    subscription.order.plan.proration = billing::proration::Proration::NextPeriod;
+    let write = Write::next(Record::Subscription(subscription));
+    block_on(world.store.commit(vec![write])).unwrap_or_else(|error| panic!("{error}"));
+    assert!(change(&world, &upgrade(), "k").payment.is_none());
+    assert_eq!(command(&world, Command::CancelAtPeriodEnd), Is::Leaving);
+    to_period_end(&world);
+    world.run();
+    assert_eq!((is(&world.subscription()), money(&world), balance(&world)), (Is::Canceled, (1, 0), -400_000));
+    let again = block_on(world.checkout(request(STARTER, "again"))).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.amount.minor, 700_000);
+}
+
 // At the end of the period.
 
 #[test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proration {
-    /// Nothing is credited and nothing charged before the next renewal.
+    /// Nothing is credited, and within the period nothing charged.
     None,
     /// By the calendar days that are left, the day of the change among them (Lago, Meteroid).
     ByDay,
@@ -29,7 +29,7 @@ pub enum Proration {
     /// The new price is charged whole, the old is credited by the second, and a
     /// new period begins with the change (Google Play: charge full price).
     FullNow,
-    /// By the second, and collected with the next invoice (Stripe: create prorations).
+    /// By the second, and collected with the next invoice (Stripe: create prorations). Who leaves before that owes it.
     NextPeriod,
 }
 
