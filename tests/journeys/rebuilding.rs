@@ -144,6 +144,22 @@ fn a_dry_run_tells_of_no_difference_that_is_a_use_counted_meanwhile() {
 }
 
 #[test]
+fn what_is_not_used_yet_in_the_next_period_is_reckoned_too() {
+    // Of Pro no more is sold: nobody closes the meter, and the next use turns it.
+    let world = subscribed_to(minutes_plan("k"));
+    assert_eq!(minutes(&world, 500, "call"), Ok(500));
+    renewed(&world);
+    for dry_run in [true, false] {
+        assert_eq!(recounted(&world, dry_run), [(1, 0, 0)]);
+    }
+    // Of Starter more is sold: from the end of the period until that is billed there are two.
+    let world = starter();
+    assert_eq!(minutes(&world, 500, "call"), Ok(500));
+    to_period_end(&world);
+    assert_eq!(recounted(&world, true), [(0, 500, 500), (1, 0, 0)]);
+}
+
+#[test]
 fn what_cannot_be_reckoned_is_refused() {
     let nobody = subscribed_to(minutes_plan("k"));
     command(&nobody, Command::CancelNow);

@@ -173,18 +173,19 @@ fn a_meter_may_be_kept_in_more_places_or_in_fewer_at_any_time() {
     drop(one_by_one(&world, 100, "four"));
     for (n, places) in [8_u8, 2, 3].into_iter().enumerate() {
         block_on(world.load(in_shards(places))).unwrap_or_else(|error| panic!("{error}"));
-        // What was lent is used up first; a line takes it back.
         drop(one_by_one(&world, 60, &format!("in-{places}")));
         let before = u64::try_from(n).unwrap_or(0) * 60 + 160;
         assert_eq!(shown(&world), before);
+        let counting = shards(&world).iter().filter(|it| it.value > 0).count();
+        assert_eq!(counting, usize::from(places), "from the next use on");
     }
     let mut plans = in_shards(2);
     plans.family.meters.iter_mut().for_each(|it| it.shards = None);
     block_on(world.load(plans)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(minutes(&world, 520, "to-the-line"), Ok(800));
+    assert_eq!(minutes(&world, 1, "in-one"), Ok(281));
     assert_eq!(stored(&world).lease, None, "from then on it is kept in one");
     assert!(shards(&world).iter().all(|it| (it.value, it.left) == (0, 0)));
-    assert_eq!(minutes(&world, 7, "alone"), Ok(807));
+    assert_eq!(minutes(&world, 7, "alone"), Ok(288));
 }
 
 #[test]

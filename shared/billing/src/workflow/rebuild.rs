@@ -70,6 +70,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let subscription = subscription.filter(Subscription::is_live).ok_or(RebuildError::NoSubscription)?;
             let known = known.unwrap_or_else(|| MeterUsage::none(customer.clone(), meter.id.clone(), now));
             let period = subscription.counting(now);
+            let read = (known.version, known.value);
             let known = subscription.turned(&known, &period, now);
             // What is on an invoice stays as it is there.
             let open = |(it, _): &(&PeriodId, u64)| known.period.as_ref() == Some(*it) || subscription.is_unbilled(it);
@@ -85,7 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             };
             let recounts: Vec<Recount> = counted.into_iter().map(recount).collect();
             let done = if wanted.dry_run || recounts.iter().all(|it| it.counted == it.recorded) {
-                self.is_as_read(&known).await?
+                self.is_as_read(&known, read).await?
             } else {
                 self.keep_recounted(subscription, known, &recounts, now).await?
             };
@@ -114,11 +115,12 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
     }
 
-    /// Whether nobody has counted since `known` was read: then the records were those that it counts.
-    async fn is_as_read(&self, known: &MeterUsage) -> Result<bool, StoreError> {
+    /// Whether nobody has counted since `known` was read, with that version and value: then the records were those that it
+    /// counts.
+    async fn is_as_read(&self, known: &MeterUsage, read: (u64, u64)) -> Result<bool, StoreError> {
         let key = Key::Usage(known.customer.clone(), known.meter.clone());
         let stored = self.read(vec![key]).await?.usage();
-        Ok(stored.map_or((0, 0), |it| (it.version, it.value)) == (known.version, known.value))
+        Ok(stored.map_or((0, 0), |it| (it.version, it.value)) == read)
     }
 
     /// The counter says what is recorded, and the history what it said before. False: somebody has counted meanwhile.

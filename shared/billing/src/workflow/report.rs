@@ -379,7 +379,11 @@ impl Counters {
         let before = late.map(|it| (it.period.clone(), it.to)).or_else(|| turned.before.clone());
         let whole = MeterUsage { value, before, alerts, reservations, at: self.now, ..turned.clone() };
         let lent = by.zip(lending).and_then(|(by, shards)| Some((shards, whole.lends(shards, *by, at_most)?)));
-        let in_a_shard = adds.and_then(|(by, known)| known.counted_in_a_shard(*by, self.nth(meter), at_most, self.now));
+        // What was lent to more or to fewer than the catalogue says now is taken back.
+        let as_lent = |known: &MeterUsage| known.lease.as_ref().map(|it| it.shards) == self.lending(meter);
+        let in_a_shard = adds
+            .filter(|(_, known)| as_lent(known))
+            .and_then(|(by, known)| known.counted_in_a_shard(*by, self.nth(meter), at_most, self.now));
         match (in_a_shard, lent, adds) {
             (Some(write), ..) => vec![write],
             (None, Some((shards, each)), _) => whole.lending(shards, each, at_most),
