@@ -215,7 +215,7 @@ impl Subscription {
             policy.quote(&change, left, currency).ok_or(Refusal::TooExpensive)
         };
         // Counters start at zero with a period: what they have counted in this one is not had back. Else they go on.
-        let unspent = if anchor == Anchor::Moved { self.unused(counted, &order) } else { Ratio::ONE };
+        let unspent = if anchor == Anchor::Moved { self.unused(counted) } else { Ratio::ONE };
         let uncapped: Vec<Held> = old.iter().map(|(_, price)| Held { unspent, ..Held::paid(*price) }).collect();
         let creditable = self.creditable(preview.becomes.term, unspent, at)?;
         let quote = quote(&capped(&uncapped, left, creditable).ok_or(Refusal::TooExpensive)?)?;

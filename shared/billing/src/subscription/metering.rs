@@ -7,7 +7,7 @@
 //! It is sold only to whom an invoice will follow: a trial, or what is to end,
 //! has its limits.
 
-use super::{Becomes, Event, Order, Status, Subscription};
+use super::{Becomes, Event, Status, Subscription};
 use crate::catalog::Limit;
 use crate::id::{MeterId, PeriodId};
 use crate::money::{Currency, Money};
@@ -64,16 +64,11 @@ impl Subscription {
     }
 
     /// What part of what it allows in the period at hand is not used yet, of the counter of which the least is left. What
-    /// has no limit is held against that of the order it is left for, and without one there it is never used up; what is a
-    /// level is not used up at all.
-    pub(super) fn unused(&self, counted: &[MeterUsage], to: &Order) -> Ratio {
-        let (period, limits, then) = (self.period_id(), self.order.limits(), to.limits());
+    /// has no limit is never used up, and what is a level is not used up at all.
+    pub(super) fn unused(&self, counted: &[MeterUsage]) -> Ratio {
+        let (period, limits) = (self.period_id(), self.order.limits());
         let share = |it: &MeterUsage| {
-            let most = match limits.get(&it.meter)? {
-                Limit::Unlimited => then.get(&it.meter)?,
-                limit @ Limit::AtMost(_) => limit,
-            };
-            let Limit::AtMost(most @ 1..) = *most else { return None };
+            let Limit::AtMost(most @ 1..) = *limits.get(&it.meter)? else { return None };
             let (_, used) = it.periods().find(|(counted, _)| Some(*counted) == period.as_ref())?;
             Ratio::new(most.saturating_sub(used).into(), most.into())
         };
@@ -220,13 +215,7 @@ mod tests {
             (vec![now("letters", 900)], (1, 1)),
         ];
         for (counted, (left, of)) in cases {
-            assert_eq!(Some(it.unused(&counted, &it.order)), Ratio::new(left, of), "{counted:?}");
-        }
-        // Who had no limit for a while has used up what the next plan allows.
-        let mut to = it.order.clone();
-        to.plan.limits.insert(meter("calls"), Limit::AtMost(40));
-        for (used, (left, of)) in [(0, (1, 1)), (10, (3, 4)), (40, (0, 1)), (u64::MAX, (0, 1))] {
-            assert_eq!(Some(it.unused(&[now("calls", used)], &to)), Ratio::new(left, of), "{used}");
+            assert_eq!(Some(it.unused(&counted)), Ratio::new(left, of), "{counted:?}");
         }
     }
 
