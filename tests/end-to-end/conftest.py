@@ -47,8 +47,7 @@ def deployed(config: pytest.Config, name: str, parameters: Mapping[str, str]) ->
 
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
-    everything = {"RouteAudience": ROUTE_AUDIENCE, "RenewalWorkers": "12"}
-    with deployed(pytestconfig, "A stack with everything", everything) as stack:
+    with deployed(pytestconfig, "A stack with everything", {"RouteAudience": ROUTE_AUDIENCE}) as stack:
         stack.load_catalogue()
         yield stack
 

@@ -9,8 +9,6 @@ from botocore.exceptions import ClientError
 from client import Client
 from customer import Customer
 from roles import EVERY, WORKER, Roles, sees_processes
-from samcli.yamlhelper import yaml_parse
-from stack import ROOT
 
 PUBLIC = {
     "GET /plans",
@@ -279,19 +277,7 @@ def test_workers_take_few_messages_and_report_each(client: Client, roles: Roles)
     for mapping in found:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["BatchSize"] <= 5
-    most = {mapping["FunctionArn"].split("-")[-2]: mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in found}
-    assert most == {"RenewalWorker": 12, "PaymentRetryWorker": 12, "MailWorker": 2}  # as many as conftest asks for
-
-
-def test_no_mapping_calls_more_workers_than_are_reserved() -> None:
-    """A message whose function is throttled counts as tried. Read in the template: the local stack reserves nothing."""
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    for worker in sorted(WORKERS):
-        told = template["Resources"][worker]["Properties"]
-        (event,) = told["Events"].values()
-        assert event["Properties"]["ScalingConfig"]["MaximumConcurrency"] == told["ReservedConcurrentExecutions"], worker
-    renewals = template["Parameters"]["RenewalWorkers"]
-    assert (renewals["MinValue"], renewals["Default"], renewals["MaxValue"]) == (2, 10, 1000)  # what a mapping takes
+        assert mapping["ScalingConfig"]["MaximumConcurrency"] <= 10
 
 
 def test_f29_the_sweeper_runs_every_minute(client: Client, roles: Roles) -> None:
