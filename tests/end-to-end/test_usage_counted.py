@@ -209,7 +209,7 @@ def test_what_is_a_level_is_set_and_not_counted(pro: Customer, records: Records)
 @pytest.mark.parametrize("meter", ["faxes", "minutes-pro", "analytics"])
 def test_what_is_no_meter_is_not_there(pro: Customer, records: Records, meter: str) -> None:
     before = records.of(pro.name)
-    refusal(pro.count(1, meter=meter), 404)
+    refusal(pro.count(1, meter=meter), 404, "meter")
     refusal(pro.increment(1, meter=meter), 404)
     assert records.of(pro.name) == before
 
@@ -364,7 +364,7 @@ def test_one_that_is_refused_is_named_by_its_field_and_its_neighbours_are_counte
         (row(999, "c"), 3000),  # the same twice is counted once
         (row(1, "c"), (409, "id")),
         (row(1, "known"), 3000),
-        (row(1, "d", meter="faxes"), (404, None)),
+        (row(1, "d", meter="faxes"), (404, "meter")),
         (row(1, "e", meter="agents"), (422, "meter")),
         (row(1, "f", at="9999-12-30T00:00:00Z"), (422, "at")),
         (row(1.5, "g"), (400, "value")),

@@ -1,14 +1,18 @@
 //! Stories of going down to a smaller plan: what is in the way, until when, and which plan would do.
 
 use crate::changes::try_change;
-use crate::stage::{Is, is, money, period_end, subscribed_to, to_period_end};
+use crate::overage::minutes;
+use crate::reserving::of_held_minutes;
+use crate::stage::{DAY, Is, declined_at_period_end, is, money, pass, period_end, subscribed_to, to_period_end};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::catalog::Limit;
 use billing::downgrade::Downgrade;
-use billing::id::PlanId;
+use billing::entitlement::Reason;
+use billing::id::{FeatureId, PlanId};
+use billing::outcome::Remedy;
 use billing::subscription::{Action, Effective};
 use billing::testing::{World, catalogue, customer, meter, zone};
-use billing::workflow::{Advice, ChangeError, Checkout, DowngradeError, Wish};
+use billing::workflow::{Advice, ChangeError, Checkout, DowngradeError, NotCounted, ReserveError, Wish};
 use futures::executor::block_on;
 
 const STARTER: &str = "minutes-starter";
@@ -65,6 +69,51 @@ fn has(world: &World) -> String {
     world.subscription().order.plan.id.to_string()
 }
 
+/// How the minutes stand, as whoever asks is told.
+fn stand(world: &World) -> (u64, Limit, Option<u64>, Option<Reason>) {
+    let name = FeatureId::from(meter("minutes"));
+    let found = block_on(world.entitlement(&customer(), &name)).unwrap_or_else(|error| panic!("{error}"));
+    let standing = found.standing.unwrap_or_else(|| panic!("no minutes"));
+    (standing.used, standing.limit, standing.remaining, found.reason)
+}
+
+#[test]
+fn a_period_that_is_owed_allows_no_more_than_the_smaller_plan_that_it_will_be_of() {
+    let (world, starter, pro) = (using(2_500, 1), Limit::AtMost(1_000), Limit::AtMost(3_000));
+    schedule(&world);
+    assert_eq!(stand(&world), (2_500, pro, Some(500), None), "what is paid for is had to its end");
+    declined_at_period_end(&world, Remedy::RetryLater);
+    assert_eq!((has(&world).as_str(), stand(&world)), ("minutes-pro", (0, starter, Some(1_000), None)));
+    assert!(matches!(minutes(&world, 1_001, "more"), Err(NotCounted::LimitReached(it)) if it.limit == starter));
+    let held = block_on(world.reserve(&of_held_minutes(1_001, "call")));
+    assert!(matches!(held, Err(ReserveError::LimitReached(_))), "{held:?}");
+    assert_eq!(minutes(&world, 1_000, "all"), Ok(1_000));
+    assert_eq!(stand(&world), (1_000, starter, Some(0), Some(Reason::LimitReached)));
+    let alerts = block_on(world.alerts(&customer())).unwrap_or_else(|error| panic!("{error}"));
+    let alerts: Vec<_> = alerts.open.iter().map(|it| (it.alert.percent, it.alert.limit, it.used)).collect();
+    assert_eq!(alerts, [(80, 1_000, 1_000), (100, 1_000, 1_000)]);
+    pass(&world, DAY);
+    world.run();
+    assert_eq!((has(&world).as_str(), is(&world.subscription())), (STARTER, Is::Active));
+    assert_eq!(stand(&world), (1_000, starter, Some(0), Some(Reason::LimitReached)));
+}
+
+#[test]
+fn a_period_that_is_owed_allows_no_more_than_what_was_paid_for_before() {
+    let world = using(2_500, 1);
+    let plan = Some(named("minutes-enterprise"));
+    let up = Wish { action: Action::Upgrade, plan, effective: Effective::PeriodEnd, ..crate::changes::upgrade() };
+    try_change(&world, &up, "k").unwrap_or_else(|error| panic!("{error}"));
+    declined_at_period_end(&world, Remedy::RetryLater);
+    assert_eq!(minutes(&world, 3_000, "all"), Ok(3_000));
+    assert_eq!(stand(&world), (3_000, Limit::AtMost(3_000), Some(0), Some(Reason::LimitReached)));
+    pass(&world, DAY);
+    world.run();
+    assert_eq!(stand(&world), (3_000, Limit::AtMost(10_000), Some(7_000), None));
+    let alerts = block_on(world.alerts(&customer())).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(alerts.open, []);
+}
+
 #[test]
 fn minutes_that_are_used_up_are_in_the_way_now_and_not_when_the_period_ends() {
     let world = using(1_500, 1);
@@ -84,7 +133,8 @@ fn minutes_that_are_used_up_are_in_the_way_now_and_not_when_the_period_ends() {
     // Until then, Pro is what they have.
     counts(&world, 1_500, "after");
     to_period_end(&world);
-    counts(&world, 1_001, "late-worker");
+    // Then Starter, before the worker has come.
+    counts(&world, 1_000, "late-worker");
     world.run();
     assert_eq!((has(&world).as_str(), is(&world.subscription()), money(&world)), (STARTER, Is::Active, (2, 0)));
     assert_eq!(world.subscription().order.price.amount.minor, 2_900);
@@ -108,6 +158,27 @@ fn agents_are_in_the_way_until_there_are_few_enough() {
     agents_are(&world, 1);
     try_change(&world, &down(Effective::Now), "now").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(has(&world), STARTER);
+}
+
+#[test]
+fn what_is_cheaper_at_the_same_tier_is_asked_about_as_it_is_changed_to() {
+    let world = using(1_500, 3);
+    let mut offers = catalogue("minutes");
+    for (name, minor) in [("minutes-lite", 9_800), ("minutes-plus", 9_900)] {
+        let mut pro = offers.plans[1].clone();
+        pro.id = named(name);
+        pro.prices[0].amount.minor = minor;
+        pro.limits.insert(meter("agents"), Limit::AtMost(2));
+        offers.plans.push(pro);
+    }
+    block_on(world.load(offers)).unwrap_or_else(|error| panic!("{error}"));
+    let lite = advice(&world, "minutes-lite").unwrap_or_else(|error| panic!("{error}")).downgrade;
+    assert_eq!(lite.exceeds.iter().map(|it| it.overage).collect::<Vec<_>>(), [1]);
+    let to_lite = Wish { plan: Some(named("minutes-lite")), ..down(Effective::Now) };
+    assert!(matches!(try_change(&world, &to_lite, "k"), Err(ChangeError::Blocked(blocked)) if *blocked == lite));
+    for no_lower in ["minutes-plus", "minutes-pro", "minutes-enterprise"] {
+        assert!(matches!(advice(&world, no_lower), Err(DowngradeError::NotLower(_))), "{no_lower}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn shown(world: &World, of: &str) -> (u64, u64, Option<u64>, Option<Reason>) {
     let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
     let live = live.unwrap_or_else(|| panic!("no subscription"));
     let standing = entitled.standing.unwrap_or_else(|| panic!("no meter of the plan"));
-    let reserved = live.reserved(world.clock.time()).get(&meter(of)).copied().unwrap_or(0);
+    let reserved = live.reserved().get(&meter(of)).copied().unwrap_or(0);
     assert_eq!(reserved, standing.reserved, "all that tells of it agrees");
     (standing.used, standing.reserved, standing.remaining, entitled.reason)
 }

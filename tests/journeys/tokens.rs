@@ -157,7 +157,7 @@ fn with_the_last_token_all_that_the_plan_has_is_off_until_more_come() {
     };
     let has_tokens = || {
         let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
-        live.is_some_and(|it| it.has_tokens(world.clock.time()))
+        live.is_some_and(|it| it.has_tokens())
     };
     consumed(&world, 999, "a");
     assert_eq!((reasons(), has_tokens()), (None, true));

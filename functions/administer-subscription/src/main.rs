@@ -22,6 +22,5 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     app.billing.intervene(&customer, &asked.of_path()?, &key, &fingerprint).await?;
     // With the tokens: what was done may show in nothing else.
     let live = app.billing.lookup(&customer).await?.ok_or_else(Problem::no_subscription)?;
-    let now = app.billing.now(Some(&customer)).await?;
-    Ok(Reply::ok(view::live(&live, now)))
+    Ok(Reply::ok(view::live(&live)))
 }

@@ -14,6 +14,5 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let caller = app.caller(&request, Scope::Read)?;
     let live = app.billing.lookup(&caller.customer).await?.ok_or_else(Problem::no_subscription)?;
-    let now = app.billing.now(Some(&caller.customer)).await?;
-    Ok(Reply::ok(view::live(&live, now)))
+    Ok(Reply::ok(view::live(&live)))
 }

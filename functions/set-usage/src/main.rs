@@ -3,6 +3,7 @@
 use billing::id::CustomerId;
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, body, path, respond};
+use platform::usage::level;
 use platform::{App, view};
 use serde::Deserialize;
 
@@ -24,6 +25,6 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     let reporter = app.reporter(&request)?;
     let meter = path(&request, "meter")?;
     let SetUsage { value, subject } = body(&request)?;
-    let (usage, standing) = app.billing.set_usage(&reporter.reports(subject)?, &meter, value).await?;
+    let (usage, standing) = app.billing.set_usage(&reporter.reports(subject)?, &meter, level(value)?).await?;
     Ok(Reply::ok(view::usage(&usage, standing)))
 }

@@ -46,11 +46,12 @@ pub fn standing(order: &Order, meter: &MeterId, used: u64, reserved: u64) -> Opt
     order.limits().get(meter).map(|limit| against(order, *limit, meter, used, reserved))
 }
 
-pub fn standings(order: &Order, usage: &Usage, reserved: &Usage) -> Vec<Standing> {
-    let limits = order.limits();
+/// The same of all that its plan limits, as it is at `now`.
+pub fn standings(it: &Subscription, usage: &Usage, reserved: &Usage, now: Timestamp) -> Vec<Standing> {
+    let period = it.counting(now);
     let of =
-        |(meter, limit): (&MeterId, &Limit)| against(order, *limit, meter, used(usage, meter), used(reserved, meter));
-    limits.iter().map(of).collect()
+        |meter: MeterId| standing_of(&it.terms(&meter, &period), &meter, used(usage, &meter), used(reserved, &meter));
+    it.order.limits().into_keys().map(of).collect()
 }
 
 fn against(order: &Order, limit: Limit, meter: &MeterId, used: u64, reserved: u64) -> Standing {
@@ -99,15 +100,19 @@ pub fn entitlement(
         return Entitlement { reason: Some(Reason::NoSubscription), standing: None };
     };
     let meter = MeterId::from(name.clone());
-    let standing = standing(&it.order, &meter, used(usage, &meter), used(reserved, &meter));
+    let period = it.counting(now);
+    let most = || it.most(&meter, &period);
+    let standing = it
+        .order
+        .limits()
+        .contains_key(&meter)
+        .then(|| standing_of(&it.terms(&meter, &period), &meter, used(usage, &meter), used(reserved, &meter)));
     let feature = it.order.features().get(name).copied();
     let reason = unserved(it, now).or(match (feature, &standing) {
         (Some(false), _) | (None, None) => Some(Reason::NotInPlan),
-        (_, Some(Standing { limit: Limit::AtMost(0), .. })) if it.most(&meter) == 0 => Some(Reason::NotInPlan),
+        (_, Some(Standing { limit: Limit::AtMost(0), .. })) if most() == 0 => Some(Reason::NotInPlan),
         _ if is_out_of_tokens(it, tokens) => Some(Reason::OutOfTokens),
-        (_, Some(Standing { remaining: Some(0), used, reserved, .. }))
-            if used.saturating_add(*reserved) >= it.most(&meter) =>
-        {
+        (_, Some(Standing { remaining: Some(0), used, reserved, .. })) if used.saturating_add(*reserved) >= most() => {
             Some(Reason::LimitReached)
         }
         (Some(true), None) | (Some(true) | None, Some(_)) => None,
@@ -203,7 +208,9 @@ mod tests {
             |used| standing(&held, &meter("storage"), used, 0).map(|it| (it.limit, it.remaining, it.per_mille));
         assert_eq!(stored(80), Some((Limit::AtMost(100), Some(20), Some(800))));
         let usage: Usage = [(meter("storage"), 80)].into();
-        assert_eq!(standings(&held, &usage, &Usage::new()).first().and_then(|it| it.remaining), Some(20));
+        let it = Subscription { order: held, ..active() };
+        let all = standings(&it, &usage, &Usage::new(), instant("2025-02-01T10:00:00Z"));
+        assert_eq!(all.first().and_then(|it| it.remaining), Some(20));
     }
 
     #[test]

@@ -86,13 +86,10 @@ impl MeterUsage {
         }
     }
 
-    /// How much that is in the period at hand, or in one that has begun and is not paid yet.
-    pub fn in_period_of(&self, subscription: &Subscription) -> u64 {
-        let counts = |period: &PeriodId| {
-            let index = subscription.term().map_or(0, |term| term.index);
-            period.subscription == subscription.id && period.index >= index
-        };
-        if self.period.as_ref().is_none_or(counts) { self.value } else { 0 }
+    /// How much of it is in use at `now`, in the period at hand, or in one that has begun and is not paid yet.
+    pub fn in_period_of(&self, subscription: &Subscription, now: Timestamp) -> u64 {
+        let kind = if self.period.is_some() { MeterKind::Counter } else { MeterKind::Gauge };
+        self.used_in(kind, &subscription.counting(now))
     }
 }
 

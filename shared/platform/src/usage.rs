@@ -24,7 +24,7 @@ const MOST_BYTES: usize = 256 * 1024;
 /// How many customers' are under way at once.
 const AT_ONCE: usize = 10;
 
-/// The most that may be counted at once: what every reader of JSON takes for the number that it is.
+/// The most that may be told at once: what every reader of JSON takes for the number that it is.
 const MOST_AT_ONCE: u64 = (1 << 53) - 1;
 
 #[derive(Deserialize)]
@@ -93,7 +93,12 @@ pub async fn one(app: &App, by: &Reporter, subject: Option<CustomerId>, used: Us
 
 /// That `value` may be counted at once.
 pub fn countable(value: NonZeroU64) -> Result<NonZeroU64, Problem> {
-    match value.get() {
+    level(value.get()).map(|_| value)
+}
+
+/// That there may be `value` of something.
+pub fn level(value: u64) -> Result<u64, Problem> {
+    match value {
         ..=MOST_AT_ONCE => Ok(value),
         _ => Err(Problem::unreadable(format!("is at most {MOST_AT_ONCE}")).at("value")),
     }

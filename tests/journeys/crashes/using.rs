@@ -49,7 +49,7 @@ fn what_is_reserved_and_used_or_released_and_cut_anywhere_is_held_and_counted_on
         let live = block_on(world.lookup(&customer())).unwrap_or_else(|error| panic!("{error}"));
         let live = live.unwrap_or_else(|| panic!("no subscription"));
         let minutes = |usage: billing::entitlement::Usage| usage.get(&billing::testing::meter("minutes")).copied();
-        (minutes(live.usage.clone()), minutes(live.reserved(world.clock.time())))
+        (minutes(live.usage.clone()), minutes(live.reserved()))
     }
     holds(&Case {
         ports: OURS,

@@ -19,16 +19,26 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
+    /// In the period that is paid for.
     pub(super) fn by(it: &Subscription, is_live: bool) -> Self {
-        let plan = &it.order.plan;
+        Self::by_orders(it, is_live, |_| it.order.clone())
+    }
+
+    /// In the one after it, before that is paid for too.
+    pub(super) fn to_come(it: &Subscription, is_live: bool) -> Self {
+        Self::by_orders(it, is_live, |meter| least(it, meter))
+    }
+
+    fn by_orders(it: &Subscription, is_live: bool, order_of: impl Fn(&MeterId) -> Order) -> Self {
         let mut allowed = Self { is_live, has_contact: it.contact.is_some(), ..Self::default() };
-        for meter in plan.limits.keys() {
-            let limit = limit_of(&it.order, meter);
+        for meter in it.order.plan.limits.keys() {
+            let order = &order_of(meter);
+            let (plan, limit) = (&order.plan, limit_of(order, meter));
             if limit == u64::MAX {
                 allowed.most.insert(meter.clone(), u64::MAX);
                 continue;
             }
-            let price = price(&it.order, meter);
+            let price = price(order, meter);
             let sold = price.filter(|_| is_sold_more(it)).map_or(0, most);
             allowed.most.insert(meter.clone(), limit + sold);
             allowed.sold.extend((sold > 0).then(|| (meter.clone(), limit)));
@@ -56,6 +66,12 @@ impl Allowed {
         };
         self.lines.get(meter).is_none_or(|lines| lines.iter().all(told))
     }
+}
+
+/// What allows the least of `meter`: what is had, or what is to come.
+pub(super) fn least(it: &Subscription, meter: &MeterId) -> Order {
+    let next = it.next_order();
+    if limit_of(&next, meter) < limit_of(&it.order, meter) { next } else { it.order.clone() }
 }
 
 /// Whether more than the limits is sold: an invoice follows that is paid.

@@ -16,7 +16,7 @@ use billing::payment::Payment;
 use billing::ports::{Key, Record, Wanted};
 use billing::proration::Proration;
 use billing::ratio::{Ratio, Rounding};
-use billing::subscription::{Becomes, Effective, Event, Order, Subscription};
+use billing::subscription::{Becomes, Effective, Event, Order, Status, Subscription};
 use billing::usage::MeterUsage;
 use billing::workflow::{ChangeError, Wish};
 use std::collections::BTreeSet;
@@ -195,10 +195,12 @@ impl State {
 
     /// Whether what is told to stand in the way is what is above the limits of `plan`.
     fn says(&self, held: &Subscription, customer: &CustomerId, plan: &PlanId, told: &Downgrade) -> bool {
-        let (Some(period), Some(Record::Plan(to))) = (period_of(held), self.records.get(&Key::Plan(plan.clone())))
-        else {
+        let (Some(paid), Some(Record::Plan(to))) = (period_of(held), self.records.get(&Key::Plan(plan.clone()))) else {
             return false;
         };
+        // Who is served on has nothing used in the period that comes.
+        let is_over = held.period().is_some_and(|it| it.end.as_millisecond() <= self.now);
+        let period = PeriodId { index: paid.index + u32::from(is_over && goes_on(held)), ..paid };
         let meters = self.meters_of(&held.order.plan.family);
         let usage = |meter: &MeterId| whole(&self.records, customer, meter);
         // What of the add-ons goes along is another story; and so is what was counted in the period that comes, by whoever
@@ -226,6 +228,16 @@ impl State {
         if self.tasks.get(&task).is_some_and(|notes| notes.commits > 0) {
             self.breach("I-14", format!("task {task} changed something: {error}"));
         }
+    }
+}
+
+/// Whether another period begins when the one at hand is over, whoever pays for it.
+fn goes_on(it: &Subscription) -> bool {
+    let ends = it.is_driven() || it.order.price.recurring || it.is_trialing();
+    match &it.status {
+        Status::Active { cancel_at_period_end, .. } => (it.is_driven() || !cancel_at_period_end) && !it.pausing && ends,
+        Status::PastDue { .. } => true,
+        Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
     }
 }
 

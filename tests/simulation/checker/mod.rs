@@ -527,8 +527,10 @@ impl State {
             }
             About::Overage(about) => {
                 let holds = |passed: &Passed| {
-                    let price = it.order.plan.overage.get(&passed.meter).is_some_and(|all| all.contains(&passed.price));
-                    price && allowed::limit_of(&it.order, &passed.meter) == passed.included
+                    let to_come = it.term().is_some_and(|term| term.index < about.period.index);
+                    let order = if to_come { allowed::least(it, &passed.meter) } else { it.order.clone() };
+                    let price = order.plan.overage.get(&passed.meter).is_some_and(|all| all.contains(&passed.price));
+                    price && allowed::limit_of(&order, &passed.meter) == passed.included
                 };
                 // Staff may have moved its end since the mail was written.
                 let runs = it.period().is_some_and(|period| self.now < period.end.as_millisecond());

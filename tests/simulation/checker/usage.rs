@@ -31,7 +31,27 @@ pub(crate) struct Metered {
     /// Those that are over, however that came.
     over: BTreeMap<PeriodId, Over>,
     /// What each customer might use, and since which step.
-    allowed: BTreeMap<CustomerId, Vec<(u64, Allowed)>>,
+    allowed: BTreeMap<CustomerId, Vec<(u64, Terms)>>,
+}
+
+/// What a customer might use in the period that was paid for, and in the one after it.
+#[derive(Debug, PartialEq, Eq)]
+struct Terms {
+    period: Option<PeriodId>,
+    had: Allowed,
+    to_come: Allowed,
+}
+
+/// No clock is so far ahead of what time it is, in milliseconds.
+const MOST_AHEAD: i64 = 4 * 24 * 3_600 * 1_000;
+
+impl Terms {
+    /// Of the meter that counts in `period`. A level is in none, and may be held against either.
+    fn of(&self, period: Option<&PeriodId>) -> impl Iterator<Item = &Allowed> {
+        let is_to_come = period.map(|period| Some(period) > self.period.as_ref());
+        let had = (is_to_come != Some(true)).then_some(&self.had);
+        had.into_iter().chain((is_to_come != Some(false)).then_some(&self.to_come))
+    }
 }
 
 /// A period as it was when it was left for the next, or ended.
@@ -120,7 +140,7 @@ impl State {
         })?;
         let is_over = self.metered.over.get(&new.period).is_some_and(|over| over.in_step < began);
         check(late || !is_over, "P-24", || format!("{} counts in {}, which is over", new.id, new.period))?;
-        let served = self.allowed(&new.customer, began).any(|it| it.is_live);
+        let served = self.allowed(&new.customer, began, None).any(|it| it.is_live);
         check(served, "P-24", || format!("{} counts though nobody is served", new.id))?;
         self.is_not_too_late(began, new)?;
         self.metered.uses.insert((new.customer.clone(), new.id.clone()), self.step);
@@ -132,11 +152,11 @@ impl State {
         Ok(())
     }
 
-    /// What was allowed to the customer at some time since step `began`.
-    fn allowed(&self, customer: &CustomerId, began: u64) -> impl Iterator<Item = &Allowed> {
+    /// What was allowed to the customer in `period` at some time since step `began`.
+    fn allowed(&self, customer: &CustomerId, began: u64, period: Option<&PeriodId>) -> impl Iterator<Item = &Allowed> {
         let all = self.metered.allowed.get(customer).map_or(&[][..], |it| it);
         let first = all.iter().rposition(|(step, _)| *step <= began).unwrap_or(0);
-        all[first..].iter().map(|(_, allowed)| allowed)
+        all[first..].iter().flat_map(move |(_, terms)| terms.of(period))
     }
 
     fn counted(&self, meter: &MeterId, period: &PeriodId) -> u64 {
@@ -171,13 +191,13 @@ impl State {
             }
             return Ok(());
         }
-        let more = new.value > 0 && new.period.is_some();
+        let (more, period) = (new.value > 0 && new.period.is_some(), new.period.as_ref());
         let fits = |it: &Allowed| !more || it.most.get(meter).is_some_and(|most| new.value <= *most);
-        let any_fits = !more || self.allowed(&new.customer, began).any(fits);
+        let any_fits = !more || self.allowed(&new.customer, began, period).any(fits);
         check(any_fits, "P-24", || format!("{new:?} is more than there may be"))?;
         let told = |it: &Allowed| !it.is_live || it.has_told(meter, new.value, new.period.as_ref(), &new.alerts);
-        let never_served = self.allowed(&new.customer, began).next().is_none();
-        let told = never_served || self.allowed(&new.customer, began).any(|it| fits(it) && told(it));
+        let never_served = self.allowed(&new.customer, began, None).next().is_none();
+        let told = never_served || self.allowed(&new.customer, began, period).any(|it| fits(it) && told(it));
         check(told, "P-26", || format!("nobody is told of {new:?}"))?;
         if !new.alerts.is_empty() {
             self.happened.insert("alert raised");
@@ -203,7 +223,7 @@ impl State {
         let right = |it: &Allowed| it.begins_to_cost(&new.meter, before, new.value) == told;
         // A level is on no invoice.
         let counts = new.period.is_some() && new.value > before;
-        let right = !counts || self.allowed(&new.customer, began).any(right);
+        let right = !counts || self.allowed(&new.customer, began, new.period.as_ref()).any(right);
         check(right, "P-29", || format!("{before} of {} become {}, and a mail says so: {told}", new.meter, new.value))?;
         if told {
             self.happened.insert("overage told");
@@ -249,7 +269,9 @@ impl State {
         }
         self.changes(began, old, new, events)?;
         self.leaves(old, new);
-        let allowed = Allowed::by(new, self.is_served(new));
+        let is_served = self.is_served(new);
+        let (had, to_come) = (Allowed::by(new, is_served), Allowed::to_come(new, is_served));
+        let allowed = Terms { period: period_of(new), had, to_come };
         let all = self.metered.allowed.entry(new.customer.clone()).or_default();
         if all.last().is_none_or(|(_, last)| *last != allowed) {
             all.push((self.step, allowed));
@@ -398,10 +420,15 @@ impl State {
 
     /// The least and the most of `meter` that the customer might use since step `began`, and the most that is counted now.
     pub(crate) fn room(&self, customer: &CustomerId, meter: &MeterId, began: u64) -> Option<(u64, u64)> {
-        let most =
-            self.allowed(customer, began).map(|it| if it.is_live { *it.most.get(meter).unwrap_or(&0) } else { 0 });
+        let subscription = self.subscription(customer)?;
+        let at_hand = period_of(subscription)?;
+        // By some clock the next period may have begun.
+        let end = subscription.period().map(|period| period.end.as_millisecond());
+        let sure = end.filter(|end| self.now < end - MOST_AHEAD).map(|_| &at_hand);
+        let most = self
+            .allowed(customer, began, sure)
+            .map(|it| if it.is_live { *it.most.get(meter).unwrap_or(&0) } else { 0 });
         let least = most.min()?;
-        let at_hand = period_of(self.subscription(customer)?)?;
         let runs = |period: &PeriodId| {
             let over = self.metered.over.get(period);
             let ran = over.is_some_and(|over| over.in_step >= began);

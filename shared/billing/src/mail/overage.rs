@@ -3,7 +3,7 @@
 
 use crate::catalog::{Limit, Meter, OveragePrice, Unit};
 use crate::id::{MeterId, PeriodId, SubscriptionId};
-use crate::subscription::Subscription;
+use crate::subscription::{Order, Subscription};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -33,16 +33,16 @@ pub struct Passed {
 
 impl Passed {
     /// If `value` of `meter` is more than `order` includes, and `before` was not: to whom no more is sold, none is counted.
-    pub(crate) fn by(subscription: &Subscription, meter: &Meter, before: u64, value: u64) -> Option<Self> {
-        let order = &subscription.order;
+    pub(crate) fn by(order: &Order, meter: &Meter, before: u64, value: u64) -> Option<Self> {
         let Some(Limit::AtMost(included)) = order.limits().get(&meter.id).copied() else { return None };
         let price = order.overage_price(&meter.id).filter(|_| before <= included && value > included)?.clone();
         let (name, unit) = (meter.name.clone(), meter.unit.clone());
         Some(Self { meter: meter.id.clone(), name, unit, included, price })
     }
 
-    fn holds(&self, subscription: &Subscription) -> bool {
-        let order = &subscription.order;
+    /// For what is used in `period`.
+    fn holds(&self, subscription: &Subscription, period: &PeriodId) -> bool {
+        let order = subscription.terms(&self.meter, period);
         let included = order.limits().get(&self.meter) == Some(&Limit::AtMost(self.included));
         included && order.overage_price(&self.meter) == Some(&self.price)
     }
@@ -66,12 +66,17 @@ impl OverageNotice {
     /// Whether some of it holds still: the period goes on, and so does what they have.
     pub(super) fn is_wanted(&self, subscription: &Subscription, now: Timestamp) -> bool {
         let counts = self.subscription == subscription.id && subscription.counting(now).index <= self.period.index;
-        counts && subscription.is_live() && self.meters.iter().any(|it| it.holds(subscription))
+        // Of what rests, or has ended, no other period has begun.
+        let is_last = subscription.term().is_some_and(|term| term.index >= self.period.index);
+        counts
+            && !(is_last && subscription.is_over(now))
+            && subscription.is_live()
+            && self.meters.iter().any(|it| it.holds(subscription, &self.period))
     }
 
     /// What of it holds still, and until when.
     pub(super) fn at(self, subscription: &Subscription, now: Timestamp) -> Self {
-        let meters = self.meters.into_iter().filter(|it| it.holds(subscription)).collect();
+        let meters = self.meters.into_iter().filter(|it| it.holds(subscription, &self.period)).collect();
         let period_ends_at = end_of(&self.period, subscription, now).unwrap_or(self.period_ends_at);
         Self { meters, period_ends_at, ..self }
     }

@@ -169,8 +169,8 @@ fn beyond() -> (Subscription, Mail) {
     let now = instant("2025-02-10T10:00:00Z");
     let minutes = family("minutes").meters.into_iter().find(|it| it.id == meter("minutes"));
     let minutes = minutes.unwrap_or_else(|| panic!("there is such a meter"));
-    let passed = Passed::by(&it, &minutes, 3_000, 3_001).unwrap_or_else(|| panic!("it is passed"));
-    assert_eq!(Passed::by(&it, &minutes, 3_001, 3_002), None, "it was passed before");
+    let passed = Passed::by(&it.order, &minutes, 3_000, 3_001).unwrap_or_else(|| panic!("it is passed"));
+    assert_eq!(Passed::by(&it.order, &minutes, 3_001, 3_002), None, "it was passed before");
     let notice = OverageNotice::of(&it, &it.counting(now), vec![passed], now).unwrap_or_else(|| panic!("it goes on"));
     let id = MailId::of_meter(&it.customer, &minutes.id, 1);
     let to = it.contact.clone().unwrap_or_else(|| panic!("they can be written to"));

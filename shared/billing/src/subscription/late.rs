@@ -84,7 +84,8 @@ impl Subscription {
         let used = usage.periods().find(|(counted, _)| **counted == over).map_or(0, |(_, used)| used);
         let start = self.beginning(&over)?;
         let time = Period { start, end: self.period_of(term).end.min(now).max(start) };
-        Some(((over, used), Sold { time, included, most: self.most(&usage.meter), price }))
+        let most = self.most(&usage.meter, &over);
+        Some(((over, used), Sold { time, included, most, price }))
     }
 
     /// That something was told late, and the lines that adds to the next invoice. None: it changes nothing. Of a period that is

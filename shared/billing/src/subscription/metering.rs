@@ -7,7 +7,7 @@
 //! It is sold only to whom an invoice will follow: a trial, or what is to end,
 //! has its limits.
 
-use super::{Becomes, Event, Status, Subscription};
+use super::{Becomes, Event, Order, Status, Subscription};
 use crate::catalog::Limit;
 use crate::id::{MeterId, PeriodId};
 use crate::money::{Currency, Money};
@@ -15,6 +15,7 @@ use crate::ratio::Ratio;
 use crate::usage::MeterUsage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What was used beyond the limit of one meter in one period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,16 +28,29 @@ pub struct UsageLine {
     pub amount: Money,
 }
 
+/// Of what a plan says nothing, it allows nothing.
+fn limit_of(order: &Order, meter: &MeterId) -> Limit {
+    order.limits().get(meter).copied().unwrap_or(Limit::AtMost(0))
+}
+
 impl Subscription {
-    /// The most that can be used of `meter` in a period. `u64::MAX`: there is no limit.
-    pub(crate) fn most(&self, meter: &MeterId) -> u64 {
-        match self.order.limits().get(meter) {
-            // Of what a plan says nothing, it allows nothing.
-            None => 0,
-            Some(Limit::Unlimited) => u64::MAX,
-            Some(Limit::AtMost(limit)) => {
-                let price = self.order.overage_price(meter).filter(|_| self.sells_beyond());
-                price.map_or(*limit, |price| price.most(*limit))
+    /// By what `meter` is held in `period`: the one that is paid for, or the one after it. That one begins before it is paid
+    /// for, and until then there is no more of it than is had now, and no more than is to come.
+    pub(crate) fn terms(&self, meter: &MeterId, period: &PeriodId) -> Cow<'_, Order> {
+        let is_to_come = self.term().is_some_and(|term| period.subscription == self.id && period.index > term.index);
+        let next = is_to_come.then(|| self.next_order());
+        let less = next.filter(|next| limit_of(next, meter) < limit_of(&self.order, meter));
+        less.map_or(Cow::Borrowed(&self.order), Cow::Owned)
+    }
+
+    /// The most that can be used of `meter` in `period`. `u64::MAX`: there is no limit.
+    pub(crate) fn most(&self, meter: &MeterId, period: &PeriodId) -> u64 {
+        let terms = self.terms(meter, period);
+        match limit_of(&terms, meter) {
+            Limit::Unlimited => u64::MAX,
+            Limit::AtMost(limit) => {
+                let price = terms.overage_price(meter).filter(|_| self.sells_beyond());
+                price.map_or(limit, |price| price.most(limit))
             }
         }
     }

@@ -25,10 +25,16 @@ impl Subscription {
         self.trial.is_some() && self.term().is_some_and(|term| term.index == 0)
     }
 
-    /// The period that `now` is in, for which it has been paid or is owed.
+    /// The period that `now` is in, for which it has been paid or is owed. Of what has ended, or rests, it is the last.
     pub(crate) fn counting(&self, now: Timestamp) -> PeriodId {
         let index = self.term().map_or(0, |term| term.index);
-        PeriodId { subscription: self.id.clone(), index: if self.is_over(now) { index + 1 } else { index } }
+        let goes_on = match &self.status {
+            Status::Active { .. } => !self.pausing && !self.has_ended(now),
+            Status::PastDue { .. } => true,
+            Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
+        };
+        let is_next = goes_on && self.is_over(now);
+        PeriodId { subscription: self.id.clone(), index: if is_next { index + 1 } else { index } }
     }
 
     /// When `period` began: the one that is paid for, or the one after it. One that was paused, or restored, began before

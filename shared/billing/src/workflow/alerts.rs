@@ -10,6 +10,7 @@ use crate::ports::{Clock, Gateways, Store, StoreError};
 use crate::statistics::Unusual;
 use crate::subscription::Subscription;
 use crate::usage::MeterUsage;
+use jiff::Timestamp;
 
 /// What a customer is told of their use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub struct OpenAlert {
 
 impl OpenAlert {
     /// Those of one meter, for whoever is served.
-    pub(super) fn all(usage: &MeterUsage, subscription: &Subscription) -> Vec<Self> {
-        let used = usage.in_period_of(subscription);
-        let alerts = open(&usage.alerts, &subscription.order, &usage.meter, used).filter(|_| subscription.is_live());
-        let order = &subscription.order;
+    pub(super) fn all(usage: &MeterUsage, subscription: &Subscription, now: Timestamp) -> Vec<Self> {
+        let used = usage.in_period_of(subscription, now);
+        let order = subscription.terms(&usage.meter, &subscription.counting(now));
+        let alerts = open(&usage.alerts, &order, &usage.meter, used).filter(|_| subscription.is_live());
         let listed = |alert: &Alert| Self {
             meter: usage.meter.clone(),
             used,
@@ -54,7 +55,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// The alerts that are open, and what is unusual today, for whoever is served.
     pub async fn alerts(&self, customer: &CustomerId) -> Result<Alerts, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
-        let Some(live) = self.lookup(customer).await? else { return Ok(Alerts::default()) };
+        let Some(live) = self.lookup_at(customer, now).await? else { return Ok(Alerts::default()) };
         if unserved(&live.subscription, now).is_some() {
             return Ok(Alerts { open: live.alerts, unusual: vec![] });
         }
@@ -73,7 +74,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         for _ in 0..MOST_RACES {
             let Metered { subscription, known, .. } = self.metered(customer, name).await?;
             let Some((subscription, known)) = subscription.zip(known) else { return Ok(vec![]) };
-            let listed = OpenAlert::all(&known, &subscription);
+            let listed = OpenAlert::all(&known, &subscription, now);
             let mut usage = known.clone();
             for alert in usage.alerts.iter_mut().filter(|it| listed.iter().any(|open| open.alert == **it)) {
                 alert.acknowledged_at = acknowledged.then(|| alert.acknowledged_at.unwrap_or(now));
@@ -81,7 +82,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             if usage == known {
                 return Ok(listed);
             }
-            let answer = OpenAlert::all(&usage, &subscription);
+            let answer = OpenAlert::all(&usage, &subscription, now);
             match self.store.commit(usage.writes()).await {
                 Ok(()) => return Ok(answer),
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}

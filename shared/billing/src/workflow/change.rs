@@ -86,7 +86,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// Changes nothing.
     pub async fn preview_change(&self, wish: &Wish) -> Result<Previewed, ChangeError> {
         let now = self.clock.now(Some(&wish.customer)).await?;
-        let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
+        let live = self.lookup_at(&wish.customer, now).await?.ok_or(ChangeError::NoSubscription)?;
         let (live, _) = billed_so_far(live, wish.effective, now);
         self.previewed(wish, &live, now).await
     }
@@ -99,7 +99,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     async fn make_change(&self, wish: &Wish, opening: Opening<'_>) -> Result<(), ChangeError> {
         let now = self.clock.now(Some(&wish.customer)).await?;
-        let live = self.lookup(&wish.customer).await?.ok_or(ChangeError::NoSubscription)?;
+        let live = self.lookup_at(&wish.customer, now).await?.ok_or(ChangeError::NoSubscription)?;
         let (live, billed) = billed_so_far(live, wish.effective, now);
         let Previewed { preview, downgrade, .. } = self.previewed(wish, &live, now).await?;
         match downgrade {

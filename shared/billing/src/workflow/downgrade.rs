@@ -6,6 +6,7 @@ use crate::downgrade::{CheapestFit, Downgrade, cheapest_fit, downgrade};
 use crate::id::{CustomerId, FamilyId, PlanId};
 use crate::order::Order;
 use crate::ports::{Clock, Gateways, Store, StoreError};
+use crate::subscription::Action;
 use serde::Serialize;
 
 /// What a customer should know before they go down to a plan.
@@ -35,7 +36,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// An answer, whether or not the downgrade is blocked. Changes nothing.
     pub async fn validate_downgrade(&self, customer: &CustomerId, wanted: &PlanId) -> Result<Advice, DowngradeError> {
         let now = self.clock.now(Some(customer)).await?;
-        let live = self.lookup(customer).await?.filter(|live| live.subscription.is_live());
+        let live = self.lookup_at(customer, now).await?.filter(|live| live.subscription.is_live());
         let live = live.ok_or(DowngradeError::NoSubscription)?;
         let next_period = live.subscription.next_period(now).filter(|_| live.subscription.is_followed());
         let order = &live.subscription.order;
@@ -48,16 +49,23 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         if plan.family != present.family {
             return Err(DowngradeError::OtherFamily(wanted.clone(), present.family.clone()));
         }
-        if plan.tier >= present.tier {
+        // What it would allow, at whichever price: with the add-ons that it offers too.
+        let then = Order { plan: plan.clone(), ..order.clone() }.with_addons_of(order);
+        if !is_lower(order, &then) {
             return Err(DowngradeError::NotLower(wanted.clone()));
         }
         let mut families = std::iter::from_fn(|| found.family()).map(|it| it.family);
         let family = families.find(|family| family.id == present.family).ok_or_else(no_such_plan)?;
-        // What it would allow, at whichever price: with the add-ons that it offers too.
-        let then = Order { plan: plan.clone(), ..order.clone() }.with_addons_of(order);
         Ok(Advice {
             downgrade: downgrade(order, &then, &family, &live.usage, next_period.as_ref()),
             cheapest_fit: cheapest_fit(order, &plans, &family, &live.usage),
         })
     }
+}
+
+/// Whether a change to `then` is a downgrade, at its plan's own price for the same interval where it has one.
+fn is_lower(held: &Order, then: &Order) -> bool {
+    let own = then.plan.price(held.price.interval, held.price.amount.currency);
+    let priced = own.map(|price| Order { price, ..then.clone() });
+    then.plan.tier < held.plan.tier || priced.is_some_and(|it| Action::of(held, &it) == Some(Action::Downgrade))
 }

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub struct Live {
+    /// When it is so.
+    pub now: Timestamp,
     pub subscription: Subscription,
     pub usage: Usage,
     /// As they are stored: what each has counted, in whichever period, and what is held of it.
@@ -30,9 +32,9 @@ pub struct Live {
 }
 
 impl Live {
-    /// How much of each meter is held at `now`.
-    pub fn reserved(&self, now: Timestamp) -> Usage {
-        self.meters.iter().map(|it| (it.meter.clone(), it.reservations.open(now).held())).collect()
+    /// How much of each meter is held.
+    pub fn reserved(&self) -> Usage {
+        self.meters.iter().map(|it| (it.meter.clone(), it.reservations.open(self.now).held())).collect()
     }
 
     /// How many tokens are left.
@@ -40,9 +42,9 @@ impl Live {
         self.tokens.as_ref().map_or(0, |it| it.balance)
     }
 
-    /// Whether any of them can be consumed at `now`.
-    pub fn has_tokens(&self, now: Timestamp) -> bool {
-        self.balance() > 0 && unserved(&self.subscription, now).is_none()
+    /// Whether any of them can be consumed.
+    pub fn has_tokens(&self) -> bool {
+        self.balance() > 0 && unserved(&self.subscription, self.now).is_none()
     }
 }
 
@@ -80,21 +82,26 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
 
     /// The customer's subscription, live or last, with what belongs to it.
     pub async fn lookup(&self, customer: &CustomerId) -> Result<Option<Live>, StoreError> {
+        let now = self.clock.now(Some(customer)).await?;
+        self.lookup_at(customer, now).await
+    }
+
+    pub(super) async fn lookup_at(&self, customer: &CustomerId, now: Timestamp) -> Result<Option<Live>, StoreError> {
         let mut found = self.live(customer).await?;
         let Some(subscription) = found.subscription() else { return Ok(None) };
         let meters: Vec<MeterUsage> = std::iter::from_fn(|| found.usage()).collect();
-        let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription))).collect();
-        let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription)).collect();
+        let usage = meters.iter().map(|it| (it.meter.clone(), it.in_period_of(&subscription, now))).collect();
+        let alerts = meters.iter().flat_map(|it| OpenAlert::all(it, &subscription, now)).collect();
         let (wallet, tokens, account) = (found.wallet(), found.tokens(), found.account());
-        Ok(Some(Live { subscription, usage, meters, alerts, wallet, tokens, account }))
+        Ok(Some(Live { now, subscription, usage, meters, alerts, wallet, tokens, account }))
     }
 
     /// Whether the customer may use `name` now.
     pub async fn entitlement(&self, customer: &CustomerId, name: &FeatureId) -> Result<Entitlement, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
-        Ok(match self.lookup(customer).await? {
+        Ok(match self.lookup_at(customer, now).await? {
             Some(live) => {
-                let reserved = live.reserved(now);
+                let reserved = live.reserved();
                 entitlement(Some(&live.subscription), name, &live.usage, &reserved, live.balance(), now)
             }
             None => entitlement(None, name, &Usage::new(), &Usage::new(), 0, now),
@@ -104,9 +111,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// What the customer may use now, of all that their plan's family has. None: they never had a subscription.
     pub async fn entitlements(&self, customer: &CustomerId) -> Result<Option<Entitled>, StoreError> {
         let now = self.clock.now(Some(customer)).await?;
-        let live = self.lookup(customer).await?;
+        let live = self.lookup_at(customer, now).await?;
         Ok(live.map(|live| Entitled {
-            entitlements: entitlements(&live.subscription, &live.usage, &live.reserved(now), live.balance(), now),
+            entitlements: entitlements(&live.subscription, &live.usage, &live.reserved(), live.balance(), now),
             holds_for: holds_until(&live.subscription, now).map(|until| until.duration_since(now)),
             subscription: live.subscription,
         }))

@@ -12,10 +12,11 @@ use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write
 use crate::reservation::Reservations;
 use crate::shard::{Shards, keys};
 use crate::statistics::{DayUsage, date};
-use crate::subscription::{CountedLate, Sold, Subscription};
+use crate::subscription::{CountedLate, Order, Sold, Subscription};
 use crate::usage::{MeterUsage, UsageRecord};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
@@ -225,10 +226,10 @@ impl Counters {
         // What is held for it is its own to use.
         let others = self.reservations(&meter.id).without(&it.id).held();
         let taken = standing.used.checked_add(others).and_then(|taken| taken.checked_add(it.value.get()));
-        let fits = taken.is_some_and(|taken| taken <= self.subscription.most(&meter.id));
+        let fits = taken.is_some_and(|taken| taken <= self.most(&meter.id));
         let Some(sum) = sum.filter(|_| fits) else { return Err(NotCounted::LimitReached(standing)) };
         self.sums.insert(meter.id.clone(), sum);
-        let period = self.stored(&meter.id).map_or(&self.period, |(period, _)| period).clone();
+        let period = self.period_of(&meter.id).clone();
         self.record(it, &meter.id, period);
         Ok(self.standing(&meter.id))
     }
@@ -286,7 +287,20 @@ impl Counters {
         let before = self.stored(meter).map_or(0, |(_, value)| value);
         let more = self.sums.get(meter).map_or(0, |sum| sum.get());
         let reserved = self.reservations(meter).held();
-        standing_of(&self.subscription.order, meter, before.saturating_add(more), reserved)
+        standing_of(&self.terms(meter), meter, before.saturating_add(more), reserved)
+    }
+
+    /// What is counted of `meter` here is of that one.
+    fn period_of(&self, meter: &MeterId) -> &PeriodId {
+        self.stored(meter).map_or(&self.period, |(period, _)| period)
+    }
+
+    fn terms(&self, meter: &MeterId) -> Cow<'_, Order> {
+        self.subscription.terms(meter, self.period_of(meter))
+    }
+
+    fn most(&self, meter: &MeterId) -> u64 {
+        self.subscription.most(meter, self.period_of(meter))
     }
 
     /// What was counted before in the same period.
@@ -336,7 +350,7 @@ impl Counters {
         let before = self.stored(meter).map_or(0, |(_, value)| value);
         let family = &self.subscription.order.plan.family;
         let meter = self.names.values().filter_map(|families| families.get(family)).find(|it| it.id == *meter)?;
-        Passed::by(&self.subscription, meter, before, before.saturating_add(by.get()))
+        Passed::by(&self.terms(&meter.id), meter, before, before.saturating_add(by.get()))
     }
 
     /// The mail that is due to what is charged for from now on, of however many meters. None: of none.
@@ -344,7 +358,7 @@ impl Counters {
         let to = self.subscription.contact.clone()?;
         let passed: Vec<Passed> = self.sums.iter().filter_map(|(meter, by)| self.passed(meter, *by)).collect();
         let first = &passed.first()?.meter;
-        let (period, version) = (self.stored(first).map_or(&self.period, |(period, _)| period), self.version(first));
+        let (period, version) = (self.period_of(first), self.version(first));
         let id = MailId::of_meter(&self.subscription.customer, first, version);
         let notice = OverageNotice::of(&self.subscription, period, passed, self.now)?;
         Some(Mail::due(id, &self.subscription, to, About::Overage(notice), self.now))
@@ -361,14 +375,14 @@ impl Counters {
     /// meanwhile.
     fn more(&self, meter: &MeterId, lends: bool) -> Vec<Write> {
         let (by, late) = (self.sums.get(meter), self.late.get(meter));
-        let (order, known) = (&self.subscription.order, self.meters.get(meter));
+        let (order, known) = (&*self.terms(meter), self.meters.get(meter));
         let turned = self.turned(meter);
         let period = turned.period.as_ref().unwrap_or(&self.period);
         let value = turned.value.saturating_add(by.map_or(0, |by| by.get()));
         let alerts = raised(&turned.alerts, order, meter, value, period, self.now);
         let reservations = self.reservations(meter);
         let held = reservations.held();
-        let left = self.subscription.most(meter).saturating_sub(held);
+        let left = self.most(meter).saturating_sub(held);
         let at_most = below_next_line(order, meter, value).unwrap_or(u64::MAX).min(left);
         let lending = self.lending(meter).filter(|_| lends);
         let adds = by.zip(known).filter(|(by, known)| {

@@ -57,8 +57,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let Metered { subscription, meter, known } = self.metered(customer, &wanted.meter).await?;
             let subscription = subscription.ok_or(ReserveError::NoSubscription)?;
             let mut usage = known.unwrap_or_else(|| MeterUsage::none(customer.clone(), meter.id.clone(), now));
-            let used = usage.used_in(meter.kind, &subscription.counting(now));
-            let standing = |reserved| standing_of(&subscription.order, &meter.id, used, reserved);
+            let period = subscription.counting(now);
+            let used = usage.used_in(meter.kind, &period);
+            let standing = |reserved| standing_of(&subscription.terms(&meter.id, &period), &meter.id, used, reserved);
             let open = usage.reservations.open(now);
             if let Some(held) = open.get(id) {
                 let same = (held.value, held.minutes) == (*value, *minutes);
@@ -76,7 +77,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return Err(ReserveError::TooMany);
             }
             let taken = used.checked_add(open.held()).and_then(|taken| taken.checked_add(value.get()));
-            if taken.is_none_or(|taken| taken > subscription.most(&meter.id)) {
+            if taken.is_none_or(|taken| taken > subscription.most(&meter.id, &period)) {
                 return Err(ReserveError::LimitReached(standing(open.held())));
             }
             let expires_at = after(now, (*minutes).into());

@@ -50,7 +50,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let told = known.as_ref().map_or(&[][..], |it| &it.alerts);
             let reservations = known.as_ref().map(|it| it.reservations.open(now)).unwrap_or_default();
             let reserved = reservations.held();
-            let raised = |it: &Subscription| raised(told, &it.order, &meter.id, value, &it.counting(now), now);
+            let terms = |it: &'_ Subscription| it.terms(&meter.id, &it.counting(now)).into_owned();
+            let raised = |it: &Subscription| raised(told, &terms(it), &meter.id, value, &it.counting(now), now);
             let usage = MeterUsage {
                 customer: customer.clone(),
                 meter: meter.id.clone(),
@@ -68,7 +69,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             };
             match self.store.commit(usage.clone().writes()).await {
                 Ok(()) => {
-                    let standing = live.and_then(|it| standing(&it.order, &meter.id, value, reserved));
+                    let standing = live.and_then(|it| standing(&terms(&it), &meter.id, value, reserved));
                     return Ok((usage, standing));
                 }
                 Err(StoreError::Conflict | StoreError::Duplicate) => {}

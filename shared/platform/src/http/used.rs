@@ -19,7 +19,7 @@ impl From<UsageError> for Problem {
 impl From<MeterError> for Problem {
     fn from(error: MeterError) -> Self {
         match error {
-            MeterError::NoSuchMeter(_) => Self::not_found(),
+            MeterError::NoSuchMeter(_) => Self::not_found().at("meter"),
             MeterError::NotAGauge(_) | MeterError::NotACounter(_) | MeterError::Ambiguous(_) => {
                 Self::invalid("meter", error)
             }

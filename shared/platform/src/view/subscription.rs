@@ -135,15 +135,15 @@ pub(crate) fn status(it: &Subscription) -> &'static str {
     }
 }
 
-/// As it is at `now`. What does not apply is null.
-pub fn live(live: &Live, now: Timestamp) -> Value {
+/// What does not apply is null.
+pub fn live(live: &Live) -> Value {
     let mut view = subscription(&live.subscription);
     let default = live.wallet.as_ref().and_then(|wallet| wallet.default_method());
-    let standings = standings(&live.subscription.order, &live.usage, &live.reserved(now));
+    let standings = standings(&live.subscription, &live.usage, &live.reserved(), live.now);
     view["usage"] = standings.iter().map(standing).collect();
-    view["tokens"] = tokens(live, now);
+    view["tokens"] = tokens(live);
     // Who is not served has no feature, whether or not anybody has got round to it.
-    if unserved(&live.subscription, now).is_some() || is_out_of_tokens(&live.subscription, live.balance()) {
+    if unserved(&live.subscription, live.now).is_some() || is_out_of_tokens(&live.subscription, live.balance()) {
         view["features"] = live.subscription.order.features().keys().map(|id| (id.to_string(), json!(false))).collect();
     }
     let expiring = default.filter(|it| expires_too_soon(&live.subscription, it)).map(card_expiring);
@@ -193,8 +193,8 @@ fn driven(it: &Driven) -> Value {
 }
 
 /// They are `active` while one can be consumed.
-fn tokens(live: &Live, now: Timestamp) -> Value {
-    let (balance, active) = (live.balance(), live.has_tokens(now));
+fn tokens(live: &Live) -> Value {
+    let (balance, active) = (live.balance(), live.has_tokens());
     match live.subscription.order.plan.tokens_included {
         Some(included) => json!({ "balance": balance, "included": included, "active": active }),
         // Left from a plan that brought some.
@@ -237,12 +237,12 @@ mod tests {
 
     fn found(subscription: Subscription, wallet: Option<Wallet>, tokens: Option<Tokens>) -> Live {
         let usage = [(meter("estates"), 5)].into();
-        let (meters, alerts) = (vec![], vec![]);
-        Live { subscription, usage, meters, alerts, wallet, tokens, account: None }
+        let (meters, alerts, now) = (vec![], vec![], instant("2025-02-10T10:00:00Z"));
+        Live { now, subscription, usage, meters, alerts, wallet, tokens, account: None }
     }
 
     fn shown(subscription: Subscription, wallet: Option<Wallet>) -> Value {
-        live(&found(subscription, wallet, None), instant("2025-02-10T10:00:00Z"))
+        live(&found(subscription, wallet, None))
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         for (subscription, balance, status, expected, on) in cases {
             let held: Tokens = serde_json::from_value(json!({ "customer": "acme", "balance": balance, "version": 1 }))
                 .unwrap_or_else(|error| panic!("{error}"));
-            let view = live(&found(subscription, None, Some(held)), instant("2025-02-10T10:00:00Z"));
+            let view = live(&found(subscription, None, Some(held)));
             assert_eq!((&view["status"], &view["tokens"]), (&json!(status), &expected));
             assert_eq!(view["features"], json!({ "analytics": on, "api_access": false }), "{expected}");
         }
@@ -422,7 +422,7 @@ mod tests {
         let suspended = in_grace.clone().apply(&Event::Suspended { at: ends_at, until: Timestamp::MAX });
         let on = |view: &Value| view["features"]["analytics"].clone();
         for it in [&in_grace, &retried] {
-            let at = |now: &str| on(&live(&found(it.clone(), None, None), instant(now)));
+            let at = |now: &str| on(&live(&Live { now: instant(now), ..found(it.clone(), None, None) }));
             assert_eq!([at("2025-03-03T09:59:59Z"), at("2025-03-03T10:00:00Z")], [json!(true), json!(false)]);
         }
         assert_eq!([on(&subscription(&in_grace)), on(&subscription(&suspended))], [json!(true), json!(false)]);
