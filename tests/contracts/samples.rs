@@ -19,7 +19,7 @@ use billing::payment::Gateway;
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
 use billing::reservation::{Minutes, Reservation, Reservations};
 use billing::shard::{Lease, Shard, Shards};
-use billing::statistics::DayUsage;
+use billing::statistics::{DayRecount, DayUsage};
 use billing::subscription::{
     Becomes, CancelReason, Changing, CountedLate, Event, Order, Sold, Subscription, Takeover, Term, UsageLine,
 };
@@ -188,6 +188,10 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
         Event::CounterRebuilt { meter: meter("minutes"), period: period_id(of, 3), from: u64::MAX, to: 0 },
+        Event::DaysRebuilt {
+            meter: meter("minutes"),
+            days: vec![DayRecount { date: date(2026, 1, 31), counted: u64::MAX, recorded: 0 }],
+        },
         Event::UsageBilled { closed: Some(3), lines: vec![usage_line()] },
         counted_late(of),
         Event::ChangeRevoked,

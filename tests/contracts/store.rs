@@ -70,6 +70,7 @@ promises![
     a_shard_counts_what_is_lent_to_it_and_its_meter_nothing_meanwhile,
     of_many_who_count_as_many_succeed_as_the_limit_allows,
     a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment,
+    a_day_that_is_set_is_that_whatever_it_was_and_is_added_to_from_there,
     the_days_of_a_customer_are_those_between_two_dates,
     customers_do_not_see_each_other,
     another_customers_payment_is_not_found_under_ones_own_name,
@@ -107,9 +108,12 @@ async fn due(store: &impl Store, lane: Lane, seconds: i64) -> BTreeSet<Wanted> {
 fn next(record: &Record) -> Option<Record> {
     match Write::next(record.clone()) {
         Write::Replace { record, .. } => Some(record),
-        Write::Create(_) | Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
-            None
-        }
+        Write::Create(_)
+        | Write::Consume { .. }
+        | Write::Count { .. }
+        | Write::CountInShard { .. }
+        | Write::Add(_)
+        | Write::Set(_) => None,
     }
 }
 
@@ -550,6 +554,33 @@ async fn a_day_has_what_was_added_to_it_whoever_adds_at_the_same_moment(store: &
     let twice = vec![Write::Add(used(&acme, 31, None, 1)), Write::Create(Record::Claim(claim(&acme, "k")))];
     assert!(matches!(store.commit(twice).await, Err(StoreError::Duplicate)));
     assert_eq!(store.days(&acme, date(2026, 1, 1), date(2026, 1, 31)).await.expect("an answer").len(), 1);
+}
+
+async fn a_day_that_is_set_is_that_whatever_it_was_and_is_added_to_from_there(store: &impl Store) {
+    let acme = customer("acme");
+    let days = || async { store.days(&acme, date(2026, 1, 1), date(2026, 1, 31)).await.expect("an answer") };
+    let of = |day, value| used(&acme, day, Some("minutes"), value);
+    create(store, [Record::Day(of(30, 70))]).await;
+    // What is there, and what is not; a part of a day is one by itself.
+    let in_shard = DayUsage { shard: 2, ..of(30, 0) };
+    let set = [of(30, u64::MAX), of(31, 5), in_shard.clone()];
+    store.commit(set.iter().cloned().map(Write::Set).collect()).await.expect("set");
+    let mut found = days().await;
+    found.sort_by_key(|it| (it.date, it.shard));
+    assert_eq!(found, [of(30, u64::MAX), in_shard, of(31, 5)]);
+    store.commit(vec![Write::Set(of(30, 0)), Write::Add(of(31, 2))]).await.expect("set again");
+    store.commit(vec![Write::Add(of(30, 9)), Write::Add(DayUsage { shard: 2, ..of(30, 4) })]).await.expect("added");
+    let mut found: Vec<u64> = days().await.into_iter().map(|it| it.value).collect();
+    found.sort_unstable();
+    assert_eq!(found, [4, 7, 9]);
+    // It is part of its commit like every other write.
+    create(store, [Record::Claim(claim(&acme, "k"))]).await;
+    let refused = vec![Write::Set(of(31, 1)), Write::Create(Record::Claim(claim(&acme, "k")))];
+    assert!(matches!(store.commit(refused).await, Err(StoreError::Duplicate)));
+    let stale = Record::Usage(MeterUsage { version: 4, ..usage(&acme, "minutes", 0) });
+    let refused = vec![Write::Set(of(31, 1)), Write::next(stale)];
+    assert!(matches!(store.commit(refused).await, Err(StoreError::Conflict)));
+    assert!(days().await.contains(&of(31, 7)));
 }
 
 async fn the_days_of_a_customer_are_those_between_two_dates(store: &impl Store) {

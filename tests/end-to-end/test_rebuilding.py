@@ -1,6 +1,7 @@
-"""Staff have a counter reckoned again from the records of its uses, which it is never but equal to."""
+"""Staff have a counter and its days reckoned again from the records of its uses, which they are never but equal to."""
 
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,16 +27,16 @@ def rebuild(of: Customer, *, meter: str = "minutes", token: str | None = None, b
     return of.client.call("POST", path, token=token or of.client.stack["tokens"]["admin"], body=body or how)
 
 
-def told(answer: Response, *, dry_run: bool) -> list[tuple[str, int, int]]:
-    """The index of each period, what was counted in it, and what is recorded."""
+def told(answer: Response, *, dry_run: bool, days: Sequence[Any] = ()) -> list[tuple[str, int, int]]:
+    """The index of each period, what was counted in it, and what is recorded. Of `days` something else is recorded."""
     said = granted(answer)
-    assert (said["meter"], said["dry_run"]) == ("minutes", dry_run)
+    assert (said["meter"], said["dry_run"], said["days"]) == ("minutes", dry_run, [*days])
     return [(it["period"].rpartition("-")[2], it["counted"], it["recorded"]) for it in said["periods"]]
 
 
-def tamper(customer: Customer, records: Records, value: int) -> None:
-    """Writes what nobody counted into the counter, past the API."""
-    (item,) = records.of(customer.name, "LIVE#USAGE#minutes")
+def tamper(customer: Customer, records: Records, value: int, kind: str = "LIVE#USAGE#minutes") -> None:
+    """Writes what nobody counted into the counter, or into its only day, past the API."""
+    (item,) = records.of(customer.name, kind)
     records.table.update_item(
         TableName=records.name,
         Key={"pk": item["pk"], "sk": item["sk"]},
@@ -47,6 +48,11 @@ def tamper(customer: Customer, records: Records, value: int) -> None:
 
 def used(customer: Customer) -> int:
     return granted(customer.call("GET", "/entitlements/minutes"))["used"]
+
+
+def used_today(customer: Customer) -> int:
+    (minutes,) = granted(customer.call("GET", "/usage/statistics"))["meters"]
+    return minutes["today"]
 
 
 def test_what_a_crowd_has_reported_is_what_is_recorded(client: Client, pro: Customer, records: Records) -> None:
@@ -75,6 +81,22 @@ def test_a_counter_that_says_something_else_is_set_right_when_that_is_asked_for(
     assert told(rebuild(pro, dry_run=False), dry_run=False) == [("0", 2500, 2500)]
     assert granted(pro.count(500))["used"] == 3000
     refusal(pro.count(1), 403, "value")
+
+
+def test_a_day_that_says_something_else_is_set_right_with_its_counter(pro: Customer, records: Records) -> None:
+    granted(pro.count(2500))
+    today = granted(pro.call("GET", "/usage/statistics"))["date"]
+    tamper(pro, records, 31, "DAY#")
+    before = records.of(pro.name)
+    wrong = {"date": today, "counted": 31, "recorded": 2500}
+    assert told(rebuild(pro, dry_run=True), dry_run=True, days=[wrong]) == [("0", 2500, 2500)]
+    assert (records.of(pro.name), used_today(pro)) == (before, 31)
+    tamper(pro, records, 7)
+    assert told(rebuild(pro, dry_run=False), dry_run=False, days=[wrong]) == [("0", 7, 2500)]
+    assert (used(pro), used_today(pro)) == (2500, 2500)
+    assert told(rebuild(pro, dry_run=False), dry_run=False) == [("0", 2500, 2500)]
+    granted(pro.count(500))
+    assert used_today(pro) == 3000
 
 
 def test_staff_alone_may_and_what_makes_no_sense_is_refused(pro: Customer, other: Customer, records: Records, issuer: Issuer) -> None:

@@ -261,9 +261,9 @@ fn of_a_batch_each_is_counted_in_its_own_period() {
     assert_eq!(lines(&world).iter().map(|(.., minor)| minor).sum::<i64>(), 50 * 5);
     assert_eq!(at_hand(&world), 50);
     let recounts = block_on(world.rebuild(&Rebuild { customer: customer(), meter: meter("minutes"), dry_run: true }));
-    let recounts = recounts.unwrap_or_else(|error| panic!("{error}")).1;
-    let recounts: Vec<_> = recounts.iter().map(|it| (it.period.index, it.counted, it.recorded)).collect();
-    assert_eq!(recounts, [(1, 50, 50)]);
+    let found = recounts.unwrap_or_else(|error| panic!("{error}"));
+    let recounts: Vec<_> = found.periods.iter().map(|it| (it.period.index, it.counted, it.recorded)).collect();
+    assert_eq!((recounts, found.days), (vec![(1, 50, 50)], vec![]));
 }
 
 /// The subscription was read before its period was billed, and the use is told after that: it is read again.

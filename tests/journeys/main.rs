@@ -24,6 +24,7 @@ mod outlooks;
 mod overage;
 mod prices;
 mod rebuilding;
+mod rebuilding_days;
 mod reserving;
 mod shards;
 mod stage;

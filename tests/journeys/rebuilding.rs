@@ -7,18 +7,18 @@ use billing::ports::{Key, Record};
 use billing::subscription::{Command, Event, Intervention};
 use billing::testing::{World, customer, idempotency_key, meter};
 use billing::usage::MeterUsage;
-use billing::workflow::{MeterError, Rebuild, RebuildError, Recount, Use};
+use billing::workflow::{MeterError, Rebuild, RebuildError, Rebuilt, Use};
 use futures::executor::block_on;
 
-fn rebuild(world: &World, name: &str, dry_run: bool) -> Result<Vec<Recount>, RebuildError> {
-    let wanted = Rebuild { customer: customer(), meter: meter(name), dry_run };
-    block_on(world.rebuild(&wanted)).map(|(_, recounts)| recounts)
+pub(crate) fn rebuild(world: &World, name: &str, dry_run: bool) -> Result<Rebuilt, RebuildError> {
+    block_on(world.rebuild(&Rebuild { customer: customer(), meter: meter(name), dry_run }))
 }
 
-/// By period: its index, what was counted and what is recorded.
+/// By period: its index, what was counted and what is recorded. No day says anything else than what is recorded.
 fn recounted(world: &World, dry_run: bool) -> Vec<(u32, u64, u64)> {
-    let recounts = rebuild(world, "minutes", dry_run).unwrap_or_else(|error| panic!("{error}"));
-    recounts.into_iter().map(|it| (it.period.index, it.counted, it.recorded)).collect()
+    let found = rebuild(world, "minutes", dry_run).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found.days, []);
+    found.periods.into_iter().map(|it| (it.period.index, it.counted, it.recorded)).collect()
 }
 
 fn stored(world: &World) -> MeterUsage {

@@ -12,7 +12,7 @@ use billing::token::Consumption;
 use billing::wallet::Wallet;
 use billing::workflow::{
     Billing, ChangeError, Changed, Checkout, CheckoutError, Consume, ConsumeError, FollowError, MethodError,
-    NotCounted, Previewed, Rebuild, RebuildError, Recount, Recovery, RefundError, RefundRequest, RequestError,
+    NotCounted, Previewed, Rebuild, RebuildError, Rebuilt, Recovery, RefundError, RefundRequest, RequestError,
     SendError, Setup, Subscribe, SweepError, TakeOver, TakeOverError, TakenOver, UsageError, Use, VerifyError,
     WakeError, Wish,
 };
@@ -109,7 +109,7 @@ pub(crate) enum Done {
     Reported(Result<Vec<Result<Standing, NotCounted>>, StoreError>),
     Set(Result<u64, UsageError>),
     Acknowledged(Result<usize, UsageError>),
-    Rebuilt(Result<Vec<Recount>, RebuildError>),
+    Rebuilt(Result<Rebuilt, RebuildError>),
 }
 
 fn failed<T, E: Error + 'static>(done: &Result<T, E>) -> Vec<&(dyn Error + 'static)> {
@@ -223,9 +223,7 @@ impl Job {
                 };
                 Done::Previewed(shown.map(Box::new))
             }),
-            Self::Rebuild { wanted } => {
-                Box::pin(async move { Done::Rebuilt(billing.rebuild(&wanted).await.map(|(_, recounts)| recounts)) })
-            }
+            Self::Rebuild { wanted } => Box::pin(async move { Done::Rebuilt(billing.rebuild(&wanted).await) }),
             Self::Change { wish, key, .. } => Box::pin(async move {
                 let fingerprint = fingerprint(&wish);
                 Done::Changed(billing.change(&wish, &key, &fingerprint).await.map(Box::new))

@@ -64,8 +64,12 @@ impl Store for Port {
         Ok(state.uses_of(customer, after).take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
-    async fn days(&self, _: &CustomerId, _: Date, _: Date) -> Result<Vec<DayUsage>, StoreError> {
-        Err(StoreError::Unavailable("no workflow that is simulated shows statistics".into()))
+    /// In the turn that its caller has: whoever counts again reads the uses after it, in turns of their own.
+    async fn days(&self, customer: &CustomerId, from: Date, to: Date) -> Result<Vec<DayUsage>, StoreError> {
+        let mut state = lock(&self.shared);
+        state.is_about(self.task, Some(customer), || "it lists days".to_owned());
+        let days = state.records.values().filter_map(|it| if let Record::Day(it) = it { Some(it) } else { None });
+        Ok(days.filter(|it| it.customer == *customer && (from..=to).contains(&it.date)).cloned().collect())
     }
 
     async fn catalogue(&self) -> Result<Found, StoreError> {

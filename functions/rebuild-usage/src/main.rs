@@ -1,5 +1,5 @@
-//! `POST /admin/customers/{customer}/usage/{meter}/rebuild`: staff have a counter reckoned again from the records of its uses.
-//! Done again it finds what it has left, so asking twice needs no key.
+//! `POST /admin/customers/{customer}/usage/{meter}/rebuild`: staff have a counter and its days reckoned again from the records
+//! of its uses. Done again it finds what it has left, so asking twice needs no key.
 
 use billing::workflow::Rebuild;
 use lambda_http::{Error, Request, run, service_fn};
@@ -25,6 +25,6 @@ async fn handle(app: &App, request: Request) -> Result<Reply, Problem> {
     app.caller(&request, Scope::Admin)?;
     let (customer, meter) = (path(&request, "customer")?, path(&request, "meter")?);
     let RebuildUsage { dry_run } = body(&request)?;
-    let (meter, recounts) = app.billing.rebuild(&Rebuild { customer, meter, dry_run }).await?;
-    Ok(Reply::ok(view::recounted(&meter, &recounts, dry_run)))
+    let rebuilt = app.billing.rebuild(&Rebuild { customer, meter, dry_run }).await?;
+    Ok(Reply::ok(view::rebuilt(&rebuilt, dry_run)))
 }

@@ -5,6 +5,7 @@
 
 use crate::calendar::zone::Zone;
 use crate::id::{CustomerId, MeterId};
+use crate::ports::Write;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,40 @@ fn is_none(shard: &u8) -> bool {
 impl DayUsage {
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         self.date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().checked_add(KEPT_FOR).ok()
+    }
+}
+
+/// What is said of a day that the records of its uses come to something else of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayRecount {
+    pub date: Date,
+    pub counted: u64,
+    pub recorded: u64,
+}
+
+impl DayRecount {
+    /// Those of the `days` of one meter, and of what is `recorded` of it by day, that differ.
+    pub(crate) fn all(days: &[DayUsage], recorded: &BTreeMap<Date, u64>) -> Vec<Self> {
+        let mut both: BTreeMap<Date, (u64, u64)> =
+            recorded.iter().map(|(date, recorded)| (*date, (0, *recorded))).collect();
+        for day in days {
+            let (counted, _) = both.entry(day.date).or_default();
+            *counted = counted.saturating_add(day.value);
+        }
+        let all = both.into_iter().map(|(date, (counted, recorded))| Self { date, counted, recorded });
+        all.filter(|it| it.counted != it.recorded).collect()
+    }
+
+    /// Has the day say what is recorded, outside of all shards; of those among `days`, the meter's, none has any of it then.
+    /// Whoever counts in one adds to that.
+    pub(crate) fn writes(&self, customer: &CustomerId, meter: &MeterId, days: &[DayUsage]) -> Vec<Write> {
+        let parts = days.iter().filter(|it| it.date == self.date && it.shard > 0 && it.value > 0);
+        let shards = parts.map(|it| (it.shard, 0));
+        let set = |(shard, value)| {
+            let (customer, meter) = (customer.clone(), Some(meter.clone()));
+            Write::Set(DayUsage { customer, date: self.date, meter, shard, value })
+        };
+        std::iter::once((0, self.recorded)).chain(shards).map(set).collect()
     }
 }
 
@@ -114,7 +149,7 @@ impl Statistics {
     /// Of each thing that was used on any of `days`.
     pub(crate) fn all(days: &[DayUsage], today: Date) -> BTreeMap<Option<MeterId>, Self> {
         let mut by_meter: BTreeMap<&Option<MeterId>, BTreeMap<Date, u64>> = BTreeMap::new();
-        for day in days {
+        for day in days.iter().filter(|day| day.value > 0) {
             let used = by_meter.entry(&day.meter).or_default().entry(day.date).or_default();
             *used = used.saturating_add(day.value);
         }
@@ -230,6 +265,32 @@ mod tests {
         assert_eq!(all[&None].today, 4);
         let most = [usage(&minutes, 0, u64::MAX, today), usage(&minutes, 0, 1, today)];
         assert_eq!(Statistics::all(&most, today)[&minutes].today, u64::MAX);
+    }
+
+    #[test]
+    fn a_day_of_which_something_else_is_recorded_is_set_to_that_in_one_place() {
+        let minutes = Some(meter("minutes"));
+        let (first, second, third) = (day(2026, 3, 29), day(2026, 3, 30), day(2026, 3, 31));
+        let part = |date, shard, value| DayUsage { customer: customer(), date, meter: minutes.clone(), shard, value };
+        let days = [part(first, 0, 4), part(first, 1, 3), part(second, 8, 0), part(second, 2, 5), part(second, 0, 1)];
+        let recorded = BTreeMap::from([(first, 7), (second, 2), (third, u64::MAX)]);
+        let found = DayRecount::all(&days, &recorded);
+        let of_second = DayRecount { date: second, counted: 6, recorded: 2 };
+        let of_third = DayRecount { date: third, counted: 0, recorded: u64::MAX };
+        assert_eq!(found, [of_second, of_third]);
+        let sets = |it: DayRecount| it.writes(&customer(), &meter("minutes"), &days);
+        assert_eq!(sets(of_second), [part(second, 0, 2), part(second, 2, 0)].map(Write::Set));
+        assert_eq!(sets(of_third), [Write::Set(part(third, 0, u64::MAX))]);
+        let nothing = DayRecount { date: second, counted: 6, recorded: 0 };
+        assert_eq!(DayRecount::all(&days[2..], &BTreeMap::new()), [nothing]);
+        assert_eq!(DayRecount::all(&days[..2], &BTreeMap::from([(first, 7)])), []);
+    }
+
+    #[test]
+    fn what_was_used_on_no_day_is_not_shown() {
+        let today = day(2026, 3, 31);
+        let days = [usage(&Some(meter("calls")), 0, 0, today), usage(&Some(meter("minutes")), 3, 1, today)];
+        assert_eq!(Statistics::all(&days, today).into_keys().collect::<Vec<_>>(), [Some(meter("minutes"))]);
     }
 
     #[test]

@@ -312,7 +312,10 @@ impl Subscription {
             }
             Event::CountedLate { lines, .. } => self.owes_for_late(lines),
             // The balance and the counter are records of their own.
-            Event::TokensReset { .. } | Event::CounterRebuilt { .. } | Event::RefundOwed { .. } => {}
+            Event::TokensReset { .. }
+            | Event::CounterRebuilt { .. }
+            | Event::DaysRebuilt { .. }
+            | Event::RefundOwed { .. } => {}
         }
         self
     }

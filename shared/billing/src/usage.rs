@@ -1,12 +1,15 @@
 //! What was used: the level of a gauge, what a counter has counted, and each use that it counted.
 
 use crate::alert::Alert;
+use crate::calendar::zone::Zone;
 use crate::catalog::MeterKind;
 use crate::id::{CustomerId, MeterId, PeriodId, UsageId};
 use crate::reservation::Reservations;
 use crate::shard::{Lease, Shard};
+use crate::statistics::date;
 use crate::subscription::{Sold, Subscription};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
@@ -107,4 +110,11 @@ pub struct UsageRecord {
     pub period: PeriodId,
     pub counted_at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+impl UsageRecord {
+    /// The day that it is of, on the calendar of `zone`: when it was, or when it was counted.
+    pub(crate) fn date(&self, zone: &Zone) -> Date {
+        date(self.at.unwrap_or(self.counted_at), zone)
+    }
 }

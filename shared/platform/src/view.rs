@@ -17,7 +17,7 @@ use billing::reservation::Reservation;
 use billing::statistics::{Statistics, Unusual};
 use billing::token::Consumption;
 use billing::usage::MeterUsage;
-use billing::workflow::{Alerts, Comparison, OpenAlert, Recount};
+use billing::workflow::{Alerts, Comparison, OpenAlert, Rebuilt, Recount};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Number, Value, json};
@@ -47,11 +47,11 @@ fn dunning(policy: &DunningPolicy) -> Value {
     if *policy == DunningPolicy::default() { Value::Null } else { json!(policy) }
 }
 
-/// What a counter says of each period, and what the records of its uses come to.
-pub fn recounted(meter: &MeterId, recounts: &[Recount], dry_run: bool) -> Value {
+/// What a counter says of each period, and what the records of its uses come to; and the days of which it says something else.
+pub fn rebuilt(it: &Rebuilt, dry_run: bool) -> Value {
     let period = |it: &Recount| json!({ "period": it.period, "counted": it.counted, "recorded": it.recorded });
-    let periods: Vec<Value> = recounts.iter().map(period).collect();
-    json!({ "meter": meter, "periods": periods, "dry_run": dry_run })
+    let periods: Vec<Value> = it.periods.iter().map(period).collect();
+    json!({ "meter": it.meter, "periods": periods, "days": it.days, "dry_run": dry_run })
 }
 
 pub fn plans(plans: &[Plan]) -> Value {
@@ -171,6 +171,8 @@ fn percentage(per_mille: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use billing::id::{PeriodId, SubscriptionId};
+    use billing::statistics::DayRecount;
     use billing::trial::TrialOffer;
 
     #[test]
@@ -201,6 +203,22 @@ mod tests {
         let unusual = [of("tokens_unusual", Value::Null), of("usage_unusual", json!("tokens"))];
         assert_eq!(shown, json!({"alerts": [], "unusual": unusual}));
         assert_eq!(alerts(&Alerts::default()), json!({"alerts": [], "unusual": []}));
+    }
+
+    #[test]
+    fn what_was_reckoned_again_is_told_of_each_period_and_of_the_days_that_differ() {
+        let date = jiff::civil::date(2026, 3, 31);
+        let period = PeriodId { subscription: SubscriptionId::nth(&billing::testing::customer(), 1), index: 4 };
+        let periods = vec![Recount { period: period.clone(), counted: 9_000, recorded: u64::MAX }];
+        let of = |days| Rebuilt { meter: billing::testing::meter("minutes"), periods: periods.clone(), days };
+        let shown = json!([{"period": period.to_string(), "counted": 9_000, "recorded": u64::MAX}]);
+        let days = json!([{"date": "2026-03-31", "counted": 0, "recorded": 7}]);
+        for (dry_run, found, days) in
+            [(true, of(vec![DayRecount { date, counted: 0, recorded: 7 }]), days), (false, of(vec![]), json!([]))]
+        {
+            let expected = json!({"meter": "minutes", "periods": shown, "days": days, "dry_run": dry_run});
+            assert_eq!(rebuilt(&found, dry_run), expected);
+        }
     }
 
     #[test]

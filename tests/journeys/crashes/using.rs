@@ -4,6 +4,7 @@ use super::{Case, OURS, holds, holds_cut_twice};
 use crate::downgrades::{agents_are, using};
 use crate::overage::{minutes, starter};
 use crate::rebuilding::tamper;
+use crate::rebuilding_days::tamper_with_day;
 use crate::reserving::{of_held_minutes, release};
 use crate::stage::subscribed_to;
 use crate::tokens::{consumed, of_tokens, tokens_plan};
@@ -121,12 +122,15 @@ fn what_is_counted_again_is_set_right_once_wherever_that_is_cut() {
         begin: &|| {
             let world = using(900, 1);
             tamper(&world, |held| MeterUsage { value: 20, ..held });
+            tamper_with_day(&world, 0, 7);
             world
         },
         run: &|_, billing| async { drop(billing.rebuild(&wanted()).await) }.boxed(),
         again: &|world| {
-            let (_, recounts) = block_on(world.rebuild(&wanted())).unwrap_or_else(|error| panic!("{error}"));
-            assert!(recounts.iter().all(|it| it.recorded == 900), "{recounts:?}");
+            let found = block_on(world.rebuild(&wanted())).unwrap_or_else(|error| panic!("{error}"));
+            assert!(found.periods.iter().all(|it| it.recorded == 900), "{found:?}");
+            let again = block_on(world.rebuild(&wanted())).unwrap_or_else(|error| panic!("{error}"));
+            assert!(again.periods.iter().all(|it| it.counted == 900) && again.days.is_empty(), "{again:?}");
         },
     });
 }

@@ -215,6 +215,7 @@ fn kind(event: &Event) -> &'static str {
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
         Event::CounterRebuilt { .. } => "counter rebuilt",
+        Event::DaysRebuilt { .. } => "days rebuilt",
         Event::UsageBilled { .. } => "usage billed",
         Event::CountedLate { .. } => "counted late",
         Event::Canceled { reason: CancelReason::Unpaid, .. } => "given up",
@@ -283,6 +284,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
         | Event::CounterRebuilt { .. }
+        | Event::DaysRebuilt { .. }
         | Event::UsageBilled { .. }
         | Event::CountedLate { .. }
         | Event::Returned { .. }

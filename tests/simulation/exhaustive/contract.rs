@@ -257,7 +257,7 @@ fn at(world: &World, key: Key) -> Option<Record> {
 fn record(write: &Write) -> &Record {
     match write {
         Write::Create(record) | Write::Replace { record, .. } => record,
-        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
+        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) | Write::Set(_) => {
             panic!("nobody who is explored uses anything")
         }
     }
@@ -268,7 +268,7 @@ fn is_taken(write: &Write, old: Option<&Record>) -> bool {
     match write {
         Write::Create(_) => old.is_none(),
         Write::Replace { seen, .. } => old.and_then(Record::version) == Some(*seen),
-        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) => {
+        Write::Consume { .. } | Write::Count { .. } | Write::CountInShard { .. } | Write::Add(_) | Write::Set(_) => {
             panic!("nobody who is explored uses anything")
         }
     }

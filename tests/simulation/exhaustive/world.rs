@@ -141,7 +141,8 @@ impl World {
                 | Write::Consume { .. }
                 | Write::Count { .. }
                 | Write::CountInShard { .. }
-                | Write::Add(_) => false,
+                | Write::Add(_)
+                | Write::Set(_) => false,
                 Write::Replace { record, seen } => {
                     self.get(record.key()).records().first().and_then(Record::version) > Some(*seen)
                 }
@@ -243,6 +244,7 @@ impl Call {
                         format!("counts {by} of {meter}")
                     }
                     Write::Add(day) => format!("adds {} to {}", day.value, day.date),
+                    Write::Set(day) => format!("sets {} to {}", day.date, day.value),
                 };
                 format!("commits {}", writes.iter().map(told).collect::<Vec<_>>().join("; "))
             }

@@ -50,6 +50,9 @@ pub enum Write {
     CountInShard { customer: CustomerId, meter: MeterId, shard: u8, lease: u64, by: NonZeroU64, at: Timestamp },
     /// Adds the day's value to what the same day has, if there is any. Never refused.
     Add(DayUsage),
+    /// The same day has that value and no other. Never refused: that nobody has added to it meanwhile, the meter says, which
+    /// is written whole with it.
+    Set(DayUsage),
 }
 
 impl Write {
@@ -69,7 +72,7 @@ impl Write {
             Self::Consume { customer, .. } => Key::Tokens(customer.clone()),
             Self::Count { customer, meter, .. } => Key::Usage(customer.clone(), meter.clone()),
             Self::CountInShard { customer, meter, shard, .. } => Key::Shard(customer.clone(), meter.clone(), *shard),
-            Self::Add(day) => Key::Day(day.customer.clone(), day.date, day.meter.clone(), day.shard),
+            Self::Add(day) | Self::Set(day) => Key::Day(day.customer.clone(), day.date, day.meter.clone(), day.shard),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::dunning::{Dunning, Failure};
 use crate::id::{MeterId, MethodId, PaymentId, PeriodId};
 use crate::money::Money;
 use crate::outcome::Decline;
+use crate::statistics::DayRecount;
 use crate::trial::Trial;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -222,6 +223,11 @@ pub enum Event {
         period: PeriodId,
         from: u64,
         to: u64,
+    },
+    /// The same, of what is said of these days.
+    DaysRebuilt {
+        meter: MeterId,
+        days: Vec<DayRecount>,
     },
     Canceled {
         at: Timestamp,

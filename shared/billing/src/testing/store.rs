@@ -83,7 +83,7 @@ impl State {
 fn made(write: &Write, stored: Option<&Record>) -> Option<Record> {
     match (write, stored) {
         (Write::Create(record), None) => Some(record.clone()),
-        (Write::Add(day), None) => Some(Record::Day(day.clone())),
+        (Write::Add(day), None) | (Write::Set(day), _) => Some(Record::Day(day.clone())),
         (Write::Add(more), Some(Record::Day(day))) => {
             Some(Record::Day(DayUsage { value: day.value.saturating_add(more.value), ..day.clone() }))
         }

@@ -55,7 +55,7 @@ pub use lookup::{Entitled, Live};
 pub use mails::{FollowError, SendError};
 pub use methods::{MethodError, Setup};
 pub use once::{ChangeError, Changed};
-pub use rebuild::{Rebuild, RebuildError, Recount};
+pub use rebuild::{Rebuild, RebuildError, Rebuilt, Recount};
 pub use recover::Recovery;
 pub use redeem::CouponRefusal;
 pub use refund::{RefundError, RefundRequest};

@@ -11,7 +11,7 @@ use crate::mail::{About, Mail, OverageNotice, Passed};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
 use crate::reservation::Reservations;
 use crate::shard::{Shards, keys};
-use crate::statistics::{DayUsage, date};
+use crate::statistics::DayUsage;
 use crate::subscription::{CountedLate, Order, Sold, Subscription};
 use crate::usage::{MeterUsage, UsageRecord};
 use jiff::civil::Date;
@@ -332,8 +332,7 @@ impl Counters {
         writes.extend(self.notice().map(|mail| Write::next(Record::Mail(mail))));
         let mut days: BTreeMap<(&MeterId, Date), u64> = BTreeMap::new();
         for it in &self.counted {
-            let date = date(it.at.unwrap_or(self.now), &self.subscription.time_zone);
-            let day = days.entry((&it.meter, date)).or_default();
+            let day = days.entry((&it.meter, it.date(&self.subscription.time_zone))).or_default();
             *day = day.saturating_add(it.value.get());
         }
         let customer = &self.subscription.customer;

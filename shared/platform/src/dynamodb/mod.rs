@@ -125,12 +125,13 @@ impl Table {
 
     fn item_of(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
         let number = |number: u64| AttributeValue::N(number.to_string());
-        let (record, put) = match &write {
-            Write::Create(record) => (record, Put::builder().condition_expression("attribute_not_exists(pk)")),
+        let (item, put) = match &write {
+            Write::Create(record) => (item(record)?, Put::builder().condition_expression("attribute_not_exists(pk)")),
             Write::Replace { record, seen } => {
                 let put = Put::builder().condition_expression("version = :seen");
-                (record, put.expression_attribute_values(":seen", number(*seen)))
+                (item(record)?, put.expression_attribute_values(":seen", number(*seen)))
             }
+            Write::Set(day) => (item(&Record::Day(day.clone()))?, Put::builder()),
             Write::Consume { tokens, .. } => {
                 let update = Update::builder()
                     .update_expression("SET balance = balance - :tokens, version = version + :one")
@@ -177,7 +178,7 @@ impl Table {
             }
             Write::Add(day) => return self.add(&write.key(), day),
         };
-        let put = put.table_name(&self.name).set_item(Some(item(record)?)).build().map_err(unavailable)?;
+        let put = put.table_name(&self.name).set_item(Some(item)).build().map_err(unavailable)?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
