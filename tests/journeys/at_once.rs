@@ -271,7 +271,12 @@ fn days_that_are_put_right_while_others_count_have_each_use_once() {
         let uses = async |n: u64| {
             for k in 0..30 {
                 crowd.turn().await;
-                while billing.report(&customer(), &[of_minutes(n % 4 + 1, &format!("call-{n}-{k}"))]).await.is_err() {}
+                let told = [of_minutes(n % 4 + 1, &format!("call-{n}-{k}"))];
+                let mut tries = 0;
+                while billing.report(&customer(), &told).await.is_err() {
+                    tries += 1;
+                    assert!(tries < 100, "nobody gets to it: {seed}");
+                }
             }
         };
         let everybody: Vec<BoxFuture<'_, ()>> = (0..6).map(|n| uses(n).boxed()).collect();

@@ -844,6 +844,16 @@ BUGS = [
         "self.is_followed() && !owes && !self.is_trialing() && pays()",
         "!owes && !self.is_trialing() && pays()",
     )]),
+    ("what is owed is used by the limits of the plan before", [(
+        "subscription/metering.rs",
+        "let next = is_to_come.then(|| self.next_order());",
+        "let next = is_to_come.then(|| self.order.clone());",
+    )]),
+    ("a plan to come cuts what is paid for", [(
+        "subscription/metering.rs",
+        "let is_to_come = self.term().is_some_and(|term| period.subscription == self.id && period.index > term.index);",
+        "let is_to_come = self.term().is_some_and(|term| period.subscription == self.id && period.index >= term.index);",
+    )]),
     ("the tiers begin anew with each part of a period", [(
         "catalog/overage.rs",
         "let amount = self.cost(now).ok()?.minus(self.cost(before).ok()?)?;",
