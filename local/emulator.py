@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import sys
+from email.utils import parseaddr
 from typing import Any
 
 MINISTACK = "1.5.33"
@@ -328,8 +329,9 @@ def name_the_sender_of_a_mail(app: Any) -> None:
 
 
 def sender_of(body: bytes) -> str:
+    """Their address, which AWS asks about without the name."""
     try:
-        return str(json.loads(body)["FromEmailAddress"])
+        return parseaddr(str(json.loads(body)["FromEmailAddress"]))[1]
     except (KeyError, TypeError, ValueError):
         return ""  # not ours to refuse: the service does that
 

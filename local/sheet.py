@@ -62,6 +62,11 @@ def periods(value: str) -> int | None:
     return None if value == "all" else whole(1)(value)
 
 
+def brand(value: str) -> str | None:
+    """`-` takes off what there is: no brand goes by that name."""
+    return None if value == "-" else like(r"[a-z0-9][a-z0-9_-]*", "a brand, such as acme-telecom, or - for none")(value)
+
+
 def yes_or_no(value: str) -> bool:
     if value not in ("true", "false"):
         raise ValueError("is not true or false")
@@ -113,6 +118,7 @@ TASKS = {
             "periods": periods,
             "notice_days": whole(1),
             "told": yes_or_no,
+            "brand": brand,
         },
         days=3,
         after="It names the lines that are done: make a new file of the others, and see what the first of them have got",

@@ -4,6 +4,7 @@ pub(crate) mod payments;
 
 use billing::account::VirtualAccount;
 use billing::alert::Alert;
+use billing::brand::Brand;
 use billing::calendar::Period;
 use billing::catalog::{Plan, Unit};
 use billing::delivery::{Delivery, DeliveryId, Notice};
@@ -23,7 +24,9 @@ use billing::statistics::{DayRecount, DayUsage};
 use billing::subscription::{
     Becomes, CancelReason, Changing, CountedLate, Event, Order, Sold, Subscription, Takeover, Term, UsageLine,
 };
-use billing::testing::{family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone};
+use billing::testing::{
+    brand, family, instant, meter, method, method_at, off_session_payment, order, plan, seen, zone,
+};
 use billing::token::{Consumption, Grant, Purpose, Tokens};
 use billing::trial::{Kind, Trial};
 use billing::usage::{MeterUsage, UsageRecord};
@@ -59,7 +62,7 @@ pub(crate) fn active(of: &CustomerId) -> Subscription {
 
 pub(crate) fn past_due(of: &CustomerId, at: Timestamp) -> Subscription {
     let elsewhere = active(of).apply(&Event::PaymentMissed { failure: None, dunning: Dunning::Retry { at } });
-    Subscription { time_zone: zone("Asia/Tbilisi"), ..elsewhere }
+    Subscription { time_zone: zone("Asia/Tbilisi"), brand: Some(brand("acme-telecom").id), ..elsewhere }
 }
 
 fn failures(of: &CustomerId) -> Vec<Failure> {
@@ -187,6 +190,8 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
+        Event::Branded { brand: Some(brand("acme-telecom").id) },
+        Event::Branded { brand: None },
         Event::CounterRebuilt { meter: meter("minutes"), period: period_id(of, 3), from: u64::MAX, to: 0 },
         Event::DaysRebuilt {
             meter: meter("minutes"),
@@ -529,6 +534,8 @@ pub(crate) fn of_all() -> Vec<Record> {
         Record::Delivery(delivery_of_object()),
         Record::Meter(meter_name("estates")),
         Record::Coupon(coupon()),
+        Record::Brand(Brand { version: 1, ..brand("acme-telecom") }),
+        Record::Brand(Brand { logo: None, version: 1, ..brand("3-m_obile") }),
         Record::TestClock(test_clock()),
     ];
     let plans =

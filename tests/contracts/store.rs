@@ -28,13 +28,14 @@ use crate::samples::{
     account, active, claim, consumption, customer, delivery, everything, later, lease, leaving, of_all, of_customer,
     over_limit, period_id, plan_id, reservations, shard, stored_plan, tokens, usage, usage_record, wallet,
 };
+use billing::brand::Brand;
 use billing::id::{ConsumptionId, CustomerId};
 use billing::payment::Payment;
 use billing::ports::{Key, Lane, Record, Store, StoreError, Wanted, Write};
 use billing::reservation::Reservations;
 use billing::shard::Shard;
 use billing::statistics::DayUsage;
-use billing::testing::meter;
+use billing::testing::{brand, meter};
 use billing::token::Tokens;
 use billing::usage::MeterUsage;
 use futures::future::join_all;
@@ -75,6 +76,7 @@ promises![
     customers_do_not_see_each_other,
     another_customers_payment_is_not_found_under_ones_own_name,
     the_catalogue_is_the_families_and_the_current_plans,
+    the_brands_are_listed_by_their_ids,
 ];
 
 async fn create(store: &impl Store, records: impl IntoIterator<Item = Record>) {
@@ -662,4 +664,17 @@ async fn the_catalogue_is_the_families_and_the_current_plans(store: &impl Store)
     expected.push(Record::Plan(changed));
     let found = store.catalogue().await.expect("an answer");
     assert_eq!(sorted(found.records()), sorted(&expected));
+}
+
+async fn the_brands_are_listed_by_their_ids(store: &impl Store) {
+    assert_eq!(store.brands().await.expect("an answer"), []);
+    create(store, everything(&customer("acme"))).await;
+    let of = |id: &str, version| Brand { version, ..brand(id) };
+    create(store, ["b", "a_1", "a-1", "a"].map(|id| Record::Brand(of(id, 1)))).await;
+    let telecom = Brand { logo: None, ..of("acme-telecom", 1) };
+    store.commit(vec![Write::next(Record::Brand(telecom.clone()))]).await.expect("written");
+    let found = store.brands().await.expect("an answer");
+    let ids: Vec<&str> = found.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids, ["3-m_obile", "a", "a-1", "a_1", "acme-telecom", "b"]);
+    assert_eq!(found[4], Brand { version: 2, ..telecom });
 }

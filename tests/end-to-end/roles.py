@@ -86,6 +86,8 @@ class Roles:
                 return f" from {address}"
             case {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["MAIL#*", "CUST#*"]}}:
                 return " mails and customers"
+            case {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["BRANDS"]}}:
+                return " brands"
         assert condition == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["CLOCK"]}}
         return " clock"
 

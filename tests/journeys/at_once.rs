@@ -4,6 +4,7 @@ use crate::reserving::{id, of_held_minutes};
 use crate::shards::in_shards;
 use crate::stage::{DAY, MINUTE, pass, subscribed_to};
 use crate::usage::{minutes_plan, of_minutes};
+use billing::brand::Brand;
 use billing::catalog::Catalogue;
 use billing::id::{ConsumptionId, CustomerId, MeterId, PaymentId, UsageId};
 use billing::payment::Payment;
@@ -111,6 +112,10 @@ impl Store for &Crowd<'_> {
 
     async fn catalogue(&self) -> Result<Found, StoreError> {
         self.store.catalogue().await
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        self.store.brands().await
     }
 
     async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

@@ -150,7 +150,9 @@ impl Scene {
             pass(&self.world, HOUR);
             self.world.run_mailing(&self.mailer);
         }
-        let read: BTreeSet<_> = self.mailer.take().into_iter().map(|mail| mail.id).collect();
+        // Under two names it would be two mails.
+        let mails = self.mailer.take_branded().into_iter();
+        let read: BTreeSet<_> = mails.map(|(mail, brand)| (mail.id, brand.map(|it| it.id))).collect();
         rest(&self.world, read.len())
     }
 

@@ -4,6 +4,7 @@
 mod afterwards;
 mod answers;
 mod at_once;
+mod brands;
 mod catalogues;
 mod changes;
 mod collecting;

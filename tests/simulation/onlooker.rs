@@ -4,6 +4,7 @@
 use crate::usage::meter_keys;
 use crate::world::{State, instant};
 use billing::account::{Incoming, VirtualAccount};
+use billing::brand::Brand;
 use billing::driven::Seen;
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::money::{Currency, Money};
@@ -95,6 +96,10 @@ impl Store for Onlooker<'_> {
     async fn catalogue(&self) -> Result<Found, StoreError> {
         let sold = self.state.records.values().filter(|it| matches!(it, Record::Family(_) | Record::Plan(_)));
         Ok(Found::new(sold.cloned().collect()))
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        lists()
     }
 
     async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

@@ -454,10 +454,10 @@ BUGS = [
     # Mails.
     ("a mail counts as sent before anyone took it", [(
         "workflow/mails.rs",
-        "        match mailer.send(&mail).await {\n            Ok(()) => self.keep_sent(mail, subscription, now).await,",
+        "        match mailer.send(&mail, brand.as_ref()).await {\n            Ok(()) => {\n                self.keep_sent(mail, subscription, now).await?;",
         "        let before = self.store.commit(vec![Write::next(Record::Mail(mail.clone().sent(now)))]).await;\n"
         "        before?;\n"
-        "        match mailer.send(&mail).await {\n            Ok(()) => Ok(()),",
+        "        match mailer.send(&mail, brand.as_ref()).await {\n            Ok(()) => {",
     )]),
     ("who is in grace because of a hard decline is not told", [(
         "mail.rs",

@@ -6,6 +6,7 @@ use crate::faults::{MINUTE, SECOND, is_out};
 use crate::jobs::Job;
 use crate::world::{Happening, Shared, State, instant, lock};
 use billing::account::{Incoming, VirtualAccount};
+use billing::brand::Brand;
 use billing::driven::Seen;
 use billing::id::CustomerId;
 use billing::mail::Mail;
@@ -146,7 +147,7 @@ impl Gateways for Port {
 }
 
 impl Mailer for Port {
-    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+    async fn send(&self, mail: &Mail, _: Option<&Brand>) -> Result<(), MailError> {
         self.turn(3 * SECOND).await;
         lock(&self.shared).is_about(self.task, Some(&mail.customer), || format!("it sends {mail:?}"));
         let answer = lock(&self.shared).mailed(mail);

@@ -39,7 +39,7 @@ impl Rng {
         permille > 0 && self.next() % 1000 < u64::from(permille)
     }
 
-    pub(crate) fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
+    pub(crate) fn one_of<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())].clone()
     }
 }

@@ -40,7 +40,7 @@ impl State {
         for n in 0..if self.rng.chance(self.faults.customers.impatience) { 2 } else { 1 } {
             let key = if self.rng.chance(500) { format!("staff.{number}") } else { format!("staff.{number}.{n}") };
             let (customer, key) = (customer.clone(), idempotency_key(&key));
-            let time = time + self.rng.within(0, 2 * SECOND);
+            let (time, intervention) = (time + self.rng.within(0, 2 * SECOND), intervention.clone());
             self.at(time, Happening::Start(Job::Intervene { customer, intervention, key }));
         }
     }

@@ -5,6 +5,7 @@ use crate::faults::{SECOND, is_out};
 use crate::ports::Port;
 use crate::usage::meter_keys;
 use crate::world::{State, lock};
+use billing::brand::Brand;
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
@@ -74,6 +75,10 @@ impl Store for Port {
 
     async fn catalogue(&self) -> Result<Found, StoreError> {
         Err(StoreError::Unavailable("no workflow that is simulated lists plans".into()))
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        Err(StoreError::Unavailable("no workflow that is simulated lists brands".into()))
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

@@ -1,6 +1,6 @@
 //! `GET /pay/{link}`: a customer follows the link of a mail, in a browser and without signing in, to where they pay.
 
-use billing::id::IdempotencyKey;
+use billing::id::{IdempotencyKey, MailId};
 use billing::payment::Address;
 use lambda_http::{Error, Request, RequestExt, run, service_fn};
 use platform::App;
@@ -20,7 +20,15 @@ async fn handle(app: &App, links: Option<&Links>, request: Request) -> Result<St
     let links = links.ok_or_else(Page::no_longer_valid)?;
     let parameters = request.path_parameters();
     let mail = links.read(parameters.first("link").unwrap_or_default(), app.billing.now(None).await?).await?;
-    let payment = app.billing.follow_mail(&mail, key(&request)?).await?;
+    match page(app, &mail, &request).await {
+        Ok(address) => Ok(address),
+        Err(page) => Err(page.in_brand(app.billing.brand_of_mail(&mail).await)),
+    }
+}
+
+/// The address at which whoever got `mail` pays.
+async fn page(app: &App, mail: &MailId, request: &Request) -> Result<String, Page> {
+    let payment = app.billing.follow_mail(mail, key(request)?).await?;
     match payment.opened().map(|opened| &opened.at) {
         Some(Address::CheckoutUrl(url)) => Ok(url.clone()),
         Some(Address::ClientSecret(_) | Address::BankAccount(_)) | None => {

@@ -94,6 +94,12 @@ text!(
     "an add-on: 1 to 64 lower-case letters, digits, - and _",
     slug
 );
+text!(
+    /// Under whose name a customer is written to: `acme-telecom`.
+    BrandId,
+    "a brand: 1 to 64 lower-case letters, digits, - and _, the first of them a letter or a digit",
+    |text| slug(text) && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+);
 /// A feature and a meter may have one name: whoever asks whether it can be used means both.
 impl From<FeatureId> for MeterId {
     fn from(FeatureId(name): FeatureId) -> Self {
@@ -313,6 +319,16 @@ mod tests {
         }
         for text in ["e", "estates-professional", "api_access", "365", &"x".repeat(64)] {
             assert_eq!(PlanId::try_from(text.to_owned()).ok().as_ref().map(PlanId::as_str), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_brand_is_told_from_none() {
+        for text in ["", "-", "_acme", "-acme", "Acme", "acme telecom", "acme/telecom", "é", &"x".repeat(65)] {
+            assert!(BrandId::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+        for text in ["a", "acme-telecom", "acme_2", "3com", "none", &"x".repeat(64)] {
+            assert!(BrandId::try_from(text.to_owned()).is_ok(), "{text}");
         }
     }
 

@@ -33,6 +33,7 @@
 //! | [`wallet`]       | which payment methods a customer has left with the gateways      |
 //! | [`delivery`]     | what a gateway told us, kept for audit                           |
 //! | [`mail`]         | what a customer must be told, and how they are reached           |
+//! | [`brand`]        | under whose name that is                                         |
 //! | [`ports`]        | what the outside world must provide                              |
 //! | [`workflow`]     | the steps: load, decide, commit, call, decide, commit            |
 //!
@@ -45,6 +46,7 @@
 
 pub mod account;
 pub mod alert;
+pub mod brand;
 pub mod calendar;
 pub mod catalog;
 pub mod credit;

@@ -5,6 +5,7 @@ mod records;
 mod test_clock;
 
 use crate::account::{Incoming, VirtualAccount};
+use crate::brand::Brand;
 use crate::delivery::DeliveryId;
 use crate::driven::Seen;
 use crate::id::{ConsumptionId, CustomerId, MailId, PaymentId, UsageId};
@@ -80,6 +81,9 @@ pub trait Store: Send + Sync {
 
     /// The families and the current version of every plan, inactive ones too.
     fn catalogue(&self) -> impl Future<Output = Result<Found, StoreError>> + Send;
+
+    /// Every brand, by their ids.
+    fn brands(&self) -> impl Future<Output = Result<Vec<Brand>, StoreError>> + Send;
 
     /// What waits in `lane` and is due by `then`, with the second in which it
     /// is, at most `limit`; what is due first is among it. A hint: it may be
@@ -160,8 +164,8 @@ pub trait Queue: Send + Sync {
 
 /// Takes mails to customers.
 pub trait Mailer: Send + Sync {
-    /// Sends `mail`, with the link that leads its reader to where they pay.
-    fn send(&self, mail: &Mail) -> impl Future<Output = Result<(), MailError>> + Send;
+    /// Sends `mail`, with the link that leads its reader to where they pay, under the name of `brand` if there is one.
+    fn send(&self, mail: &Mail, brand: Option<&Brand>) -> impl Future<Output = Result<(), MailError>> + Send;
 }
 
 /// The work queues.

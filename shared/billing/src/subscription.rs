@@ -42,7 +42,7 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
-use crate::id::{CouponCode, CustomerId, PaymentId, SubscriptionId};
+use crate::id::{BrandId, CouponCode, CustomerId, PaymentId, SubscriptionId};
 use crate::mail::Contact;
 use crate::money::Money;
 use crate::trial::Trial;
@@ -131,6 +131,9 @@ pub struct Subscription {
     /// How the customer is told that they must act. None: nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
+    /// Under whose name that is. None: the deployment's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<BrandId>,
     /// On whose clock its periods are counted: the one that was named when it was ordered, and kept once it has begun.
     #[serde(default, skip_serializing_if = "Zone::is_utc")]
     pub time_zone: Zone,
@@ -306,6 +309,7 @@ impl Subscription {
             }
             Event::TakenOver { order, term, paid, at, .. } => self.goes_on_here(order, *term, *paid, *at),
             Event::EndMoved { at, end } => self.end_moved(*at, *end),
+            Event::Branded { brand } => self.brand.clone_from(brand),
             Event::UsageBilled { closed, lines } => {
                 self.usage_billed = closed.or(self.usage_billed);
                 self.usage_charges.extend(lines.iter().cloned());

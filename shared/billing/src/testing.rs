@@ -5,6 +5,7 @@
 mod gateways;
 mod store;
 
+use crate::brand::Brand;
 use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
 use crate::catalog::{Catalogue, Family, Plan};
@@ -281,10 +282,20 @@ impl Queue for MemoryQueue {
     }
 }
 
+/// `id`, with a logo, black on yellow, that has never been kept.
+pub fn brand(id: &str) -> Brand {
+    let text = format!(
+        r##"{{"id": "{id}", "name": "Acme Telecom", "logo": "https://cdn.acme.example/logo.png",
+            "colours": {{"primary": "#ffcc00", "background": "#fafafa"}},
+            "sender": {{"name": "Acme Billing", "reply_to": "help@acme.example"}}, "version": 0}}"##
+    );
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{id}: {error}"))
+}
+
 /// An inbox that can be told not to take the next mails.
 #[derive(Debug, Default)]
 pub struct MemoryMailer {
-    taken: Mutex<Vec<Mail>>,
+    taken: Mutex<Vec<(Mail, Option<Brand>)>>,
     errors: Mutex<VecDeque<MailError>>,
 }
 
@@ -294,16 +305,21 @@ impl MemoryMailer {
     }
 
     pub fn take(&self) -> Vec<Mail> {
+        self.take_branded().into_iter().map(|(mail, _)| mail).collect()
+    }
+
+    /// Each with the brand under whose name it came.
+    pub fn take_branded(&self) -> Vec<(Mail, Option<Brand>)> {
         std::mem::take(&mut *lock(&self.taken))
     }
 }
 
 impl Mailer for MemoryMailer {
-    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+    async fn send(&self, mail: &Mail, brand: Option<&Brand>) -> Result<(), MailError> {
         if let Some(error) = lock(&self.errors).pop_front() {
             return Err(error);
         }
-        lock(&self.taken).push(mail.clone());
+        lock(&self.taken).push((mail.clone(), brand.cloned()));
         Ok(())
     }
 }

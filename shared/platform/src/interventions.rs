@@ -3,7 +3,7 @@
 //! be had is the domain's to say.
 
 use crate::http::Problem;
-use billing::id::CustomerId;
+use billing::id::{BrandId, CustomerId};
 use billing::subscription::Intervention;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -26,6 +26,9 @@ pub struct InterventionRequest {
     /// The customer knows, and is told no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<bool>,
+    /// Null: none any more.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    brand: Option<Option<BrandId>>,
 }
 
 /// Longer notice than anyone has to give, and shorter than what would be a mistake.
@@ -40,6 +43,7 @@ enum Asked {
     Comp,
     ChangePrice,
     KeepPrice,
+    Brand,
 }
 
 impl InterventionRequest {
@@ -66,6 +70,7 @@ impl InterventionRequest {
             Asked::Comp => &["percent", "periods"],
             Asked::ChangePrice => &["notice_days", "told"],
             Asked::KeepPrice => &[],
+            Asked::Brand => &["brand"],
         })?;
         let missing = || Problem::invalid("action", "does not say all that it needs");
         match self.action {
@@ -87,6 +92,7 @@ impl InterventionRequest {
                 Ok(Intervention::ChangePrice { notice_days, told })
             }
             Asked::KeepPrice => Ok(Intervention::KeepPrice),
+            Asked::Brand => Ok(Intervention::Brand { brand: self.brand.ok_or_else(missing)? }),
         }
     }
 
@@ -99,6 +105,7 @@ impl InterventionRequest {
             ("periods", self.periods.is_some()),
             ("notice_days", self.notice_days.is_some()),
             ("told", self.told.is_some()),
+            ("brand", self.brand.is_some()),
         ];
         for (field, given) in given {
             match (given, needs.contains(&field)) {
@@ -123,14 +130,14 @@ pub(crate) fn comp(percent: u8, periods: Option<u32>, within: &str) -> Result<(u
 }
 
 /// What is said to be null is said.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing::testing::{customer, instant};
+    use billing::testing::{brand, customer, instant};
 
     fn wanted(text: &str) -> Result<Intervention, Option<String>> {
         let request: InterventionRequest = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -192,6 +199,14 @@ mod tests {
             (r#"{"action":"change_price","notice_days":367,"told":true}"#, Err("notice_days")),
             (r#"{"action":"keep_price"}"#, Ok(Intervention::KeepPrice)),
             (r#"{"action":"keep_price","told":true}"#, Err("told")),
+            (
+                r#"{"action":"brand","brand":"acme-telecom"}"#,
+                Ok(Intervention::Brand { brand: Some(brand("acme-telecom").id) }),
+            ),
+            (r#"{"action":"brand","brand":null}"#, Ok(Intervention::Brand { brand: None })),
+            (r#"{"action":"brand"}"#, Err("brand")),
+            (r#"{"action":"brand","brand":null,"days":1}"#, Err("days")),
+            (r#"{"action":"keep_price","brand":null}"#, Err("brand")),
         ];
         for (text, expected) in cases {
             assert_eq!(wanted(text), expected.map_err(|field| Some(field.to_owned())), "{text}");

@@ -22,6 +22,7 @@
 //! | [`purchases`]     | what someone wants to buy to a checkout                         |
 //! | [`changes`]       | what a customer asks to change to a wish or a command           |
 //! | [`interventions`] | what staff do for a customer to an intervention                 |
+//! | [`brands`]        | what staff say of a brand to it, and how it looks on mails and pages |
 //! | [`assignments`]   | a plan that staff give to a subscription to begin               |
 //! | [`imports`]       | what ran elsewhere to a subscription to take over               |
 //! | [`usage`]         | what was used of what is counted to uses, each answered         |
@@ -33,6 +34,7 @@ pub mod assignments;
 pub mod authorizer;
 pub mod aws;
 pub mod batch;
+pub mod brands;
 pub mod catalogue;
 pub mod changes;
 pub mod clock;

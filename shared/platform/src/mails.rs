@@ -2,6 +2,7 @@
 //! a customer is written to, the domain decides.
 
 mod letter;
+mod mailbox;
 
 use crate::config::{self, Missing};
 use crate::links::Links;
@@ -12,9 +13,11 @@ use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::Destination;
+use billing::brand::Brand;
 use billing::mail::Mail;
 use billing::ports::{MailError, Mailer};
 use letter::letter;
+use mailbox::mailbox;
 
 /// Sends mails from one address. None: this deployment sends no mails.
 #[derive(Clone, Debug)]
@@ -39,9 +42,9 @@ impl SesMailer {
 }
 
 impl Mailer for SesMailer {
-    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+    async fn send(&self, mail: &Mail, brand: Option<&Brand>) -> Result<(), MailError> {
         let Some(sender) = &self.0 else { return Err(MailError::NotConfigured) };
-        let sent = sender.send(mail).await;
+        let sent = sender.send(mail, brand).await;
         if let Err(MailError::NoAnswer(cause)) = &sent {
             tracing::warn!(cause = chain(&**cause), "mail {} was not taken, and is sent later", mail.id);
         }
@@ -50,15 +53,17 @@ impl Mailer for SesMailer {
 }
 
 impl Sender {
-    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+    async fn send(&self, mail: &Mail, brand: Option<&Brand>) -> Result<(), MailError> {
         let link = self.links.write(&mail.id, mail.about.holds_until()).await.map_err(no_answer)?;
         let content = letter(&mail.about, &mail.time_zone, &format!("{}/pay/{link}", self.public_url))
-            .content()
+            .content(brand)
             .map_err(no_answer)?;
         let request = self
             .client
             .send_email()
-            .from_email_address(&self.from)
+            // The address is ours still: SES takes mails from one that was verified alone.
+            .from_email_address(brand.map_or(self.from.clone(), |it| mailbox(it.sender.name.as_str(), &self.from)))
+            .set_reply_to_addresses(brand.map(|it| vec![it.sender.reply_to.to_string()]))
             .destination(Destination::builder().to_addresses(&mail.to.email).build())
             .content(content)
             .customize()
@@ -114,7 +119,7 @@ mod tests {
     use billing::mail::{Contact, MailStatus};
     use billing::outcome::Remedy;
     use billing::payment::Gateway;
-    use billing::testing::{customer, instant};
+    use billing::testing::{brand, customer, instant};
     use jiff::Timestamp;
     use serde_json::{Value, json};
     use std::sync::{Arc, Mutex};
@@ -167,6 +172,10 @@ mod tests {
 
     /// What comes of sending, and the requests that it took.
     async fn sent(status: u16, code: &'static str) -> (Result<(), MailError>, Vec<Value>) {
+        sent_under(None, status, code).await
+    }
+
+    async fn sent_under(brand: Option<&Brand>, status: u16, code: &'static str) -> (Result<(), MailError>, Vec<Value>) {
         let ses = Ses { status, code, asked: Arc::default() };
         let config = aws_sdk_sesv2::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -175,7 +184,7 @@ mod tests {
             .http_client(ses.clone());
         let (from, public_url) = ("us@seller.example".to_owned(), "https://api.example.com".to_owned());
         let client = Client::from_conf(config.build());
-        let result = SesMailer(Some(Sender { client, from, links: links(), public_url })).send(&mail()).await;
+        let result = SesMailer(Some(Sender { client, from, links: links(), public_url })).send(&mail(), brand).await;
         let asked = ses.asked.lock().unwrap_or_else(|error| panic!("{error}")).clone();
         (result, asked)
     }
@@ -186,6 +195,7 @@ mod tests {
         result.unwrap_or_else(|error| panic!("{error}"));
         let [request] = &asked[..] else { panic!("{asked:?}") };
         assert_eq!(request["FromEmailAddress"], "us@seller.example");
+        assert_eq!(request.get("ReplyToAddresses"), None);
         assert_eq!(request["Destination"], json!({ "ToAddresses": ["billing@acme.example"] }));
         let message = &request["Content"]["Simple"];
         assert_eq!(message["Subject"], json!({ "Data": "Please pay for Professional", "Charset": "UTF-8" }));
@@ -199,6 +209,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mail_of_a_brand_comes_from_our_address_under_its_name_and_is_answered_to_its_own() {
+        let (result, asked) = sent_under(Some(&brand("acme")), 200, "").await;
+        result.unwrap_or_else(|error| panic!("{error}"));
+        let [request] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!(request["FromEmailAddress"], "\"Acme Billing\" <us@seller.example>");
+        assert_eq!(request["ReplyToAddresses"], json!(["help@acme.example"]));
+        assert_eq!(request["Destination"], json!({ "ToAddresses": ["billing@acme.example"] }));
+        for part in ["Text", "Html"] {
+            let said = request["Content"]["Simple"]["Body"][part]["Data"].as_str().unwrap_or_default();
+            assert!(said.contains("Acme Telecom"), "{said}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_ses_refuses_is_refused_without_its_words_and_what_it_does_not_take_is_asked_once() {
         let (refused, _) = sent(400, "BadRequestException").await;
         assert!(matches!(&refused, Err(MailError::Refused(why)) if why == "BadRequestException"), "{refused:?}");
@@ -209,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_address_to_send_from_nothing_is_sent() {
-        assert!(matches!(SesMailer(None).send(&mail()).await, Err(MailError::NotConfigured)));
+        assert!(matches!(SesMailer(None).send(&mail(), None).await, Err(MailError::NotConfigured)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod subscription;
 mod wallet;
 
 use crate::gateways::Clients;
+use billing::brand::Brand;
 use billing::catalog::{Addon, Plan};
 use billing::dunning::ladder::DunningPolicy;
 use billing::entitlement::Standing;
@@ -98,6 +99,15 @@ pub fn usage(usage: &MeterUsage, against: Option<Standing>) -> Value {
         // No plan, no limit: which is not the same as an unlimited one.
         None => json!({ "meter": usage.meter, "used": usage.value }),
     }
+}
+
+pub fn brand(it: &Brand) -> Value {
+    let Brand { id, name, logo, colours, sender, .. } = it;
+    json!({ "id": id, "name": name, "logo": logo, "colours": colours, "sender": sender })
+}
+
+pub fn brands(brands: &[Brand]) -> Value {
+    json!({ "brands": brands.iter().map(brand).collect::<Vec<_>>() })
 }
 
 pub fn consumption(it: &Consumption) -> Value {

@@ -2,6 +2,7 @@
 
 use super::ports::{Calls, Fragile, Port, Workflows};
 use super::{Case, cuts, holds};
+use crate::brands::{kept, owing_under_acme};
 use crate::changes::downgrade;
 use crate::downgrades::using;
 use crate::living::wanted;
@@ -9,10 +10,11 @@ use crate::mails::{declined_for_good, only};
 use crate::prices::{announced, dearer, notice};
 use crate::stage::{DAY, MINUTE, attempt, command, money, pass, refund_of, subscribed, to_period_end};
 use crate::taken_over::row;
-use billing::id::{FamilyId, FeatureId, PaymentId};
+use billing::brand::Brand;
+use billing::id::{FamilyId, FeatureId, MailId, PaymentId};
 use billing::ports::{Key, TestClock, Walk};
 use billing::subscription::{Command, Effective};
-use billing::testing::{MemoryMailer, MemoryQueue, World, catalogue, customer, meter, method, plan};
+use billing::testing::{MemoryMailer, MemoryQueue, World, brand, catalogue, customer, meter, method, plan};
 use billing::workflow::{Goal, Rebuild, Wish};
 use futures::executor::block_on;
 use futures::future::FutureExt;
@@ -61,8 +63,12 @@ fn a_mail_cut_anywhere_is_taken_once_at_least_and_is_sent_once() {
         world
     };
     let every: &[Port] = &[Port::Clock, Port::Read, Port::Commit, Port::Mailer];
-    let cases: [(&[Port], &dyn Fn() -> World); 3] =
-        [(every, &declined_for_good), (every, &told), (&[Port::Clock, Port::Read, Port::Commit], &refused)];
+    let cases: [(&[Port], &dyn Fn() -> World); 4] = [
+        (every, &declined_for_good),
+        (every, &owing_under_acme),
+        (every, &told),
+        (&[Port::Clock, Port::Read, Port::Commit], &refused),
+    ];
     for (ports, begin) in cases {
         holds(&Case {
             ports,
@@ -71,6 +77,18 @@ fn a_mail_cut_anywhere_is_taken_once_at_least_and_is_sent_once() {
             again: &|_| {},
         });
     }
+}
+
+/// With whoever gets mails under its name.
+#[test]
+fn a_brand_cut_anywhere_is_kept_once_and_whole() {
+    let plain = || Brand { logo: None, ..brand("acme") };
+    holds(&Case {
+        ports: &[Port::Read, Port::Commit],
+        begin: &owing_under_acme,
+        run: &|_, billing| async move { drop(billing.keep_brand(&plain()).await) }.boxed(),
+        again: &|world| assert_eq!(kept(world, &plain()), Brand { version: 2, ..plain() }),
+    });
 }
 
 fn moved(world: &World) -> TestClock {
@@ -153,6 +171,7 @@ async fn looks(billing: &Workflows<'_>, payment: &PaymentId) {
     let (customer, starter) = (customer(), plan("minutes-starter"));
     let minutes = FeatureId::try_from("minutes".to_owned()).unwrap_or_else(|error| panic!("{error}"));
     let family = FamilyId::try_from("minutes".to_owned()).unwrap_or_else(|error| panic!("{error}"));
+    let mail = MailId::try_from(format!("mail_{}", "a".repeat(24))).unwrap_or_else(|error| panic!("{error}"));
     drop(billing.now(Some(&customer)).await);
     drop(billing.payment(&customer, payment).await);
     drop(billing.payments(&customer, None, 10).await);
@@ -165,6 +184,8 @@ async fn looks(billing: &Workflows<'_>, payment: &PaymentId) {
     drop(billing.consumptions(&customer, None, 10).await);
     drop(billing.account(&customer).await);
     drop(billing.plans().await);
+    drop(billing.brands().await);
+    drop(billing.brand_of_mail(&mail).await);
     drop(billing.all_plans().await);
     drop(billing.plan(&starter.id).await);
     drop(billing.comparison(&family).await);

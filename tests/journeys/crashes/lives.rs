@@ -2,6 +2,7 @@
 
 use super::ports::Port;
 use super::{Case, OURS, WITH_GATEWAY, holds};
+use crate::brands::{kept, to};
 use crate::changes::{downgrade, half_way, upgrade};
 use crate::downgrades::{agents_are, schedule, using};
 use crate::interventions::try_to;
@@ -18,7 +19,7 @@ use billing::order::Order;
 use billing::payment::Gateway;
 use billing::ports::Record;
 use billing::subscription::{Command, Effective, Intervention, Subscription};
-use billing::testing::{Script, World, customer, idempotency_key, instant, request, seen, world};
+use billing::testing::{Script, World, brand, customer, idempotency_key, instant, request, seen, world};
 use billing::workflow::{Import, Wish};
 use futures::executor::block_on;
 use futures::future::FutureExt;
@@ -132,7 +133,12 @@ fn what_staff_do_is_done_once_wherever_that_is_cut() {
         world
     };
     let end = instant("2025-03-20T10:00:00Z");
-    let cases: [(&dyn Fn() -> World, Intervention); 7] = [
+    let with_brand = || {
+        let world = subscribed();
+        kept(&world, &brand("acme"));
+        world
+    };
+    let cases: [(&dyn Fn() -> World, Intervention); 8] = [
         (&subscribed, Intervention::Extend { days: 7 }),
         (&subscribed, Intervention::ChangeDates { end }),
         (&with_few_tokens, Intervention::ResetTokens),
@@ -140,25 +146,29 @@ fn what_staff_do_is_done_once_wherever_that_is_cut() {
         (&dearer, notice(30, false)),
         (&dearer, notice(30, true)),
         (&told_before, Intervention::KeepPrice),
+        (&with_brand, to("acme")),
     ];
     for (begin, intervention) in cases {
+        let asked = &intervention;
         holds(&Case {
             ports: OURS,
             begin,
             run: &move |_, billing| {
+                let asked = asked.clone();
                 async move {
-                    let (key, said) = (idempotency_key("staff"), format!("{intervention:?}"));
-                    drop(billing.intervene(&customer(), &intervention, &key, &said).await);
+                    let (key, said) = (idempotency_key("staff"), format!("{asked:?}"));
+                    drop(billing.intervene(&customer(), &asked, &key, &said).await);
                 }
                 .boxed()
             },
             again: &|world| {
-                let done = try_to(world, &intervention, "staff").unwrap_or_else(|error| panic!("{error}"));
+                let done = try_to(world, asked, "staff").unwrap_or_else(|error| panic!("{error}"));
                 let ends = done.period().map(|period| period.end);
-                match intervention {
+                match asked {
                     Intervention::Extend { .. } => assert_eq!(ends, Some(instant("2025-03-07T10:00:00Z"))),
-                    Intervention::ChangeDates { end } => assert_eq!(ends, Some(end)),
+                    Intervention::ChangeDates { end } => assert_eq!(ends, Some(*end)),
                     Intervention::ResetTokens => assert_eq!(tokens(world), 1_000),
+                    Intervention::Brand { brand } => assert_eq!(&done.brand, brand),
                     Intervention::Comp { .. } | Intervention::ChangePrice { .. } | Intervention::KeepPrice => {}
                 }
             },

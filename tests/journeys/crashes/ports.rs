@@ -1,6 +1,7 @@
 //! The ports of a world, one of whose calls goes wrong.
 
 use billing::account::{Incoming, VirtualAccount};
+use billing::brand::Brand;
 use billing::driven::Seen;
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::mail::Mail;
@@ -236,6 +237,10 @@ impl Store for Fragile<'_> {
         self.call(Port::Read, self.world.store.catalogue(), down).await
     }
 
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        self.call(Port::Read, self.world.store.brands(), down).await
+    }
+
     async fn due(&self, lane: Lane, now: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         self.call(Port::Read, self.world.store.due(lane, now, limit), down).await
     }
@@ -267,7 +272,7 @@ impl Queue for Fragile<'_> {
 }
 
 impl Mailer for Fragile<'_> {
-    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        self.call(Port::Mailer, self.mailer.send(mail), || MailError::NoAnswer("cut short".into())).await
+    async fn send(&self, mail: &Mail, brand: Option<&Brand>) -> Result<(), MailError> {
+        self.call(Port::Mailer, self.mailer.send(mail, brand), || MailError::NoAnswer("cut short".into())).await
     }
 }

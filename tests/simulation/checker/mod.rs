@@ -214,6 +214,7 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken over",
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
+        Event::Branded { .. } => "branded",
         Event::CounterRebuilt { .. } => "counter rebuilt",
         Event::DaysRebuilt { .. } => "days rebuilt",
         Event::UsageBilled { .. } => "usage billed",
@@ -283,6 +284,7 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::TakenOver { .. }
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
+        | Event::Branded { .. }
         | Event::CounterRebuilt { .. }
         | Event::DaysRebuilt { .. }
         | Event::UsageBilled { .. }

@@ -105,9 +105,13 @@ impl State {
             | Key::Claim(customer, _) => Some(customer),
             Key::Reference(..) | Key::Mail(_) => self.records.get(key).and_then(named),
             Key::Delivery(id) => self.delivered_to(id),
-            Key::Family(_) | Key::Plan(_) | Key::PlanVersion(..) | Key::Meter(_) | Key::Coupon(_) | Key::TestClock => {
-                None
-            }
+            Key::Family(_)
+            | Key::Plan(_)
+            | Key::PlanVersion(..)
+            | Key::Meter(_)
+            | Key::Coupon(_)
+            | Key::Brand(_)
+            | Key::TestClock => None,
         }
     }
 
@@ -165,7 +169,12 @@ impl State {
         // What is sold is changed by whoever sells it. That a coupon was redeemed is counted.
         let is_sellers = matches!(
             record,
-            Record::Family(_) | Record::Plan(_) | Record::PlanVersion(_) | Record::Meter(_) | Record::TestClock(_)
+            Record::Family(_)
+                | Record::Plan(_)
+                | Record::PlanVersion(_)
+                | Record::Meter(_)
+                | Record::Brand(_)
+                | Record::TestClock(_)
         );
         check(!is_sellers, "I-21", told)?;
         let Some(owner) = owner.filter(|_| self.step.is_multiple_of(EVERY)) else { return Ok(()) };
@@ -220,6 +229,7 @@ fn named(record: &Record) -> Option<&CustomerId> {
         | Record::PlanVersion(_)
         | Record::Meter(_)
         | Record::Coupon(_)
+        | Record::Brand(_)
         | Record::TestClock(_) => None,
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::world::{Answer, Call};
 use billing::account::{Incoming, VirtualAccount};
+use billing::brand::Brand;
 use billing::driven::Seen;
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::mail::Mail;
@@ -120,6 +121,10 @@ impl Store for Port {
         panic!("nobody who is explored lists plans")
     }
 
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        panic!("nobody who is explored lists brands")
+    }
+
     async fn due(&self, _: Lane, _: Timestamp, _: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {
         panic!("nobody who is explored sweeps: whom a sweep would wake is awake")
     }
@@ -194,7 +199,7 @@ impl Gateways for Port {
 }
 
 impl Mailer for Port {
-    async fn send(&self, _: &Mail) -> Result<(), MailError> {
+    async fn send(&self, _: &Mail, _: Option<&Brand>) -> Result<(), MailError> {
         Ok(())
     }
 }

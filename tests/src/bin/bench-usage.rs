@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on has nothing to tell")]
 
+use billing::brand::Brand;
 use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
@@ -172,6 +173,10 @@ impl Store for &Contended {
 
     async fn catalogue(&self) -> Result<Found, StoreError> {
         self.table.catalogue().await
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        self.table.brands().await
     }
 
     async fn due(&self, lane: Lane, then: Timestamp, most: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

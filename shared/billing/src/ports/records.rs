@@ -2,13 +2,14 @@
 
 use super::{Lane, StoreError, TestClock, Wanted};
 use crate::account::VirtualAccount;
+use crate::brand::Brand;
 use crate::catalog::{Family, Meter, Plan};
 use crate::delivery::{Delivery, DeliveryId};
 use crate::discount::Coupon;
 use crate::driven::Seen;
 use crate::id::{
-    ConsumptionId, CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PeriodId, PlanId,
-    Reference, SubscriptionId, UsageId,
+    BrandId, ConsumptionId, CouponCode, CustomerId, FamilyId, IdempotencyKey, MailId, MeterId, PaymentId, PeriodId,
+    PlanId, Reference, SubscriptionId, UsageId,
 };
 use crate::mail::Mail;
 use crate::payment::{Gateway, Payment};
@@ -106,6 +107,7 @@ pub enum Key {
     /// By its id or an alias.
     Meter(MeterId),
     Coupon(CouponCode),
+    Brand(BrandId),
     TestClock,
 }
 
@@ -132,6 +134,7 @@ pub enum Record {
     PlanVersion(Plan),
     Meter(MeterName),
     Coupon(StoredCoupon),
+    Brand(Brand),
     TestClock(TestClock),
 }
 
@@ -223,6 +226,7 @@ impl Record {
             Self::PlanVersion(it) => Key::PlanVersion(it.id.clone(), it.version),
             Self::Meter(it) => Key::Meter(it.name.clone()),
             Self::Coupon(it) => Key::Coupon(it.coupon.code.clone()),
+            Self::Brand(it) => Key::Brand(it.id.clone()),
             Self::TestClock(_) => Key::TestClock,
         }
     }
@@ -243,6 +247,7 @@ impl Record {
             Self::Plan(it) => Some(it.revision),
             Self::Meter(it) => Some(it.version),
             Self::Coupon(it) => Some(it.version),
+            Self::Brand(it) => Some(it.version),
             Self::TestClock(it) => Some(it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
@@ -270,6 +275,7 @@ impl Record {
             Self::Plan(it) => Some(&mut it.revision),
             Self::Meter(it) => Some(&mut it.version),
             Self::Coupon(it) => Some(&mut it.version),
+            Self::Brand(it) => Some(&mut it.version),
             Self::TestClock(it) => Some(&mut it.version),
             Self::PastSubscription(_)
             | Self::History { .. }
@@ -325,6 +331,7 @@ impl Record {
             | Self::PlanVersion(_)
             | Self::Meter(_)
             | Self::Coupon(_)
+            | Self::Brand(_)
             | Self::TestClock(_) => None,
         }
     }
@@ -353,6 +360,7 @@ impl Record {
             | Self::PlanVersion(_)
             | Self::Meter(_)
             | Self::Coupon(_)
+            | Self::Brand(_)
             | Self::TestClock(_) => None,
         }
     }
@@ -421,7 +429,7 @@ impl Found {
         referred: Reference(Referred), delivery: Delivery(Delivery), mail: Mail(Mail), family: Family(StoredFamily),
         plan: Plan(StoredPlan), meter: Meter(MeterName), coupon: Coupon(StoredCoupon), usage: Usage(MeterUsage),
         usage_record: UsageRecord(UsageRecord), shard: Shard(Shard),
-        test_clock: TestClock(TestClock),
+        brand: Brand(Brand), test_clock: TestClock(TestClock),
     }
 }
 

@@ -7,13 +7,14 @@ use crate::calendar::{Interval, Period};
 use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::dunning::{after, days};
+use crate::id::BrandId;
 use crate::money::Money;
 use crate::ratio::Ratio;
 use jiff::{SignedDuration, Timestamp};
 use std::num::NonZeroU16;
 
 /// What somebody of the SaaS asks for, on behalf of a customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intervention {
     /// The running period ends so many days later, on the customer's calendar.
     Extend { days: u16 },
@@ -28,6 +29,8 @@ pub enum Intervention {
     ChangePrice { notice_days: NonZeroU16, told: bool },
     /// What was announced is not done.
     KeepPrice,
+    /// The customer is written to under that name from now on, whatever state the subscription is in. None: under none.
+    Brand { brand: Option<BrandId> },
 }
 
 /// Further from now than this no period ends: it is a mistake in the year.
@@ -45,31 +48,33 @@ impl Subscription {
         newest: Option<&Plan>,
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
-        let running = self.running()?;
         match intervention {
             Intervention::Extend { days } => {
+                let running = self.running()?;
                 let end = Period::nth(running.end, Interval::Days(*days), 0, &self.time_zone).end;
                 let far = |refusal| if refusal == Refusal::EndIsFar { Refusal::TooManyDays } else { refusal };
                 self.ending(running, end, now).map_err(far)
             }
-            Intervention::ChangeDates { end } => self.ending(running, *end, now),
+            Intervention::ChangeDates { end } => self.ending(self.running()?, *end, now),
             Intervention::Comp { percent, periods } => {
                 let plans = [self.order.plan.id.clone()].into();
-                self.comped(running, Discount { plans, ..Discount::comp(*percent, *periods) }, now)
+                self.comped(self.running()?, Discount { plans, ..Discount::comp(*percent, *periods) }, now)
             }
             Intervention::ChangePrice { notice_days, told } => {
-                self.is_at_rest(running, now)?;
+                self.is_at_rest(self.running()?, now)?;
                 self.announcing(newest, *notice_days, *told, now)
             }
             Intervention::KeepPrice => {
-                self.is_at_rest(running, now)?;
+                self.is_at_rest(self.running()?, now)?;
                 Ok(self.price_change.iter().map(|_| Event::PriceChangeRevoked).collect())
             }
-            Intervention::ResetTokens => match self.order.plan.tokens_included {
+            Intervention::ResetTokens => match self.running().map(|_| self.order.plan.tokens_included)? {
                 None => Err(Refusal::NoTokens),
                 Some(included) if included == tokens => Ok(vec![]),
                 Some(included) => Ok(vec![Event::TokensReset { from: tokens, to: included }]),
             },
+            Intervention::Brand { brand } if *brand == self.brand => Ok(vec![]),
+            Intervention::Brand { brand } => Ok(vec![Event::Branded { brand: brand.clone() }]),
         }
     }
 
@@ -144,9 +149,10 @@ mod tests {
     use super::*;
     use crate::calendar::Interval;
     use crate::order::Order;
+    use crate::payment::Gateway;
     use crate::proration::Proration;
     use crate::subscription::{CancelReason, Fact, Term};
-    use crate::testing::{active, incomplete, instant, method, order, zone};
+    use crate::testing::{active, brand, customer, incomplete, instant, method, order, seen, zone};
     use jiff::tz::TimeZone;
 
     /// Half of the sample's first period is over: it was paid on 31 January and ends on the 28th of February.
@@ -291,6 +297,28 @@ mod tests {
         let mut once = active();
         once.order.price.recurring = false;
         assert_eq!(given(&once, half_way()), Err(Refusal::NotRenewed));
+    }
+
+    #[test]
+    fn a_brand_is_given_whatever_state_it_is_in() {
+        let at = half_way();
+        let acme = Intervention::Brand { brand: Some(brand("acme").id) };
+        let paused = active().apply(&Event::Paused { at });
+        let canceled = active().apply(&Event::Canceled { at, reason: CancelReason::Requested });
+        let disputed = active().apply(&Event::Disputed { payment: active().no_payment() });
+        let seen = (Gateway::Stripe, &seen("estates-professional"));
+        let imported = Subscription::importing(None, &customer(), seen, order("estates-professional"), at);
+        let (elsewhere, events) = imported.unwrap_or_else(|refusal| panic!("{refusal}"));
+        let elsewhere = after_all(elsewhere, &events);
+        for it in [incomplete(), active(), charged(), missed(), paused, disputed, canceled, elsewhere] {
+            let given = it.intervene(&acme, 0, None, at).unwrap_or_else(|refusal| panic!("{:?}: {refusal}", it.status));
+            assert_eq!(given, [Event::Branded { brand: Some(brand("acme").id) }], "{:?}", it.status);
+            let branded = after_all(it.clone(), &given);
+            assert_eq!(branded, Subscription { brand: Some(brand("acme").id), ..it.clone() }, "and nothing else");
+            assert_eq!(branded.intervene(&acme, 0, None, at), Ok(vec![]), "they have it");
+            let off = branded.intervene(&Intervention::Brand { brand: None }, 0, None, at);
+            assert_eq!(off.map(|events| after_all(branded, &events)), Ok(it));
+        }
     }
 
     #[test]

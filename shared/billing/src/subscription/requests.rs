@@ -52,6 +52,7 @@ impl Subscription {
             changing: None,
             disputed: BTreeSet::new(),
             contact: None,
+            brand: current.and_then(|current| current.brand.clone()),
             time_zone: current.map_or(Zone::UTC, |current| current.time_zone.clone()),
             created_at: now,
             status: Status::Incomplete,

@@ -5,7 +5,7 @@ use crate::catalog::Plan;
 use crate::discount::Discount;
 use crate::driven::Driven;
 use crate::dunning::{Dunning, Failure};
-use crate::id::{MeterId, MethodId, PaymentId, PeriodId};
+use crate::id::{BrandId, MeterId, MethodId, PaymentId, PeriodId};
 use crate::money::Money;
 use crate::outcome::Decline;
 use crate::statistics::DayRecount;
@@ -217,6 +217,10 @@ pub enum Event {
         from: u64,
         to: u64,
     },
+    /// By somebody of the SaaS. None: it has none any more.
+    Branded {
+        brand: Option<BrandId>,
+    },
     /// By somebody of the SaaS, to what the records of its uses come to.
     CounterRebuilt {
         meter: MeterId,
@@ -299,6 +303,8 @@ pub enum Refusal {
     NotRenewed,
     #[error("the plan is not sold any more by that interval and in that currency")]
     NotSold,
+    #[error("there is no such brand")]
+    NoSuchBrand,
     #[error("nobody knows where to write to the customer")]
     NoContact,
     #[error("another system charges for the subscription: it is changed and canceled there")]

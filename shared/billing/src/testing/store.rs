@@ -1,6 +1,7 @@
 //! A store in memory, whose writes can be made to fail.
 
 use super::lock;
+use crate::brand::Brand;
 use crate::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use crate::mail::Mail;
 use crate::payment::Payment;
@@ -152,6 +153,7 @@ impl Store for MemoryStore {
             | Record::PlanVersion(_)
             | Record::Meter(_)
             | Record::Coupon(_)
+            | Record::Brand(_)
             | Record::TestClock(_) => false,
         };
         Ok(Found::new(lock(&self.0).records.values().filter(of_customer).cloned().collect()))
@@ -213,6 +215,12 @@ impl Store for MemoryStore {
         let state = lock(&self.0);
         let shown = |record: &&Record| matches!(record, Record::Family(_) | Record::Plan(_));
         Ok(Found::new(state.records.values().filter(shown).cloned().collect()))
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        let state = lock(&self.0);
+        let brand = |record: &Record| if let Record::Brand(it) = record { Some(it.clone()) } else { None };
+        Ok(state.records.values().filter_map(brand).collect())
     }
 
     async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

@@ -3,7 +3,7 @@
 use super::{Billing, Opening, RequestError};
 use crate::id::{CustomerId, IdempotencyKey};
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, Write};
-use crate::subscription::{Event, Intervention, Subscription};
+use crate::subscription::{Event, Intervention, Refusal, Subscription};
 use crate::token::Tokens;
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -19,12 +19,16 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         let more = |it: &Subscription, _| match intervention {
             Intervention::ChangePrice { .. } => vec![Key::Plan(it.order.plan.id.clone())],
             Intervention::ResetTokens => vec![Key::Tokens(it.customer.clone())],
+            Intervention::Brand { brand } => brand.iter().cloned().map(Key::Brand).collect(),
             Intervention::Extend { .. }
             | Intervention::ChangeDates { .. }
             | Intervention::Comp { .. }
             | Intervention::KeepPrice => vec![],
         };
         let decide = |it: &Subscription, found: &mut Found, now| {
+            if matches!(intervention, Intervention::Brand { brand: Some(_) }) && found.brand().is_none() {
+                return Err(Refusal::NoSuchBrand);
+            }
             let newest = found.plan().map(|it| it.plan);
             let tokens = found.tokens().unwrap_or_else(|| Tokens::none(customer.clone()));
             let events = it.intervene(intervention, tokens.balance, newest.as_ref(), now)?;

@@ -1,7 +1,7 @@
 //! Sending what customers must be told, and taking them to a page when they follow the link in it.
 
 use super::{Billing, CheckoutError, MOST_RACES, Recovery, Setup, transition};
-use crate::id::{IdempotencyKey, MailId};
+use crate::id::{BrandId, IdempotencyKey, MailId};
 use crate::mail::{About, Dropped, Mail};
 use crate::payment::{CheckoutMethod, Payment};
 use crate::ports::{Clock, Gateways, Key, MailError, Mailer, Record, Store, StoreError, Write};
@@ -18,6 +18,8 @@ pub enum SendError {
     OurFault(MailId, String),
     #[error("mail {0:?} was taken by nobody until it was too late")]
     TooLate(MailId),
+    #[error("mail {0:?} was sent under no name: there is no brand `{1}`")]
+    NoSuchBrand(MailId, BrandId),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +64,15 @@ impl<S: Store, G: Sync, C: Clock> Billing<S, G, C> {
             Some(subscription) => Mail { about: mail.about.at(subscription, now), ..mail },
             None => mail,
         };
-        match mailer.send(&mail).await {
-            Ok(()) => self.keep_sent(mail, subscription, now).await,
+        let named = subscription.as_ref().and_then(|it| it.brand.clone());
+        // Whoever's brand cannot be read just now is written to when it can: never under another's name.
+        let brand = self.brand_of(subscription.as_ref()).await?;
+        match mailer.send(&mail, brand.as_ref()).await {
+            Ok(()) => {
+                self.keep_sent(mail, subscription, now).await?;
+                // Nothing that we wait for brings it back, so the mail has gone out under no name; and somebody is to look.
+                named.filter(|_| brand.is_none()).map_or(Ok(()), |it| Err(SendError::NoSuchBrand(id.clone(), it)))
+            }
             Err(MailError::NoAnswer(_)) => self.keep_mail(mail.delayed(now)).await,
             Err(MailError::NotConfigured) => self.keep_mail(mail.dropped(Dropped::NotConfigured, now)).await,
             Err(MailError::OurFault(why)) => {

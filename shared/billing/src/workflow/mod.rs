@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod advance;
 mod alerts;
+mod brands;
 mod catalogue;
 mod change;
 mod checkout;

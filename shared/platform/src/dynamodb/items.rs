@@ -17,7 +17,8 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 /// 6: a subscription is suspended when grace is over. Code that does not know that would end it, or serve it.
 /// 7: what is told late is charged for. Code that does not know it would write a subscription back without.
 /// 8: a meter lends to its shards. Code that does not know them would miss what they have counted.
-const SCHEMA: u32 = 8;
+/// 9: a customer has a brand. Code that does not know it would write a subscription back without, and to them under no name.
+const SCHEMA: u32 = 9;
 
 pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
     let mut item: Item = match record {
@@ -41,6 +42,7 @@ pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
         Record::PlanVersion(it) => to_item(it),
         Record::Meter(it) => to_item(it),
         Record::Coupon(it) => to_item(it),
+        Record::Brand(it) => to_item(it),
         Record::TestClock(it) => to_item(it),
     }
     .map_err(unavailable)?;
@@ -93,6 +95,7 @@ fn record(item: Item) -> Result<Option<Record>, StoreError> {
         ("METER", _) => Record::Meter(read(item)?),
         ("PLAN", _) => Record::PlanVersion(read(item)?),
         ("COUPON", _) => Record::Coupon(read(item)?),
+        ("BRANDS", _) => Record::Brand(read(item)?),
         ("CLOCK", _) => Record::TestClock(read(item)?),
         _ => return Ok(None),
     }))

@@ -21,6 +21,7 @@
 //! | meter's name      | `METER#{name}`             | `METER`                               |                 |
 //! | plan version      | `PLAN#{plan}`              | `VERSION#{version}`                   |                 |
 //! | coupon            | `COUPON#{code}`            | `COUPON`                              |                 |
+//! | brand             | `BRANDS`                   | `BRAND#{brand}`                       |                 |
 //! | test clock        | `CLOCK`                    | `CLOCK`                               |                 |
 //!
 //! | question                                | answered by                                               |
@@ -33,6 +34,7 @@
 //! | whose payment does a gateway speak of?  | get `REF#…`                                               |
 //! | have we seen this webhook?              | get `HOOK#…`; its creation is refused if it exists        |
 //! | what is for sale?                       | query `CATALOGUE`                                         |
+//! | which brands are there?                 | query `BRANDS`                                            |
 //! | what is due now?                        | query `due-index`: `due = {lane}#{shard}`, `due_at <= now`|
 //!
 //! `due-index` is sparse: only records with something left to do carry `due`.
@@ -58,6 +60,7 @@ pub const CONSUMPTIONS: &str = "USE#";
 pub const USES: &str = "COUNT#";
 pub const DAYS: &str = "DAY#";
 pub const CATALOGUE: &str = "CATALOGUE";
+pub const BRANDS: &str = "BRANDS";
 
 const SUBSCRIPTION: &str = "LIVE#SUB";
 const WALLET: &str = "LIVE#WALLET";
@@ -119,6 +122,7 @@ pub fn of(key: &Key) -> Item {
         Key::Meter(name) => (format!("METER#{name}"), "METER".to_owned()),
         Key::PlanVersion(id, version) => (format!("PLAN#{id}"), format!("VERSION#{version:08}")),
         Key::Coupon(code) => (format!("COUPON#{code}"), "COUPON".to_owned()),
+        Key::Brand(id) => (BRANDS.to_owned(), format!("BRAND#{id}")),
         Key::TestClock => ("CLOCK".to_owned(), "CLOCK".to_owned()),
     };
     strings([("pk", pk), ("sk", sk)])

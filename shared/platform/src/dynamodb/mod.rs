@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, Update};
+use billing::brand::Brand;
 use billing::id::{ConsumptionId, CustomerId, PaymentId, UsageId};
 use billing::payment::Payment;
 use billing::ports::{Found, Key, Lane, Record, Store, StoreError, Wanted, Write};
@@ -278,6 +279,11 @@ impl Store for Table {
     async fn catalogue(&self) -> Result<Found, StoreError> {
         let all = self.in_partition(keys::CATALOGUE).key_condition_expression("pk = :pk");
         records(self.query(all, None).await?).map(Found::new)
+    }
+
+    async fn brands(&self) -> Result<Vec<Brand>, StoreError> {
+        let all = self.in_partition(keys::BRANDS).key_condition_expression("pk = :pk");
+        self.query(all, None).await?.into_iter().map(read).collect()
     }
 
     async fn due(&self, lane: Lane, then: Timestamp, limit: u32) -> Result<Vec<(Timestamp, Wanted)>, StoreError> {

@@ -1,8 +1,10 @@
 //! Pages: what a person sees who followed a link in a browser and was not taken
 //! where it leads. Everyone else is told in problem documents.
 
+use crate::brands::{ground, head};
 use crate::links::LinkError;
 use crate::sqs::chain;
+use billing::brand::Brand;
 use billing::ports::{GatewayError, StoreError};
 use billing::subscription::Refusal;
 use billing::workflow::{CheckoutError, FollowError};
@@ -22,11 +24,13 @@ pub struct Page {
     text: &'static str,
     retry_after_s: Option<u32>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Under whose name. Boxed: every result has room for a page, and few have this.
+    brand: Option<Box<Brand>>,
 }
 
 impl Page {
     fn new(status: StatusCode, title: &'static str, text: &'static str) -> Self {
-        Self { status, title, text, retry_after_s: None, cause: None }
+        Self { status, title, text, retry_after_s: None, cause: None, brand: None }
     }
 
     pub fn no_longer_valid() -> Self {
@@ -56,20 +60,40 @@ impl Page {
         Self::new(StatusCode::BAD_GATEWAY, "The payment page does not open", text).because(cause)
     }
 
+    /// The same, under the name of `brand` if there is one. Where nobody could tell, the person is told all the same.
+    #[must_use]
+    pub fn in_brand(self, brand: Result<Option<Brand>, StoreError>) -> Self {
+        let brand = brand.unwrap_or_else(|error| {
+            tracing::warn!(cause = chain(&error), "a page is shown under no name");
+            None
+        });
+        Self { brand: brand.map(Box::new), ..self }
+    }
+
     fn because(self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
 
     fn html(&self) -> String {
-        let Self { title, text, .. } = self;
+        let Self { title, text, brand, .. } = self;
+        let ground = brand.as_deref().map_or(String::new(), |brand| format!("html{{{}}}", ground(brand)));
+        let head = brand.as_deref().map_or(String::new(), head);
         format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
-             <style>body{{font:1.1rem/1.5 sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}}</style>\
-             <h1>{title}</h1><p>{text}</p></html>"
+             <style>{ground}body{{font:1.1rem/1.5 sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}}</style>\
+             {head}<h1>{title}</h1><p>{text}</p></html>"
         )
     }
+
+    /// What a browser may fetch for it: a brand's logo, from where that is, and nothing else.
+    fn policy(&self) -> String {
+        let logo = self.brand.as_ref().and_then(|brand| brand.logo.as_ref());
+        logo.map_or(POLICY.to_owned(), |logo| format!("{POLICY}; img-src {}", logo.origin()))
+    }
 }
+
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Runs a handler; sends its person to the address that it answers, or shows the page, and logs a failure once.
 pub async fn lead<F>(request: Request, handle: impl FnOnce(Request) -> F) -> Result<Response<Body>, Error>
@@ -80,11 +104,11 @@ where
     let response = Response::builder()
         .header(CACHE_CONTROL, "no-store")
         .header(REFERRER_POLICY, "no-referrer")
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'");
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff");
     let page = match handle(request).await {
         Ok(address) => {
-            return Ok(response.status(StatusCode::SEE_OTHER).header(LOCATION, address).body(Body::Empty)?);
+            let response = response.status(StatusCode::SEE_OTHER).header(LOCATION, address);
+            return Ok(response.header(CONTENT_SECURITY_POLICY, POLICY).body(Body::Empty)?);
         }
         Err(page) => page,
     };
@@ -95,6 +119,7 @@ where
         tracing::info!(cause, "link refused: {}", page.title);
     }
     let response = response.status(page.status).header(CONTENT_TYPE, "text/html; charset=utf-8");
+    let response = response.header(CONTENT_SECURITY_POLICY, page.policy());
     let response = match page.retry_after_s {
         Some(seconds) => response.header(RETRY_AFTER, seconds),
         None => response,
@@ -159,6 +184,7 @@ impl From<Refusal> for Page {
             | Refusal::NotRenewed
             | Refusal::NotSold
             | Refusal::NoContact
+            | Refusal::NoSuchBrand
             | Refusal::EndIsPast
             | Refusal::EndIsFar
             | Refusal::TooManyDays
@@ -192,6 +218,7 @@ mod tests {
     use super::*;
     use crate::secrets::SecretError;
     use billing::payment::Gateway;
+    use billing::testing::brand;
     use futures::executor::block_on;
 
     fn shown(said: Result<String, Page>) -> Response<Body> {
@@ -233,7 +260,43 @@ mod tests {
             assert!(!html.contains("private"), "{html}");
             assert_eq!(header(&response, "retry-after").is_some(), status == 503, "{title}");
             assert_eq!(header(&response, "content-type").as_deref(), Some("text/html; charset=utf-8"));
-            is_nobodys_to_keep(&response);
+            is_nobodys_to_keep(&response, POLICY);
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_brand_has_its_name_its_colours_and_its_logo_and_fetches_nothing_else() {
+        let page = || refused(CheckoutError::NoSubscription);
+        let plain = page().html();
+        let name = "<script>alert(1)</script>".to_owned().try_into().unwrap_or_else(|error| panic!("{error}"));
+        let logo = "https://cdn.acme.example:8443/a;b/logo.png?v=\u{26}2".to_owned();
+        let logo = Some(logo.try_into().unwrap_or_else(|error| panic!("{error}")));
+        let only = "default-src 'none'; style-src 'unsafe-inline'";
+        let cases = [
+            (brand("acme"), "Acme Telecom", format!("{only}; img-src https://cdn.acme.example")),
+            (Brand { logo: None, ..brand("acme") }, "Acme Telecom", only.to_owned()),
+            (
+                Brand { name, logo, ..brand("acme") },
+                "&lt;script&gt;alert(1)&lt;/script&gt;",
+                format!("{only}; img-src https://cdn.acme.example:8443"),
+            ),
+        ];
+        for (brand, name, policy) in cases {
+            let html = page().in_brand(Ok(Some(brand.clone()))).html();
+            let head = head(&brand);
+            assert!(head.contains(&format!(
+                "background:#ffcc00;color:#000000;padding:12px 16px;font-weight:bold\">{name}</p>"
+            )));
+            let style = "html{background:#fafafa;color:#000000}";
+            assert_eq!(html.replacen(&head, "", 1).replacen(style, "", 1), plain, "the rest is as it was");
+            assert_eq!(html.contains("<img "), brand.logo.is_some());
+            assert!(!html.contains("<script"), "{html}");
+            let response = shown(Err(page().in_brand(Ok(Some(brand)))));
+            assert_eq!(response.status().as_u16(), 200);
+            is_nobodys_to_keep(&response, &policy);
+        }
+        for none in [Ok(None), Err(StoreError::Unavailable("private".into()))] {
+            assert_eq!(page().in_brand(none).html(), plain);
         }
     }
 
@@ -242,14 +305,13 @@ mod tests {
         let response = shown(Ok("https://gateway.example/pay/1".to_owned()));
         assert_eq!(response.status().as_u16(), 303);
         assert_eq!(header(&response, "location").as_deref(), Some("https://gateway.example/pay/1"));
-        is_nobodys_to_keep(&response);
+        is_nobodys_to_keep(&response, POLICY);
     }
 
-    fn is_nobodys_to_keep(response: &Response<Body>) {
+    fn is_nobodys_to_keep(response: &Response<Body>, policy: &str) {
         assert_eq!(header(response, "cache-control").as_deref(), Some("no-store"));
         assert_eq!(header(response, "referrer-policy").as_deref(), Some("no-referrer"));
         assert_eq!(header(response, "x-content-type-options").as_deref(), Some("nosniff"));
-        let policy = "default-src 'none'; style-src 'unsafe-inline'";
         assert_eq!(header(response, "content-security-policy").as_deref(), Some(policy));
     }
 }

@@ -90,6 +90,7 @@ impl From<Refusal> for Problem {
             Refusal::NotRenewed => state("not-renewed"),
             Refusal::NotSold => state("not-sold"),
             Refusal::NoContact => state("no-contact"),
+            Refusal::NoSuchBrand => Self::invalid("brand", refusal),
             Refusal::EndIsPast | Refusal::EndIsFar => Self::invalid("end", refusal),
             Refusal::TooManyDays => Self::invalid("days", refusal),
             Refusal::QuantityNotOne | Refusal::TooExpensive => Self::invalid("quantity", refusal),
@@ -334,6 +335,7 @@ mod tests {
             (Refusal::NotRenewed, 409, "not-renewed", Value::Null),
             (Refusal::EndIsPast, 422, "invalid", json!("end")),
             (Refusal::EndIsFar, 422, "invalid", json!("end")),
+            (Refusal::NoSuchBrand, 422, "invalid", json!("brand")),
             (Refusal::TooManyDays, 422, "invalid", json!("days")),
         ];
         for (refusal, status, kind, field) in cases {

@@ -1,8 +1,10 @@
 //! The words of a mail. A *letter* is what a customer reads, the same as text
 //! and as HTML.
 
+use crate::brands::{escaped, ground, head};
 use aws_sdk_sesv2::error::BuildError;
 use aws_sdk_sesv2::types::{Body, Content, EmailContent, Message};
+use billing::brand::Brand;
 use billing::calendar::zone::Zone;
 use billing::catalog::PriceTier;
 use billing::mail::{About, OverageNotice, Passed, PaymentNeeded, PriceNotice, Suspended, TrialEnding};
@@ -160,40 +162,37 @@ fn suspended(about: &Suspended, zone: &Zone, link: &str) -> Letter {
 }
 
 impl Letter {
-    fn text(&self) -> String {
+    fn text(&self, brand: Option<&Brand>) -> String {
         let plain = |it: &Paragraph| match it {
             Paragraph::Text(text) | Paragraph::Link(text) => format!("{text}\n"),
         };
-        self.paragraphs.iter().map(plain).collect::<Vec<_>>().join("\n")
+        let head = brand.map(|brand| format!("{}\n", brand.name));
+        head.into_iter().chain(self.paragraphs.iter().map(plain)).collect::<Vec<_>>().join("\n")
     }
 
-    fn html(&self) -> String {
+    fn html(&self, brand: Option<&Brand>) -> String {
         let marked = |it: &Paragraph| match it {
             Paragraph::Text(text) => format!("<p>{}</p>", escaped(text)),
+            // Mail programs give links a colour of their own, which may not be read on the brand's.
+            Paragraph::Link(link) if brand.is_some() => {
+                format!("<p><a href=\"{0}\" style=\"color:inherit;word-break:break-all\">{0}</a></p>", escaped(link))
+            }
             Paragraph::Link(link) => format!("<p><a href=\"{0}\">{0}</a></p>", escaped(link)),
         };
+        let style = brand.map_or(String::new(), |brand| {
+            format!(" style=\"margin:0;padding:16px;font:16px/1.5 sans-serif;{}\"", ground(brand))
+        });
+        let head = brand.map_or(String::new(), head);
         let body: String = self.paragraphs.iter().map(marked).collect();
-        format!("<!doctype html><html lang=\"en\"><body>{body}</body></html>")
+        format!("<!doctype html><html lang=\"en\"><body{style}>{head}{body}</body></html>")
     }
 
-    pub(super) fn content(&self) -> Result<EmailContent, BuildError> {
+    pub(super) fn content(&self, brand: Option<&Brand>) -> Result<EmailContent, BuildError> {
         let part = |text: String| Content::builder().charset("UTF-8").data(text).build();
-        let body = Body::builder().text(part(self.text())?).html(part(self.html())?).build();
+        let body = Body::builder().text(part(self.text(brand))?).html(part(self.html(brand))?).build();
         let message = Message::builder().subject(part(self.subject.clone())?).body(body).build();
         Ok(EmailContent::builder().simple(message).build())
     }
-}
-
-fn escaped(text: &str) -> String {
-    let escape = |letter: char| match letter {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        '"' => "&quot;".to_owned(),
-        '\'' => "&#39;".to_owned(),
-        other => other.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -202,7 +201,7 @@ pub(super) mod tests {
     use billing::catalog::Unit;
     use billing::id::{PeriodId, SubscriptionId};
     use billing::money::{Currency, Money};
-    use billing::testing::{customer, instant, meter, zone};
+    use billing::testing::{brand, customer, instant, meter, zone};
 
     const LINK: &str = "https://api.example.com/pay/mail_a.1772928000.mac";
 
@@ -234,13 +233,13 @@ pub(super) mod tests {
         for (remedy, first) in cases {
             let letter = letter(&about("Professional", remedy), &Zone::UTC, LINK);
             assert_eq!(letter.subject, "Please pay for Professional");
-            let text = letter.text();
+            let text = letter.text(None);
             let rest = format!(
                 "\n\nYou can pay here:\n\n{LINK}\n\nProfessional stays yours to use until 8 March 2026, 09:05 UTC.\n\n\
                  If you have paid meanwhile, there is nothing you need to do.\n"
             );
             assert_eq!(text, format!("{first}{rest}"));
-            let html = letter.html();
+            let html = letter.html(None);
             assert!(html.contains(&format!("<p>{first}</p>")), "{html}");
             assert!(html.contains(&format!("<a href=\"{LINK}\">{LINK}</a>")), "{html}");
         }
@@ -264,7 +263,7 @@ pub(super) mod tests {
              If you do not pay, it ends on 7 April 2026, 10:05 Africa/Lagos.\n\n\
              If you have paid meanwhile, there is nothing you need to do.\n"
         );
-        assert_eq!(letter.text(), expected);
+        assert_eq!(letter.text(None), expected);
     }
 
     #[test]
@@ -284,14 +283,14 @@ pub(super) mod tests {
         assert_eq!(letter.subject, "The price of Professional changes");
         let expected = "What you have costs NGN 7000.00 a period until then, and NGN 9000.00 a period from the one that \
                         begins on 8 March 2026, 10:05 Africa/Lagos.";
-        assert!(letter.text().contains(expected), "{}", letter.text());
-        assert!(!letter.text().contains(LINK), "it asks for nothing");
+        assert!(letter.text(None).contains(expected), "{}", letter.text(None));
+        assert!(!letter.text(None).contains(LINK), "it asks for nothing");
         let About::PriceChange(about) = about else { panic!("a price") };
         let same = About::PriceChange(PriceNotice { until_then: about.amount, is_discounted: true, ..about });
         let letter = super::letter(&same, &Zone::UTC, LINK);
         assert_eq!(letter.subject, "Professional changes");
         for expected in ["its newest version, which costs NGN 9000.00 too.", "your discount comes off that."] {
-            assert!(letter.text().contains(expected), "{}", letter.text());
+            assert!(letter.text(None).contains(expected), "{}", letter.text(None));
         }
     }
 
@@ -326,12 +325,12 @@ pub(super) mod tests {
             "This period ends on 8 March 2026, 10:05 Africa/Lagos. Then what your plan includes is there again.",
             "There is nothing you need to do.",
         ];
-        assert_eq!(letter.text(), format!("{}\n", expected.join("\n\n")));
+        assert_eq!(letter.text(None), format!("{}\n", expected.join("\n\n")));
     }
 
     #[test]
     fn a_letter_tells_the_time_on_its_readers_clock() {
-        let until = |name| letter(&about("Professional", None), &zone(name), LINK).text();
+        let until = |name| letter(&about("Professional", None), &zone(name), LINK).text(None);
         assert!(until("Africa/Lagos").contains("until 8 March 2026, 10:05 Africa/Lagos."));
         // An hour later than the day before: the clocks are put forward that night.
         assert!(until("America/New_York").contains("until 8 March 2026, 05:05 America/New_York."));
@@ -339,9 +338,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_letter_of_a_brand_says_the_same_under_its_name_and_in_its_colours() {
+        let (acme, plain) = (brand("acme"), letter(&about("Professional", None), &Zone::UTC, LINK));
+        assert_eq!(plain.text(Some(&acme)), format!("Acme Telecom\n\n{}", plain.text(None)));
+        let html = plain.html(Some(&acme));
+        for expected in [
+            "<body style=\"margin:0;padding:16px;font:16px/1.5 sans-serif;background:#fafafa;color:#000000\">",
+            "<img src=\"https://cdn.acme.example/logo.png\"",
+            "<p style=\"background:#ffcc00;color:#000000;padding:12px 16px;font-weight:bold\">Acme Telecom</p><p>Hello, ",
+            &format!("<a href=\"{LINK}\" style=\"color:inherit;word-break:break-all\">{LINK}</a>"),
+        ] {
+            assert!(html.contains(expected), "{expected}: {html}");
+        }
+        let bare = letter(&about("Professional", None), &Zone::UTC, LINK).html(None);
+        assert!(!bare.contains("style") && !bare.contains("Acme"), "{bare}");
+    }
+
+    #[test]
     fn nothing_in_a_letter_is_markup_but_our_own() {
         let plan = r#"<img src="x" onerror='y'> & Sons"#;
-        let html = letter(&about(plan, None), &Zone::UTC, r#"https://api.example.com/"><script>"#).html();
+        let html = letter(&about(plan, None), &Zone::UTC, r#"https://api.example.com/"><script>"#).html(None);
         for bad in ["<img", "<script", "'y'", "& Sons", "\"x\""] {
             assert!(!html.contains(bad), "{bad}: {html}");
         }
