@@ -103,7 +103,12 @@ def test_two_customers_get_a_brand_by_a_file_and_their_mails_and_pages_follow_it
     shows(page, 200, "There is nothing to pay")
     assert "Acme" not in page.body.decode()
     granted(other.change("cancel", effective="now"))
-    assert "Acme" in other.follow(link_in(other.mails()[0])).body.decode()
+    theirs = link_in(other.mails()[0])
+    assert "Acme" in other.follow(theirs).body.decode()
+    client.advance("P40D")
+    over = other.follow(theirs)
+    assert over.status == 404 and "This link is no longer valid" in over.body.decode()
+    assert "Acme" in over.body.decode(), "their own link, and it is over"
 
 
 def test_a_brand_stays_when_its_customer_leaves_and_comes_back(customer: Customer, acme: str) -> None:

@@ -1,7 +1,10 @@
 //! Stories of subscriptions that Stripe drives: imported once, followed whatever
 //! is delivered of them, and never charged from here.
 
-use crate::stage::{DAY, HOUR, Is, PLAN, command_refused, is, live, money, opened, pass, subscribed, told, wake};
+use crate::overage::minutes;
+use crate::stage::{
+    DAY, HOUR, Is, PLAN, command_refused, is, live, money, opened, pass, subscribed, to_period_end, told, wake,
+};
 use billing::delivery::{DeliveryId, DeliveryStatus, Notice};
 use billing::driven::{Seen, Standing};
 use billing::id::Reference;
@@ -9,7 +12,7 @@ use billing::outcome::{Decline, Remedy};
 use billing::payment::Gateway;
 use billing::ports::{Key, Record, Wanted};
 use billing::subscription::{CancelReason, Command, Event, Refusal, Subscription};
-use billing::testing::{World, customer, instant, method_at, request, seen, world};
+use billing::testing::{World, customer, instant, method_at, order, request, seen, world};
 use billing::workflow::{CheckoutError, Import, ImportError, WakeError};
 use futures::executor::block_on;
 
@@ -248,6 +251,28 @@ fn without_any_webhook_it_is_found_within_a_day() {
         let found = world.subscription();
         assert_eq!((is(&found), found.period()), (expected, Some(then.period)));
     }
+}
+
+#[test]
+fn what_is_counted_begins_at_zero_with_each_of_stripes_periods() {
+    let of_minutes = |seen: Seen| {
+        let plan = order("minutes-pro");
+        Seen { plan: Some(plan.plan.id), price: Some(plan.price), ..seen }
+    };
+    let world = world();
+    world.gateways.drive(of_minutes(seen(PLAN)));
+    import(&world).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(minutes(&world, 3_000, "a"), Ok(3_000));
+    to_period_end(&world);
+    // Nobody has seen yet that there is another.
+    assert!(minutes(&world, 1, "b").is_err());
+    world.gateways.drive(of_minutes(renewed()));
+    tells(&world, "invoice.payment_succeeded", "evt_2");
+    assert_eq!(minutes(&world, 2_999, "b"), Ok(2_999));
+    // The same again is the same period.
+    world.gateways.drive(Seen { standing: Standing::Running { ends_with_period: true }, ..of_minutes(renewed()) });
+    tells(&world, "customer.subscription.updated", "evt_3");
+    assert_eq!((minutes(&world, 1, "c"), is(&world.subscription())), (Ok(3_000), Is::Leaving));
 }
 
 /// However long it goes on, whatever is owed, and although there is a card to charge.

@@ -846,8 +846,8 @@ BUGS = [
     )]),
     ("what is owed is used by the limits of the plan before", [(
         "subscription/metering.rs",
-        "let next = is_to_come.then(|| self.next_order());",
-        "let next = is_to_come.then(|| self.order.clone());",
+        "is_to_come.then(|| self.next_order())",
+        "is_to_come.then(|| self.order.clone())",
     )]),
     ("a plan to come cuts what is paid for", [(
         "subscription/metering.rs",

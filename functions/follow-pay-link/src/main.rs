@@ -5,7 +5,7 @@ use billing::payment::Address;
 use lambda_http::{Error, Request, RequestExt, run, service_fn};
 use platform::App;
 use platform::http::{Page, lead};
-use platform::links::Links;
+use platform::links::{LinkError, Links};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -19,11 +19,16 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, links: Option<&Links>, request: Request) -> Result<String, Page> {
     let links = links.ok_or_else(Page::no_longer_valid)?;
     let parameters = request.path_parameters();
-    let mail = links.read(parameters.first("link").unwrap_or_default(), app.billing.now(None).await?).await?;
-    match page(app, &mail, &request).await {
-        Ok(address) => Ok(address),
-        Err(page) => Err(page.in_brand(app.billing.brand_of_mail(&mail).await)),
-    }
+    let read = links.read(parameters.first("link").unwrap_or_default(), app.billing.now(None).await?).await;
+    let (mail, page) = match read {
+        Ok(mail) => match page(app, &mail, &request).await {
+            Ok(address) => return Ok(address),
+            Err(page) => (mail, page),
+        },
+        Err(LinkError::Expired(mail)) => (mail.clone(), LinkError::Expired(mail).into()),
+        Err(error) => return Err(error.into()),
+    };
+    Err(page.in_brand(app.billing.brand_of_mail(&mail).await))
 }
 
 /// The address at which whoever got `mail` pays.

@@ -105,7 +105,9 @@ fn is_host(text: &str) -> bool {
 }
 
 fn is_domain(text: &str) -> bool {
-    text.contains('.') && is_host(text)
+    // Numbers alone are no name: SES takes no address of a machine.
+    let is_name = |last: &str| !last.bytes().all(|b| b.is_ascii_digit());
+    text.rsplit_once('.').is_some_and(|(_, last)| is_name(last)) && is_host(text)
 }
 
 /// Atoms with dots between them (RFC 5322, 3.2.3).
@@ -224,6 +226,7 @@ mod tests {
             "help@",
             "help@acme",
             "help@acme..example",
+            "help@10.0.0.1",
             ".help@acme.example",
             "he..lp@acme.example",
             "help@acme.example,all@victim.example",

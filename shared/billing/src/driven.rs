@@ -87,7 +87,7 @@ impl Seen {
     }
 
     fn status(&self) -> Status {
-        let term = Term::first(self.period.start);
+        let term = self.term();
         match self.standing {
             Standing::Incomplete => Status::Incomplete,
             Standing::Running { ends_with_period } => Status::Active { term, cancel_at_period_end: ends_with_period },
@@ -100,6 +100,14 @@ impl Seen {
             }
             Standing::Over { at, reason } => Status::Canceled { term: Some(term), at, reason },
         }
+    }
+
+    /// Numbered by the day on which it began: no two have one number, whichever of them are seen, and what is counted begins
+    /// at zero with each.
+    fn term(&self) -> Term {
+        let day = self.period.start.as_second().div_euclid(24 * 60 * 60);
+        let index = u32::try_from(day).unwrap_or_default();
+        Term { index, since: index, ..Term::first(self.period.start) }
     }
 
     /// The last decline, under the number that the period's attempts have come to.
@@ -367,8 +375,7 @@ mod tests {
     fn it_ends_with_the_date_it_ended_on_and_then_another_may_be_bought() {
         let ended = following(imported(), &over(), now());
         let at = instant("2025-03-09T10:00:00Z");
-        let canceled =
-            Status::Canceled { term: Some(Term::first(renewed().period.start)), at, reason: CancelReason::Requested };
+        let canceled = Status::Canceled { term: Some(renewed().term()), at, reason: CancelReason::Requested };
         assert_eq!((ended.status.clone(), ended.due_at(), ended.is_driven()), (canceled, None, false));
         let next = Subscription::ordering(Some(&ended), &customer(), ended.order.clone(), now());
         assert_eq!(next.map(|next| (next.id.number, next.driven)), Ok((2, None)));

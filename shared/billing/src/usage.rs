@@ -75,6 +75,11 @@ impl MeterUsage {
         counts.then_some((counted, self.value))
     }
 
+    /// The period that it counts in, while `period` is at hand.
+    pub(crate) fn counting<'a>(&'a self, period: &'a PeriodId) -> &'a PeriodId {
+        self.counted_in(period).map_or(period, |(counted, _)| counted)
+    }
+
     /// What it counted in the last period, if that was when `at` was, and on what terms.
     pub(crate) fn told_late(&self, at: Timestamp) -> Option<(&PeriodId, u64, &Sold)> {
         let (period, used) = self.before.as_ref()?;

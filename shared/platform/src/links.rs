@@ -23,8 +23,9 @@ pub struct Links {
 pub enum LinkError {
     #[error("the link is none of ours")]
     Forged,
+    /// It was ours, and came with that mail.
     #[error("the link is over")]
-    Expired,
+    Expired(MailId),
     #[error("the key of the links is not to be had")]
     NoKey(#[source] SecretError),
 }
@@ -59,7 +60,7 @@ impl Links {
         }
         self.mac(&mail, until).await?.verify_slice(&mac).map_err(|_| LinkError::Forged)?;
         if now.as_second() >= until {
-            return Err(LinkError::Expired);
+            return Err(LinkError::Expired(mail));
         }
         Ok(mail)
     }
@@ -109,7 +110,7 @@ mod tests {
         assert!(link.starts_with(&format!("{}.1772928000.", mail("a"))), "{link}");
         assert_eq!(read(&link, "2026-03-07T23:59:59.9Z").ok(), Some(mail("a")));
         for late in ["2026-03-08T00:00:00Z", "2027-01-01T00:00:00Z"] {
-            assert!(matches!(read(&link, late), Err(LinkError::Expired)), "{late}");
+            assert!(matches!(read(&link, late), Err(LinkError::Expired(it)) if it == mail("a")), "{late}");
         }
     }
 

@@ -21,18 +21,23 @@ pub(super) struct Allowed {
 impl Allowed {
     /// In the period that is paid for.
     pub(super) fn by(it: &Subscription, is_live: bool) -> Self {
-        Self::by_orders(it, is_live, |_| it.order.clone())
+        Self::by_each(it, is_live, &[&it.order])
     }
 
-    /// In the one after it, before that is paid for too.
+    /// In the one after it, before that is paid for too: no more than any allows, and by that which allows less.
     pub(super) fn to_come(it: &Subscription, is_live: bool) -> Self {
-        Self::by_orders(it, is_live, |meter| least(it, meter))
+        Self::by_each(it, is_live, &[&it.next_order(), &it.order])
     }
 
-    fn by_orders(it: &Subscription, is_live: bool, order_of: impl Fn(&MeterId) -> Order) -> Self {
+    fn by_each(it: &Subscription, is_live: bool, orders: &[&Order]) -> Self {
         let mut allowed = Self { is_live, has_contact: it.contact.is_some(), ..Self::default() };
         for meter in it.order.plan.limits.keys() {
-            let order = &order_of(meter);
+            let most_by = |order: &&Order| match (limit_of(order, meter), price(order, meter)) {
+                (limit, Some(price)) if limit < u64::MAX && is_sold_more(it) => limit + most(price),
+                (limit, _) => limit,
+            };
+            let cap = orders.iter().map(most_by).min().unwrap_or(0);
+            let Some(order) = orders.iter().min_by_key(|order| limit_of(order, meter)) else { continue };
             let (plan, limit) = (&order.plan, limit_of(order, meter));
             if limit == u64::MAX {
                 allowed.most.insert(meter.clone(), u64::MAX);
@@ -40,7 +45,7 @@ impl Allowed {
             }
             let price = price(order, meter);
             let sold = price.filter(|_| is_sold_more(it)).map_or(0, most);
-            allowed.most.insert(meter.clone(), limit + sold);
+            allowed.most.insert(meter.clone(), cap);
             allowed.sold.extend((sold > 0).then(|| (meter.clone(), limit)));
             let mut percents = plan.alerts.get(meter).cloned().unwrap_or(vec![80, 100]);
             percents.extend((price.is_some() && !percents.contains(&100)).then_some(100));
@@ -71,7 +76,7 @@ impl Allowed {
 /// What allows the least of `meter`: what is had, or what is to come.
 pub(super) fn least(it: &Subscription, meter: &MeterId) -> Order {
     let next = it.next_order();
-    if limit_of(&next, meter) < limit_of(&it.order, meter) { next } else { it.order.clone() }
+    if limit_of(&next, meter) <= limit_of(&it.order, meter) { next } else { it.order.clone() }
 }
 
 /// Whether more than the limits is sold: an invoice follows that is paid.

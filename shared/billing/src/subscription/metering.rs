@@ -35,21 +35,30 @@ fn limit_of(order: &Order, meter: &MeterId) -> Limit {
 
 impl Subscription {
     /// By what `meter` is held in `period`: the one that is paid for, or the one after it. That one begins before it is paid
-    /// for, and until then there is no more of it than is had now, and no more than is to come.
+    /// for, and until then it is held by whichever allows less: by what is to come, which it will be billed by, or what is had.
     pub(crate) fn terms(&self, meter: &MeterId, period: &PeriodId) -> Cow<'_, Order> {
-        let is_to_come = self.term().is_some_and(|term| period.subscription == self.id && period.index > term.index);
-        let next = is_to_come.then(|| self.next_order());
-        let less = next.filter(|next| limit_of(next, meter) < limit_of(&self.order, meter));
+        let less = self.to_come(period).filter(|next| limit_of(next, meter) <= limit_of(&self.order, meter));
         less.map_or(Cow::Borrowed(&self.order), Cow::Owned)
     }
 
-    /// The most that can be used of `meter` in `period`. `u64::MAX`: there is no limit.
+    /// The most that can be used of `meter` in `period`: in one that is not paid for, no more than is had, and no more than is
+    /// to come. `u64::MAX`: there is no limit.
     pub(crate) fn most(&self, meter: &MeterId, period: &PeriodId) -> u64 {
-        let terms = self.terms(meter, period);
-        match limit_of(&terms, meter) {
+        let had = self.most_by(&self.order, meter);
+        self.to_come(period).map_or(had, |next| self.most_by(&next, meter).min(had))
+    }
+
+    /// What is agreed for `period`, if that is not the one that is paid for.
+    fn to_come(&self, period: &PeriodId) -> Option<Order> {
+        let is_to_come = self.term().is_some_and(|term| period.subscription == self.id && period.index > term.index);
+        is_to_come.then(|| self.next_order())
+    }
+
+    fn most_by(&self, order: &Order, meter: &MeterId) -> u64 {
+        match limit_of(order, meter) {
             Limit::Unlimited => u64::MAX,
             Limit::AtMost(limit) => {
-                let price = terms.overage_price(meter).filter(|_| self.sells_beyond());
+                let price = order.overage_price(meter).filter(|_| self.sells_beyond());
                 price.map_or(limit, |price| price.most(limit))
             }
         }
@@ -230,6 +239,40 @@ mod tests {
         ];
         for (counted, (left, of)) in cases {
             assert_eq!(Some(it.unused(&counted)), Ratio::new(left, of), "{counted:?}");
+        }
+    }
+
+    #[test]
+    fn until_a_period_is_paid_for_there_is_no_more_of_it_than_is_had_and_than_is_to_come() {
+        let selling = |(limit, minor): (u64, Option<i64>)| {
+            let mut order = active().order;
+            order.plan.limits.insert(meter("minutes"), Limit::AtMost(limit));
+            let price = |minor| {
+                let tiers = serde_json::json!([{"up_to": 500, "amount": {"minor": minor, "currency": "NGN"}}]);
+                serde_json::from_value(serde_json::json!({"per": 1, "tiers": tiers}))
+                    .unwrap_or_else(|it| panic!("{it}"))
+            };
+            order.plan.overage = minor.map(|minor| (meter("minutes"), vec![price(minor)])).into_iter().collect();
+            order
+        };
+        // What is had and what is to come, each a limit and the price of the 500 beyond it; then the most, and which price is told.
+        let cases = [
+            ((3_000, None), (1_000, None), 1_000, None),
+            ((1_000, None), (3_000, None), 1_000, None),
+            ((100, Some(5)), (100, Some(8)), 600, Some(8)),
+            ((1_000, Some(5)), (1_000, None), 1_000, None),
+            ((3_000, None), (1_000, Some(5)), 1_500, Some(5)),
+            ((1_200, None), (1_000, Some(5)), 1_200, Some(5)),
+        ];
+        for (had, next, most, told) in cases {
+            let it = Subscription { order: selling(had), scheduled: Some(Box::new(selling(next))), ..active() };
+            let own = Subscription { order: selling(had), ..active() };
+            let minutes = meter("minutes");
+            assert_eq!(it.most(&minutes, &period(&it, 0)), own.most(&minutes, &period(&it, 0)), "{had:?}");
+            assert_eq!(it.most(&minutes, &period(&it, 1)), most, "{had:?} {next:?}");
+            let terms = it.terms(&minutes, &period(&it, 1));
+            let price = terms.overage_price(&minutes).map(|price| price.tiers[0].amount.minor);
+            assert_eq!(price, told, "{had:?} {next:?}");
         }
     }
 

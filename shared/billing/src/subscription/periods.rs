@@ -33,7 +33,8 @@ impl Subscription {
             Status::PastDue { .. } => true,
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
-        let is_next = goes_on && self.is_over(now);
+        // Where it is driven, the next one begins when it is seen there.
+        let is_next = goes_on && !self.is_driven() && self.is_over(now);
         PeriodId { subscription: self.id.clone(), index: if is_next { index + 1 } else { index } }
     }
 

@@ -38,7 +38,8 @@ impl OpenAlert {
     /// Those of one meter, for whoever is served.
     pub(super) fn all(usage: &MeterUsage, subscription: &Subscription, now: Timestamp) -> Vec<Self> {
         let used = usage.in_period_of(subscription, now);
-        let order = subscription.terms(&usage.meter, &subscription.counting(now));
+        let at_hand = subscription.counting(now);
+        let order = subscription.terms(&usage.meter, usage.counting(&at_hand));
         let alerts = open(&usage.alerts, &order, &usage.meter, used).filter(|_| subscription.is_live());
         let listed = |alert: &Alert| Self {
             meter: usage.meter.clone(),

@@ -50,7 +50,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             return Err(DowngradeError::OtherFamily(wanted.clone(), present.family.clone()));
         }
         // What it would allow, at whichever price: with the add-ons that it offers too.
-        let then = Order { plan: plan.clone(), ..order.clone() }.with_addons_of(order);
+        let quantity = order.quantity_of(plan).unwrap_or(order.quantity);
+        let then = Order { plan: plan.clone(), quantity, ..order.clone() }.with_addons_of(order);
         if !is_lower(order, &then) {
             return Err(DowngradeError::NotLower(wanted.clone()));
         }

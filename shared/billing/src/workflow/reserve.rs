@@ -57,7 +57,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let Metered { subscription, meter, known } = self.metered(customer, &wanted.meter).await?;
             let subscription = subscription.ok_or(ReserveError::NoSubscription)?;
             let mut usage = known.unwrap_or_else(|| MeterUsage::none(customer.clone(), meter.id.clone(), now));
-            let period = subscription.counting(now);
+            let period = usage.counting(&subscription.counting(now)).clone();
             let used = usage.used_in(meter.kind, &period);
             let standing = |reserved| standing_of(&subscription.terms(&meter.id, &period), &meter.id, used, reserved);
             let open = usage.reservations.open(now);

@@ -130,7 +130,7 @@ where
 impl From<LinkError> for Page {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Forged | LinkError::Expired => Self::no_longer_valid().because(error),
+            LinkError::Forged | LinkError::Expired(_) => Self::no_longer_valid().because(error),
             LinkError::NoKey(_) => Self::unavailable(error),
         }
     }
@@ -217,6 +217,7 @@ impl From<StoreError> for Page {
 mod tests {
     use super::*;
     use crate::secrets::SecretError;
+    use billing::id::MailId;
     use billing::payment::Gateway;
     use billing::testing::brand;
     use futures::executor::block_on;
@@ -230,6 +231,10 @@ mod tests {
         response.headers().get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
     }
 
+    fn mail() -> MailId {
+        MailId::try_from(format!("mail_{}", "a".repeat(24))).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     fn refused(error: impl Into<CheckoutError>) -> Page {
         FollowError::from(error.into()).into()
     }
@@ -239,7 +244,7 @@ mod tests {
         let silent = || GatewayError::NoAnswer("private".into());
         let cases: [(Page, u16, &str); 13] = [
             (LinkError::Forged.into(), 404, "This link is no longer valid"),
-            (LinkError::Expired.into(), 404, "This link is no longer valid"),
+            (LinkError::Expired(mail()).into(), 404, "This link is no longer valid"),
             (FollowError::NoSuchMail.into(), 404, "This link is no longer valid"),
             (refused(CheckoutError::NoSubscription), 200, "There is nothing to pay"),
             (refused(Refusal::NothingOwed), 200, "There is nothing to pay"),
