@@ -11,10 +11,11 @@ use billing::money::Currency;
 use billing::outcome::Remedy;
 use billing::ports::{Key, Record};
 use billing::subscription::{Command, Intervention, Status};
-use billing::testing::{World, catalogue, customer, idempotency_key, request, world};
+use billing::testing::{World, catalogue, customer, idempotency_key, instant, request, world, zone};
 use billing::token::{Consumption, Purpose, Tokens};
 use billing::workflow::{Checkout, Consume, ConsumeError};
 use futures::executor::block_on;
+use jiff::SignedDuration;
 use std::num::NonZeroU32;
 
 pub(crate) fn tokens_plan(key: &str) -> Checkout {
@@ -91,6 +92,38 @@ fn those_of_a_plan_that_carries_none_over_end_with_their_period() {
     to_period_end(&world);
     world.run();
     assert_eq!(tokens(&world), 1_000);
+}
+
+#[test]
+fn a_bundle_that_does_not_renew_is_used_through_its_last_day_where_its_customer_is() {
+    // Bought at ten in the morning in UTC. It is one in New York then: their summer begins on 9 March.
+    let days = [
+        ("UTC", "2025-03-02", "2025-03-03T00:00:00Z"),
+        ("Africa/Lagos", "2025-03-02", "2025-03-02T23:00:00Z"),
+        ("Pacific/Kiritimati", "2025-03-03", "2025-03-03T10:00:00Z"),
+        ("America/New_York", "2025-03-02", "2025-03-03T05:00:00Z"),
+    ];
+    for (name, last, over) in days {
+        let world = world();
+        let mut plans = catalogue("tokens");
+        plans.plans.iter_mut().flat_map(|plan| &mut plan.prices).for_each(|price| price.recurring = false);
+        block_on(world.load(plans)).unwrap_or_else(|error| panic!("{error}"));
+        let wanted = Checkout { time_zone: Some(zone(name)), ..tokens_plan("k") };
+        let payment = block_on(world.checkout(wanted)).unwrap_or_else(|error| panic!("{error}"));
+        world.gateways.visit(&payment, true);
+        told(&world, &payment, "evt");
+        assert_eq!(world.subscription().end_date().map(|date| date.to_string()).as_deref(), Some(last), "{name}");
+        let over = instant(over);
+        world.clock.set(over - SignedDuration::from_secs(1));
+        world.run();
+        assert_eq!(consumed(&world, 1, "a").balance, 999, "{name}");
+        world.clock.set(over);
+        assert!(matches!(try_to(&world, 1, "b"), Err(ConsumeError::NotActive)), "{name}");
+        world.run();
+        assert!(matches!(world.subscription().status, Status::Expired { .. }), "{name}");
+        assert_eq!(world.subscription().end_date().map(|date| date.to_string()).as_deref(), Some(last), "{name}");
+        assert_eq!((tokens(&world), money(&world)), (999, (1, 0)), "{name}");
+    }
 }
 
 #[test]

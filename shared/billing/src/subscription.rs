@@ -198,7 +198,7 @@ impl Subscription {
             Event::Activated { order, at, paid, .. } => {
                 self.order = Order::clone(order);
                 self.redeems();
-                let term = Term::first(*at);
+                let term = Term::first(*at).bought(&self.order.price, &self.time_zone);
                 self.status = Status::Active { term, cancel_at_period_end: false };
                 self.begins(term, *paid);
             }

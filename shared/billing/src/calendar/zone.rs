@@ -32,6 +32,12 @@ impl Zone {
         at.to_zoned(self.0.clone())
     }
 
+    /// When the day is over there that `at` falls into; beyond the calendar, its end.
+    pub fn end_of_day(&self, at: Timestamp) -> Timestamp {
+        let tomorrow = self.clocks(at).tomorrow().and_then(|then| then.start_of_day());
+        tomorrow.map_or(Timestamp::MAX, |then| then.timestamp())
+    }
+
     /// Left out of what is stored: so was every zone before there was another.
     pub(crate) fn is_utc(&self) -> bool {
         *self == Self::UTC
@@ -135,6 +141,25 @@ mod tests {
         ];
         for (name, anchor, interval, expected) in cases {
             assert_eq!(ends(name, anchor, interval), expected, "{name} {anchor} {interval}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_over_when_the_next_one_begins_where_it_is_counted() {
+        let cases = [
+            ("UTC", "2025-01-31T00:00:00Z", "2025-02-01T00:00:00Z"),
+            ("UTC", "2025-01-31T23:59:59Z", "2025-02-01T00:00:00Z"),
+            ("Africa/Lagos", "2025-01-31T23:30:00Z", "2025-02-01T23:00:00Z"),
+            // Days of 23 and of 25 hours, and one whose midnight is skipped.
+            ("America/New_York", "2025-03-09T05:00:00Z", "2025-03-10T04:00:00Z"),
+            ("America/New_York", "2025-11-02T04:00:00Z", "2025-11-03T05:00:00Z"),
+            ("Africa/Cairo", "2025-04-24T10:00:00Z", "2025-04-24T22:00:00Z"),
+            // There was no 30 December 2011.
+            ("Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-30T10:00:00Z"),
+            ("UTC", "9999-12-30T22:00:00Z", "9999-12-30T22:00:00.999999999Z"),
+        ];
+        for (name, at, over) in cases {
+            assert_eq!(zone(name).end_of_day(instant(at)), instant(over), "{name} {at}");
         }
     }
 

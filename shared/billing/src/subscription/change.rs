@@ -257,7 +257,7 @@ impl Subscription {
             Status::Canceled { .. } | Status::Expired { .. } => return Err(Refusal::Ended),
             Status::Active { cancel_at_period_end: true, .. } => return Err(Refusal::Leaving),
             Status::Active { .. } if !self.disputed.is_empty() => return Err(Refusal::Disputed),
-            Status::Active { .. } if !self.order.price.recurring && !self.is_trialing() => {
+            Status::Active { .. } if self.expires() => {
                 return Err(Refusal::NotWithinPeriod);
             }
             Status::Active { term, .. } => *term,
@@ -348,8 +348,10 @@ impl Subscription {
 
     /// The period after `term`, as it will be.
     pub(super) fn next_term(&self, term: Term) -> Term {
-        let (now, then) = (self.order.price.interval, self.next_order().price.interval);
-        if now == then && term.until.is_none() { term.next() } else { term.anew(self.period_of(term).end) }
+        let (now, then) = (self.order.price.interval, &self.next_order().price);
+        let next = now == then.interval && term.until.is_none();
+        let next = if next { term.next() } else { term.anew(self.period_of(term).end) };
+        next.bought(then, &self.time_zone)
     }
 }
 

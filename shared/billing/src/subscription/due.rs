@@ -20,9 +20,7 @@ impl Subscription {
             Status::Active { .. } if !self.disputed.is_empty() => Some(Due::Cancellation(CancelReason::Disputed)),
             Status::Active { .. } if self.is_trialing() && !self.is_over(now) => Some(Due::Reminder),
             Status::Active { .. } if self.pausing => Some(Due::Pause),
-            Status::Active { cancel_at_period_end: false, .. } if self.order.price.recurring || self.is_trialing() => {
-                Some(Due::Payment)
-            }
+            Status::Active { cancel_at_period_end: false, .. } if !self.expires() => Some(Due::Payment),
             Status::Active { cancel_at_period_end: false, .. } => Some(Due::Expiry),
             Status::PastDue { dunning: Dunning::Retry { .. }, .. } => Some(Due::Payment),
             Status::PastDue { dunning: Dunning::Grace { .. }, .. } if self.order.plan.dunning.suspends() => {

@@ -117,7 +117,7 @@ impl Subscription {
         if self.scheduled.is_some() {
             return Err(Refusal::ChangeScheduled);
         }
-        if !self.order.price.recurring && !self.is_trialing() {
+        if self.expires() {
             return Err(Refusal::NotRenewed);
         }
         let new = self.order.discount.as_ref().is_none_or(|held| !held.promises(&discount));

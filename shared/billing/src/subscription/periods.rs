@@ -2,8 +2,10 @@
 
 use super::{Status, Subscription, Term};
 use crate::calendar::Period;
+use crate::dunning::after;
 use crate::id::PeriodId;
-use jiff::{Timestamp, Zoned};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 impl Subscription {
     /// The period that is paid for, if one ever was.
@@ -53,8 +55,20 @@ impl Subscription {
             Status::PastDue { .. } => true,
             Status::Incomplete | Status::Paused { .. } | Status::Canceled { .. } | Status::Expired { .. } => false,
         };
-        let renews = self.order.price.recurring || self.is_trialing();
-        goes_on && renews && self.disputed.is_empty() && !self.is_driven()
+        goes_on && !self.expires() && self.disputed.is_empty() && !self.is_driven()
+    }
+
+    /// On the customer's calendar the day on which the period ends that is paid for, if one ever was; of what does not
+    /// renew, the last on which it can be used.
+    pub fn end_date(&self) -> Option<Date> {
+        let end = self.period()?.end;
+        let last = if self.expires() { after(end, -SignedDuration::from_nanos(1)) } else { end };
+        Some(self.time_zone.clocks(last).date())
+    }
+
+    /// Whether what is paid for ends without being renewed, unless somebody asks for an end before.
+    pub(crate) fn expires(&self) -> bool {
+        !self.order.price.recurring && !self.is_trialing()
     }
 
     /// When what is counted at `now` starts at zero, if it goes on: the period is over then that it is counted in.
@@ -77,8 +91,7 @@ impl Subscription {
     /// Whether the period that is paid for is over, and none is to follow.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
         let leaves = matches!(self.status, Status::Active { cancel_at_period_end: true, .. });
-        let expires = !self.order.price.recurring && !self.is_trialing();
-        (leaves || expires) && !self.is_driven() && self.is_over(now)
+        (leaves || self.expires()) && !self.is_driven() && self.is_over(now)
     }
 
     /// Whether the period that is paid for is over.

@@ -47,7 +47,7 @@ impl Subscription {
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
         let newest = newest.filter(|plan| plan.id == self.order.plan.id).ok_or(Refusal::NotSold)?;
-        if !self.order.price.recurring && !self.is_trialing() {
+        if self.expires() {
             return Err(Refusal::NotRenewed);
         }
         if matches!(self.status, Status::Active { cancel_at_period_end: true, .. }) {
@@ -121,7 +121,7 @@ impl Subscription {
         let told = PriceChange { from: Some(from), ..change.clone() };
         let mut then = Self { price_change: Some(Box::new(told)), ..self.clone() };
         for _ in 0..MOST_PERIODS {
-            if !then.order.price.recurring && !then.is_trialing() {
+            if then.expires() {
                 return None;
             }
             let begins_at = then.period()?.end;

@@ -1,6 +1,8 @@
 //! Where a subscription stands in its periods.
 
+use crate::calendar::zone::Zone;
 use crate::calendar::{Interval, Period};
+use crate::catalog::Price;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,15 @@ impl Term {
     /// The one after it, which begins at `anchor`, as do all that follow.
     pub(super) fn anew(self, anchor: Timestamp) -> Self {
         Self { anchor, index: self.index + 1, since: self.index + 1, until: None }
+    }
+
+    /// The same, bought for `price`. What does not renew is used through its last day: PRODUCT 11.
+    pub(super) fn bought(self, price: &Price, zone: &Zone) -> Self {
+        if price.recurring {
+            return self;
+        }
+        let period = self.period(price.interval, zone);
+        self.lasting(Period { end: zone.end_of_day(period.end), ..period })
     }
 
     /// The same, lasting as `period` says.

@@ -8,6 +8,8 @@ use crate::id::MethodId;
 use crate::outcome::{Decline, Remedy};
 use crate::payment::{Gateway, Payment};
 use crate::testing::{active, customer, incomplete, instant, method, order, page, zone};
+use crate::trial::{Kind, Trial};
+use jiff::civil::date;
 
 fn now() -> Timestamp {
     instant("2025-02-28T10:00:00Z")
@@ -269,6 +271,20 @@ fn a_plan_that_does_not_recur_expires() {
     assert_eq!(once.due(now()), Some(Due::Expiry));
     let over = once.apply(&Event::Expired { at: now() });
     assert_eq!(over.record(paid(&attempt(1, 1)), &[], now()), [Event::RefundOwed { payment: attempt(1, 1) }]);
+}
+
+#[test]
+fn a_trial_ends_at_its_hour_and_what_follows_and_does_not_renew_with_its_day() {
+    let mut order = order("estates-professional");
+    order.price.recurring = false;
+    let trial = Trial { start: now(), days: 14, kind: Kind::Free, until: None };
+    let tried = incomplete().apply(&Event::TrialStarted { order: Box::new(order), trial });
+    let ends = |it: &Subscription| it.period().map(|period| period.end.to_string()).unwrap_or_default();
+    assert_eq!((ends(&tried), tried.end_date()), ("2025-03-14T10:00:00Z".into(), Some(date(2025, 3, 14))));
+    let paid = told(charged(tried), paid(&attempt(1, 1)));
+    assert_eq!((ends(&paid), paid.end_date()), ("2025-04-15T00:00:00Z".into(), Some(date(2025, 4, 14))));
+    assert_eq!(paid.due(instant("2025-04-14T23:59:59Z")), None);
+    assert_eq!(paid.due(instant("2025-04-15T00:00:00Z")), Some(Due::Expiry));
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn subscription(it: &Subscription) -> Value {
         })),
         "amount": order.amount().ok(), "next_amount": next_amount(it),
         "current_period": period,
-        "end_date": period.map(|period| date(it, period.end)),
+        "end_date": it.end_date(),
         "time_zone": it.time_zone, "brand": it.brand,
         "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&it.time_zone) })),
         "features": features,
