@@ -1,8 +1,10 @@
 //! Stories of prepaid tokens: they come with what is paid, and are consumed once for each key.
 
+use crate::overage::counted;
 use crate::stage::{
     DAY, attempt, command, declined_at_period_end, money, pass, subscribed, subscribed_to, to_period_end, tokens, told,
 };
+use crate::usage::{minutes_plan, of_minutes};
 use billing::calendar::Interval;
 use billing::catalog::Feature;
 use billing::entitlement::Reason;
@@ -206,6 +208,23 @@ fn with_the_last_token_all_that_the_plan_has_is_off_until_more_come() {
     assert!(reset.is_ok() && reasons().is_none());
     command(&world, Command::Pause);
     assert_eq!((reasons(), has_tokens()), (Some(Reason::Suspended), false));
+}
+
+#[test]
+fn f32_whoever_uses_much_never_meets_their_own_subscription() {
+    let world = subscribed_to(tokens_plan("k"));
+    let read = world.subscription();
+    for n in 0..1_000 {
+        consumed(&world, 1, &format!("token-{n}"));
+    }
+    assert_eq!((tokens(&world), world.subscription()), (0, read));
+    let world = subscribed_to(minutes_plan("k"));
+    let read = world.subscription();
+    // Over both of its lines, and beyond.
+    for n in 0..=3_000 {
+        assert_eq!(counted(&world, of_minutes(1, &format!("call-{n}"))).is_ok(), n < 3_000, "{n}");
+    }
+    assert_eq!(world.subscription(), read);
 }
 
 #[test]
