@@ -245,6 +245,17 @@ class Gateways:
     def books(self, **only: str) -> dict[str, Any]:
         return granted(request("GET", f"{self.client.simulator}/admin/books?{urlencode(only)}"))
 
+    def have_told(self, customer: Customer) -> None:
+        """Wait until nothing that they tell of the customer's payments is on its way. Stripe tells of each more than once."""
+        for payment in customer.payments():
+            self.have_told_of(payment["reference"])
+
+    def have_told_of(self, reference: str) -> None:
+        def done() -> bool:
+            return all(told["fate"] != "waiting" for told in self.books(reference=reference)["deliveries"])
+
+        wait_for(done, 2 * PATIENCE, f"the webhooks of {reference}", pause=0.05)
+
     def taken(self, reference: str) -> list[dict[str, Any]]:
         """Every time that money was really taken for a reference."""
         return [charge for charge in self.books(reference=reference)["charges"] if charge["status"] == "succeeded"]

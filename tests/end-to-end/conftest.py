@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "local"))
 
+import aws  # noqa: E402
 from client import Client  # noqa: E402
 from commands import ended_politely  # noqa: E402
-from customer import Customer, Gateways  # noqa: E402
+from customer import Customer, Gateways, granted  # noqa: E402
 from issuer import ROUTE_AUDIENCE, Issuer  # noqa: E402
 from progress import say  # noqa: E402
 from stack import Ports, Stack  # noqa: E402
@@ -76,6 +78,32 @@ def records(client: Client) -> Records:
     return Records(client)
 
 
+@pytest.fixture(autouse=True)
+def within_a_day(request: pytest.FixtureRequest) -> None:
+    """Business time is not about to pass midnight while a test runs: what it expects of days and of the ends of months
+    would be another day's."""
+    if "client" not in request.fixturenames:
+        return
+    client: Client = request.getfixturevalue("client")
+    clock = granted(client.call("GET", "/health"))["clock"]
+    now = datetime.fromisoformat(clock["now"])
+    if clock["kind"] == "test" and (now + timedelta(minutes=15)).date() != now.date():
+        client.advance("PT15M")
+
+
+@pytest.fixture
+def unswept(client: Client) -> Iterator[None]:
+    """Nobody sweeps but the test: the schedule's sweep, at whatever moment its minute is over, would be first."""
+    scheduler = aws.client("scheduler", client.endpoint)
+    (found,) = scheduler.list_schedules()["Schedules"]
+    schedule = scheduler.get_schedule(Name=found["Name"], GroupName=found["GroupName"])
+    said = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target", "Description")
+    kept = {name: schedule[name] for name in said if schedule.get(name)}
+    scheduler.update_schedule(**kept, State="DISABLED")
+    yield
+    scheduler.update_schedule(**kept, State=schedule["State"])
+
+
 @pytest.fixture
 def gateways(client: Client) -> Iterator[Gateways]:
     gateways = Gateways(client)
@@ -85,7 +113,7 @@ def gateways(client: Client) -> Iterator[Gateways]:
 
 @pytest.fixture
 def newcomer(client: Client, issuer: Issuer, records: Records) -> Iterator[Callable[[], Customer]]:
-    """Makes customers whom nobody has seen before, and nobody sees afterwards."""
+    """Makes customers whom nobody has seen before, and nobody sees or hears of afterwards."""
     made: list[Customer] = []
 
     def make() -> Customer:
@@ -93,7 +121,11 @@ def newcomer(client: Client, issuer: Issuer, records: Records) -> Iterator[Calla
         return made[-1]
 
     yield make
+    gateways = Gateways(client)
     for customer in made:
+        for payment in records.of(customer.name, "PAY#"):
+            with contextlib.suppress(TimeoutError):  # it is the test that has to fail of that, if any
+                gateways.have_told_of(payment["reference"]["S"])
         records.forget(customer.name)
 
 

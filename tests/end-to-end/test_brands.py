@@ -59,6 +59,7 @@ def administered(client: Client, folder: Path, rows: list[str]) -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.usefixtures("unswept")
 def test_two_customers_get_a_brand_by_a_file_and_their_mails_and_pages_follow_it(
     client: Client, customer: Customer, other: Customer, gateways: Gateways, acme: str, tmp_path: Path
 ) -> None:
@@ -159,8 +160,11 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(
     assert records.all() == before
 
 
-def test_only_staff_make_brands_and_give_them(client: Client, customer: Customer, records: Records, acme: str) -> None:
+def test_only_staff_make_brands_and_give_them(
+    client: Client, customer: Customer, gateways: Gateways, records: Records, acme: str
+) -> None:
     customer.subscribe(**ORDER)
+    gateways.have_told(customer)
     before = records.all()
     for token in (customer.token, client.stack["tokens"]["service"]):
         refusal(keep(client, acme, ACME | {"name": "Mine"}, token), 403)

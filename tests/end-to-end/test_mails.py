@@ -125,6 +125,7 @@ def test_a_link_that_is_not_ours_or_is_over_opens_nothing(client: Client, owing:
     assert owing.payments() == payments
 
 
+@pytest.mark.usefixtures("unswept")
 def test_who_paid_elsewhere_meanwhile_is_not_written_to(client: Client, customer: Customer, gateways: Gateways) -> None:
     customer.subscribe(**ORDER)
     gateways.fault("stripe", "off_session", "decline", code="authentication_required")

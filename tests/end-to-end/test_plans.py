@@ -176,6 +176,8 @@ def test_a_trailing_slash_changes_nothing_about_health(client: Client) -> None:
 def subscribed(client: Client, records: object) -> tuple[Customer, str]:
     customer = Customer.fresh(client)
     payment = customer.subscribe()["id"]
+    # On a clock of their own, which stands still: a preview says to the second when it was made.
+    client.walked(customer=customer.name, by="PT12H")
     yield customer, payment
     records.forget(customer.name)
 

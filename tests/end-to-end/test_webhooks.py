@@ -56,7 +56,7 @@ FORGED: dict[str, tuple[str, Forgery]] = {
         lambda secret, body: (body.replace(b":", b": "), signing.stripe(secret, body)),
     ),
     "S44 stripe too old": ("stripe", lambda secret, body: (body, signing.stripe(secret, body, age=302))),
-    "S44 stripe from the future": ("stripe", lambda secret, body: (body, signing.stripe(secret, body, age=-320))),
+    "S44 stripe from the future": ("stripe", lambda secret, body: (body, signing.stripe(secret, body, age=-400))),
     "S44 stripe a time that is none": (
         "stripe",
         lambda secret, body: (body, {"stripe-signature": f"t=now,v1={digest(secret, b'now.' + body, hashlib.sha256)}"}),
@@ -248,9 +248,10 @@ def test_s45_one_of_two_signatures_is_enough(client: Client, records: Records) -
     assert records.delivery("stripe", event["id"])
 
 
-def test_s44_a_delivery_may_take_almost_five_minutes(client: Client) -> None:
+def test_s44_a_delivery_may_take_minutes(client: Client) -> None:
+    """That it is five, to the second, is tested where time stands still: here the delivery itself takes some."""
     body = signing.encode(signing.stripe_event())
-    headers = signing.stripe(client.stack["webhook_secrets"]["stripe"], body, age=295)
+    headers = signing.stripe(client.stack["webhook_secrets"]["stripe"], body, age=240)
     assert signing.post(client, "stripe", body, headers).status == 200
 
 
@@ -259,6 +260,7 @@ def test_s46_s47_a_replay_is_answered_and_changes_nothing(
     client: Client, customer: Customer, records: Records, gateways: Gateways, gateway: str
 ) -> None:
     payment = customer.subscribe(**WAYS[gateway])
+    gateways.have_told(customer)
     event = signing.event_of(gateway, reference=payment["reference"])
     assert signing.deliver(client, gateway, event).status == 200
     before, asked = records.all(), gateways.books()["requests"]
