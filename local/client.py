@@ -135,8 +135,8 @@ class Client:
         found = self.queues.get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
-    def settle(self, seconds: float = 60, pause: float = 0.1) -> None:
-        """Wait until the work queues are empty."""
+    def settle(self, seconds: float = 240, pause: float = 0.1) -> None:
+        """Wait until the work queues are empty; where a worker gave something back, until that has come again, too."""
         wait_for(lambda: not any(map(self.waiting, QUEUES)), seconds, "work to end", pause)
 
     def running(self, output: str) -> list[int]:

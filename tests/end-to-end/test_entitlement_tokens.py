@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from customer import Customer, granted
 from issuer import SERVICE, Issuer
+from processes import signal_quietly
 from roles import Roles, sees_processes
 from stack import BINARIES, ROOT
 from test_administration import assign
@@ -318,7 +319,7 @@ def rotate(client: Client) -> list[Any]:
     functions = Roles(client).functions
     for function in ("SignEntitlements", "ListSigningKeys"):
         for process in client.processes_of(functions[function]["FunctionName"]):
-            os.kill(process, signal.SIGKILL)
+            signal_quietly(os.kill, process, signal.SIGKILL)
     return keys_of(client)["keys"]
 
 
