@@ -3,8 +3,10 @@
 A process is recorded with the time it began, because a pid alone lies: after a crash or a reboot it may be someone else's.
 """
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -147,10 +149,10 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(number: int) -> list[int]:
+    """Below those that systems give to outgoing connections: until they are bound, no such connection takes one of them."""
+    found = (port for port in random.sample(range(10_000, 24_000), 14_000) if port_is_free(port))
+    return list(itertools.islice(found, number))
 
 
 def tail(file: Path, lines: int = 30) -> str:

@@ -25,7 +25,7 @@ import catalogue
 import processes
 from client import Client, get_json, post_json
 from issuer import ADMIN, AUDIENCE, SERVICE, Issuer
-from processes import Process, Register, StackError, free_port, write_whole
+from processes import Process, Register, StackError, free_ports, write_whole
 from progress import run_logged, step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        return cls(free_port(), free_port(), free_port())
+        return cls(*free_ports(3))
 
 
 SETTINGS = {
