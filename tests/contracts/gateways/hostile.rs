@@ -3,7 +3,7 @@
 
 use super::desk::{clients, http};
 use super::payments::{checkout, opened_as, owing, part, renewal, settled, setup};
-use super::wire::{Reply, Server};
+use super::wire::{Reply, Server, nobody};
 use crate::samples;
 use billing::outcome::Receipt;
 use billing::payment::{Address, Gateway, Opened};
@@ -100,9 +100,7 @@ async fn half_an_answer_is_none() {
 
 #[tokio::test]
 async fn nobody_at_home_is_no_answer() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", free.local_addr().expect("an address"));
-    drop(free);
+    let (_held, url) = nobody();
     for gateway in Gateway::ALL {
         for (call, error) in answers(gateway, &url, &http()).await {
             assert!(matches!(error, GatewayError::NoAnswer(_)), "{gateway:?} {call}: {error:?}");

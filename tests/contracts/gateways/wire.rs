@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// What was sent to one of the servers.
 #[derive(Clone, Debug)]
@@ -66,6 +66,14 @@ struct Serving {
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
+/// An address at which nobody listens, nor anybody else comes to listen for as long as the socket is held.
+pub(crate) fn nobody() -> (TcpSocket, String) {
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let url = format!("http://{}", held.local_addr().expect("an address"));
+    (held, url)
+}
+
 impl Sent {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -89,7 +97,7 @@ impl Server {
 
     /// What was sent, once there is so much of it.
     pub(crate) async fn sent_at_least(&self, count: usize) -> Vec<Sent> {
-        for _ in 0..400 {
+        for _ in 0..2_000 {
             if self.sent().len() >= count {
                 break;
             }

@@ -124,12 +124,12 @@ async fn server_errors_strike_before_or_after() {
 async fn a_delayed_charge_happens_even_if_the_caller_has_gone_and_holds_its_key() {
     let world = world().await;
     let card = world.saved("pm_card_visa").await;
-    world.fault("stripe", "charge", json!({"kind": "delay", "ms": 400}));
-    let first = world.renewal(&card, "r1").timeout(Duration::from_millis(100));
+    world.fault("stripe", "charge", json!({"kind": "delay", "ms": 2_000}));
+    let first = world.renewal(&card, "r1").timeout(Duration::from_millis(500));
     assert!(read(first).await.is_err());
     assert_eq!(world.renew(&card, "r1").await.refused(), (409, "idempotency_key_in_use"));
     assert!(world.charges().is_empty());
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(world.charges().len(), 1);
     assert_eq!(world.renew(&card, "r1").await.header("idempotent-replayed"), "true");
 }

@@ -174,7 +174,7 @@ async fn a_request_without_an_answer_was_carried_out_once() {
         assert_eq!((again.status, text(&again.json["status"])), (if done { 200 } else { 201 }, "COMPLETED"));
     }
     let id = paypal.approved(&order("r3"), "balance").await;
-    paypal.world.fault("paypal", "charge", json!({"kind": "delay", "ms": 400}));
+    paypal.world.fault("paypal", "charge", json!({"kind": "delay", "ms": 1_500}));
     let path = format!("{ORDERS}/{id}/capture");
     let slow = tokio::spawn(read(paypal.request(&path, "r3", &json!({}))));
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;

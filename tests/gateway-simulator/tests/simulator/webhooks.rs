@@ -29,7 +29,7 @@ fn deliveries(world: &World) -> Vec<Value> {
 
 /// What the books say, once nothing is on its way.
 async fn settled(world: &World) -> Vec<Value> {
-    for _ in 0..300 {
+    for _ in 0..2_000 {
         let deliveries = deliveries(world);
         if deliveries.iter().all(|delivery| delivery["fate"] != "waiting") {
             return deliveries;

@@ -219,7 +219,7 @@ impl Merchant {
 
     /// The types of the events that came, once there are so many.
     pub(crate) async fn events(&self, count: usize) -> Vec<String> {
-        for _ in 0..500 {
+        for _ in 0..2_000 {
             if self.got().len() >= count {
                 break;
             }
