@@ -42,7 +42,9 @@ fn seat_change(case: &Case) -> Answer {
     };
     let left = Ratio::new(remaining_days.into(), period_days.into());
     let left = left.ok_or_else(|| Refusal::of("period_days", "a period has at least a day"))?;
-    let (held, wanted) = ([Held::paid(of(unit, old, "unit")?)], [of(unit, new, "unit")?]);
+    // The seats that go, or come, are what is prorated: one line, rounded once.
+    let (gone, come) = (old.saturating_sub(new), new.saturating_sub(old));
+    let (held, wanted) = ([Held::paid(of(unit, gone, "unit")?)], [of(unit, come, "unit")?]);
     let change = Change { old: &held, new: &wanted, once: &[], anchor: Anchor::Kept };
     let quote = Proration::ByDay.quote(&change, left, currency);
     let net = quote.ok_or_else(|| Refusal::of("unit", "beyond counting"))?.net.minor;

@@ -278,6 +278,8 @@ fn billing_periods(case: &Case) -> Answer {
         timezone: TimeZone,
     }
     let Input { start, anchor, interval, count, timezone } = case.input()?;
+    // Dates are the same in every zone.
+    let timezone = if start.is_date { TimeZone::UTC } else { timezone };
     let mut from = start.instant;
     let mut periods = vec![];
     for _ in 0..count {

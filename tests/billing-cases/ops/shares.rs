@@ -44,6 +44,9 @@ fn billing_cycles_to_charge(case: &Case) -> Answer {
         InArrears,
     }
     let Input { start, end, target, bill_cycle_day, interval, mode, day_count } = case.input()?;
+    if end.is_some_and(|end| end < start) {
+        return Err(Refusal::of("end", "before the start"));
+    }
     let paid = match mode {
         Mode::InAdvance => Paid::InAdvance,
         Mode::InArrears => Paid::InArrears,
