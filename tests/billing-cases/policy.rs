@@ -1,7 +1,8 @@
 //! Whose rules a case is answered by, where billing systems differ.
 //!
 //! A case says so in its `policy`, by a name such as `stripe-like`; else the system that it was taken from does, and
-//! else they are the product's own. All that a policy may say is listed here: by anything else a case is skipped.
+//! else they are the product's own. By a name that is not listed here a case is skipped; a sentence that is not is a
+//! remark, and names nobody.
 
 use serde_json::Value;
 
@@ -54,35 +55,8 @@ const RULES: [(&str, Rules, &[&str]); 7] = [
     ("WITH_TIME_PRORATION", Rules::GooglePlay, &["convert_credit_to_days"]),
 ];
 
-/// Words that tell no rules apart: how the product does it, or what the input says already. Whose rules are meant is
-/// said by where the case was taken from.
-const REMARKS: [&str; 25] = [
-    "acceptance",
-    "anniversary; anchor day kept, clamped to month end; local wall time kept",
-    "calendar days in the customer timezone",
-    "calendar-aligned; clamp to month end",
-    "day_count actual",
-    "day_count fixed 28",
-    "day_count fixed 29",
-    "day_count fixed 30",
-    "day_count fixed 31",
-    "days remaining / period days, half-open, per-line rounding",
-    "flat fee of a tier charged when the tier is entered; first-tier flat charged at 0 usage",
-    "half-open [start,end); billing_day anchored, clamp to month end",
-    "half-open; end > now",
-    "interval change resets the cycle and bills new period in full",
-    "largest remainder, deterministic key tie-break, zero parts omitted",
-    "net rounded then tax; total +-1 by rounding order",
-    "never credit more than was paid minus already credited; never negative",
-    "per-line half-up",
-    "reference default",
-    "round half-up to currency minor unit",
-    "round half-up to minor unit",
-    "started package billed in full",
-    "tier bounds inclusive upper; 100.5 belongs to tier 2",
-    "time-fraction remaining",
-    "universal",
-];
+/// Names that tell no rules apart.
+const REMARKS: [&str; 2] = ["acceptance", "universal"];
 
 pub(crate) const UNKNOWN: &str = "no rules of this operation go by that name; systems are autumn-like, \
     flexprice-like, google-play-like, killbill-like, lago-like, meteroid-like, openmeter-like, perennial-like, \
@@ -95,7 +69,10 @@ pub(crate) fn meant(policy: Option<&str>, source: &Value, op: &str) -> Option<Ru
     let is = |known: &str| words.eq_ignore_ascii_case(known);
     let system = || SYSTEMS.iter().find(|(name, ..)| is(&format!("{name}-like"))).map(|(_, rules, _)| *rules);
     let named = || RULES.iter().find(|(known, _, ops)| is(known) && ops.contains(&op)).map(|(_, rules, _)| *rules);
-    let remark = || REMARKS.iter().any(|known| is(known)).then(|| of_source(source));
+    // A sentence is for people, unless it names a system or the rules of another operation.
+    let is_rules = || words.contains("-like") || RULES.iter().any(|(known, ..)| is(known));
+    let is_remark = || REMARKS.iter().any(|known| is(known)) || (words.contains(' ') && !is_rules());
+    let remark = || is_remark().then(|| of_source(source));
     system().or_else(named).or_else(remark)
 }
 
@@ -146,6 +123,8 @@ mod tests {
             (Some(""), json!(null), None),
             (Some("WITH_TIME_PRORATION"), json!(null), None),
             (Some("calendar-billing policy (vendor-specific)"), json!(null), None),
+            (Some("half-up to the minor unit"), json!({ "repo": "polarsource/polar" }), Some(Rules::Polar)),
+            (Some("as bogus-like systems do"), json!({ "repo": "polarsource/polar" }), None),
         ];
         for (policy, source, rules) in cases {
             assert_eq!(meant(policy, &source, "retry_schedule"), rules, "{policy:?} {source}");

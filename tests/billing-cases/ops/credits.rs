@@ -13,7 +13,7 @@ use billing::ratio::Ratio;
 use billing::tax::{Prices, Taxed, tax};
 use jiff::civil::Date;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Number, json};
 use std::collections::BTreeMap;
 
 pub(crate) const OPS: &[(&str, Op)] = &[
@@ -160,19 +160,39 @@ fn allocate(case: &Case) -> Answer {
 fn to_gateway_minor(case: &Case) -> Answer {
     #[derive(Deserialize)]
     struct Input {
-        amount: String,
+        amount: Written,
         currency: Currency,
         gateway: Gateway,
     }
-    let Input { amount, currency, gateway } = case.input()?;
-    match gateway {
-        Gateway::Stripe | Gateway::Flitt => {
-            Ok(json!({ "minor": Amount::Major(amount).money("amount", currency)?.minor }))
-        }
-        Gateway::Paystack | Gateway::PayPal => {
-            Err(Refusal::untold("this gateway counts in units of its own, which are tested with its adapter"))
-        }
+    /// In major units, as a text or as a number.
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "an amount in major units")]
+    enum Written {
+        Text(String),
+        Number(Number),
     }
+    let Input { amount, currency, gateway } = case.input()?;
+    let text = match amount {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
+    let minor = Amount::Major(text).money("amount", currency)?.minor;
+    let decimals = currency.exponent();
+    let sent = match (gateway, &*currency.to_string(), decimals) {
+        (Gateway::PayPal, ..) => {
+            return Err(Refusal::untold("PayPal is sent decimals, which are tested with its adapter"));
+        }
+        (Gateway::Stripe, "ISK" | "MGA" | "UGX", _) => {
+            return Err(Refusal::untold("the adapter for Stripe sends nothing in this currency"));
+        }
+        (Gateway::Stripe, _, 3) if minor % 10 != 0 => {
+            return Err(Refusal::of("amount", "Stripe takes this currency only to two decimals"));
+        }
+        (Gateway::Paystack, _, 0) => minor.checked_mul(100).ok_or_else(|| Refusal::of("amount", "beyond counting"))?,
+        (Gateway::Paystack, _, 3) => return Err(Refusal::of("currency", "Paystack takes none of three decimals")),
+        (Gateway::Stripe | Gateway::Paystack | Gateway::Flitt, ..) => minor,
+    };
+    Ok(json!({ "minor": sent }))
 }
 
 fn display(case: &Case) -> Answer {
