@@ -171,11 +171,10 @@ fn price(case: &Case) -> Answer {
     let (tariff, used) =
         (described.tariff(case)?, Used { quantity: described.quantity(quantity)?, events: input.events });
     // With Lago who has used nothing is in no tier by volume, and pays no flat fee; with the rest he is in the first.
-    let is_in_none = case.rules() == Rules::Lago && used.quantity.is_zero();
-    let tariff = match tariff.model {
-        Model::Volume { .. } if is_in_none => Tariff { model: Model::Flat { price: Ratio::ZERO }, ..tariff },
-        _ => tariff,
-    };
+    let is_by_volume = matches!(tariff.model, Model::Volume { .. });
+    let is_in_none = case.rules() == Rules::Lago && is_by_volume && used.quantity.is_zero();
+    let model = if is_in_none { Model::Flat { price: Ratio::ZERO } } else { tariff.model };
+    let tariff = Tariff { model, ..tariff };
     let lines = tariff.lines(used).map_err(unpriced)?;
     let amount = match described.currency {
         Some(currency) => Ratio::from(tariff.cost(used, currency).map_err(unpriced)?.minor),
