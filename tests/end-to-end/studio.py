@@ -70,6 +70,7 @@ COUPONS = [
     off("FIFTH", {"percent": "20"}, {"periods": 2}),
     off("FREE-MONTH", {"percent": "100"}, "once", most_per_customer=1),
     off("ONLY-THREE", {"percent": "100"}, "once", most_redemptions=3),
+    off("ONLY-TWO", {"percent": "50"}, "once", most_redemptions=2),
     off("TEAM-ONLY", {"percent": "50"}, "once", plans=["studio-team"]),
     off("NAIRA", {"amount": {"minor": 100, "currency": "NGN"}}, "forever"),
     off("LONG-GONE", {"percent": "50"}, "once", redeem_by="2020-01-01T00:00:00Z"),

@@ -86,6 +86,23 @@ def test_of_three_that_there_are_three_are_had_whoever_asks_at_once(
     assert counted["redeemed"] == {"N": "3"}
 
 
+def test_of_two_that_there_are_two_are_charged_half_whoever_asks_at_once(
+    client: Client, newcomer: Callable[[], Customer], gateways: Gateways, records: Records
+) -> None:
+    customers = [newcomer() for _ in range(6)]
+    for customer in customers:
+        leave_card(client, customer)
+
+    def asks(customer: Customer) -> int:
+        return customer.change("subscribe", **GIFT | {"coupon": "only-two"}).status
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = sorted(pool.map(asks, customers))
+    assert statuses == [200] * 2 + [422] * 4
+    assert sorted(sum(charged(customer, gateways)) for customer in customers) == [0] * 4 + [3000] * 2
+    assert records.all()["COUPON#ONLY-TWO", "COUPON"]["redeemed"] == {"N": "2"}
+
+
 # Whoever types something else gets nothing off, and nothing happens.
 WRONG: dict[str, tuple[dict[str, Any], int]] = {
     "unknown": ({"coupon": "SUMMER"}, 422),

@@ -1,16 +1,20 @@
 //! Stories of who pays less: by a coupon, for a time.
 
 use crate::changes::{by_the_year, preview, try_change, upgrade};
-use crate::living::{on_trial_offer, try_subscribing, wanted, with_card};
-use crate::stage::{HOUR, Is, PLAN, ask, attempt, by_transfer, is, live, money, opened_as, to_period_end, told};
+use crate::living::{on_trial_offer, put, try_subscribing, wanted, with_card};
+use crate::stage::{
+    HOUR, Is, PLAN, ask, attempt, by_transfer, command, is, live, money, opened_as, to_period_end, told,
+};
 use crate::transfers::transfer;
 use billing::catalog::Catalogue;
 use billing::discount::{Coupon, NotRedeemed};
 use billing::id::{CouponCode, CustomerId};
+use billing::outcome::Remedy;
 use billing::ports::{Key, Record};
-use billing::subscription::{Action, Effective, Event, Intervention, Refusal};
-use billing::testing::{World, catalogue, customer, instant, request, world};
-use billing::workflow::{ChangeError, Checkout, CheckoutError, CouponRefusal, LoadError, Subscribe, Wish};
+use billing::subscription::{Action, Command, Effective, Event, Intervention, Refusal};
+use billing::testing::{Script, World, catalogue, customer, instant, method, request, world};
+use billing::wallet::Wallet;
+use billing::workflow::{ChangeError, Changed, Checkout, CheckoutError, CouponRefusal, LoadError, Subscribe, Wish};
 use futures::executor::block_on;
 use serde_json::{Value, json};
 
@@ -173,6 +177,57 @@ fn a_coupon_of_which_there_is_one_is_counted_when_it_is_used_and_honoured_where_
     world.gateways.visit(&other, true);
     told(&world, &other, "evt_3");
     assert_eq!((redeemed(&world, "HALF"), world.payment_of(&other).amount.minor), (2, 350_000));
+}
+
+/// Subscribes with a card, at half price: of which coupon there is one.
+fn for_half(world: &World, who: &str) -> Result<Changed, ChangeError> {
+    let customer = CustomerId::try_from(who.to_owned()).unwrap_or_else(|error| panic!("{error}"));
+    let wallet = Wallet::empty(customer.clone()).remembering(method(&format!("AUTH_{who}")));
+    put(world, Record::Wallet(wallet.unwrap_or_else(|| panic!("a card"))));
+    try_subscribing(world, &Subscribe { customer, coupon: Some(code("HALF")), ..wanted(PLAN) }, who)
+}
+
+fn is_used_up(asked: Result<Changed, ChangeError>) -> bool {
+    matches!(asked, Err(ChangeError::Coupon(CouponRefusal::NotRedeemed(NotRedeemed::UsedUp))))
+}
+
+#[test]
+fn of_a_coupon_of_which_there_is_one_a_charge_takes_it_when_it_is_asked_for() {
+    let world = sold_with_coupons();
+    world.gateways.next(Script::SilentAfter);
+    assert!(for_half(&world, "first").is_ok());
+    assert_eq!(redeemed(&world, "HALF"), 1, "while nobody knows what becomes of it");
+    assert!(is_used_up(for_half(&world, "second")));
+    live(&world, HOUR);
+    assert_eq!((redeemed(&world, "HALF"), money(&world)), (1, (1, 0)), "and once it is paid");
+    assert!(is_used_up(for_half(&world, "third")));
+    assert_eq!(money(&world), (1, 0));
+}
+
+#[test]
+fn a_charge_that_comes_to_nothing_gives_the_coupon_back() {
+    for script in [Script::Decline(Remedy::RetryLater), Script::Decline(Remedy::NewMethod), Script::TakesInstead(1)] {
+        let world = sold_with_coupons();
+        world.gateways.next(script);
+        drop(for_half(&world, "first"));
+        assert_eq!(redeemed(&world, "HALF"), 0, "{script:?}");
+        assert!(for_half(&world, "second").is_ok(), "{script:?}");
+        assert_eq!(redeemed(&world, "HALF"), 1, "{script:?}");
+        assert!(is_used_up(for_half(&world, "third")));
+    }
+}
+
+#[test]
+fn who_cancels_while_the_charge_is_on_its_way_has_the_money_back_and_the_coupon_is_there_again() {
+    let world = sold_with_coupons();
+    with_card(&world);
+    world.gateways.next(Script::SilentAfter);
+    let half = Subscribe { coupon: Some(code("HALF")), ..wanted(PLAN) };
+    assert!(try_subscribing(&world, &half, "k").is_ok());
+    command(&world, Command::CancelNow);
+    assert_eq!(redeemed(&world, "HALF"), 1);
+    live(&world, HOUR);
+    assert_eq!((redeemed(&world, "HALF"), money(&world)), (0, (1, 1)));
 }
 
 #[test]

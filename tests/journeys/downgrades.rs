@@ -3,14 +3,17 @@
 use crate::changes::try_change;
 use crate::overage::minutes;
 use crate::reserving::of_held_minutes;
-use crate::stage::{DAY, Is, declined_at_period_end, is, money, pass, period_end, subscribed_to, to_period_end};
+use crate::stage::{
+    DAY, Is, command, declined_at_period_end, is, live, money, opened_as, pass, period_end, subscribed_to,
+    to_period_end,
+};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::catalog::Limit;
 use billing::downgrade::Downgrade;
 use billing::entitlement::Reason;
 use billing::id::{FeatureId, PlanId};
 use billing::outcome::Remedy;
-use billing::subscription::{Action, Effective};
+use billing::subscription::{Action, Command, Effective, Refusal};
 use billing::testing::{World, catalogue, customer, meter, zone};
 use billing::workflow::{Advice, ChangeError, Checkout, DowngradeError, NotCounted, ReserveError, Wish};
 use futures::executor::block_on;
@@ -179,6 +182,34 @@ fn what_is_cheaper_at_the_same_tier_is_asked_about_as_it_is_changed_to() {
     for no_lower in ["minutes-plus", "minutes-pro", "minutes-enterprise"] {
         assert!(matches!(advice(&world, no_lower), Err(DowngradeError::NotLower(_))), "{no_lower}");
     }
+}
+
+#[test]
+fn whoever_has_a_subscription_that_goes_on_is_told_what_would_fit_and_who_has_none_why_not() {
+    let world = using(1_500, 3);
+    let beyond = |world: &World| advised(world).downgrade.exceeds.iter().map(|it| it.overage).collect::<Vec<_>>();
+    assert_eq!(beyond(&world), [500, 2]);
+    command(&world, Command::Pause);
+    assert_eq!(beyond(&world), [500, 2]);
+    assert!(
+        advised(&world).downgrade.exceeds.iter().all(|it| it.resets_at.is_none()),
+        "while it is paused nothing ends"
+    );
+    command(&world, Command::Unpause);
+    declined_at_period_end(&world, Remedy::NewMethod);
+    live(&world, DAY * 12);
+    assert!(!world.subscription().is_live());
+    assert_eq!(beyond(&world), [2]);
+    command(&world, Command::CancelNow);
+    let refusal = |world: &World| match advice(world, STARTER) {
+        Err(DowngradeError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(&world), Refusal::Ended);
+    let world = billing::testing::world();
+    assert!(matches!(advice(&world, STARTER), Err(DowngradeError::NoSubscription)));
+    opened_as(&world, minutes_plan("first"));
+    assert_eq!(refusal(&world), Refusal::NotActive);
 }
 
 #[test]

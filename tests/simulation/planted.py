@@ -759,9 +759,19 @@ BUGS = [
         "if interval == held.price.interval { discount } else { discount }",
     )]),
     ("nobody counts who redeems a coupon with a page", [(
-        "workflow/settle.rs",
-        "writes.extend(counted(coupon, &events));",
-        "let _ = (coupon, counted);",
+        "workflow/redeem.rs",
+        "return (payment, counted(coupon, events));",
+        "return (payment, None);",
+    )]),
+    ("of a coupon of which there is one, whoever asks at the same time is charged less", [(
+        "workflow/subscribe.rs",
+        "let coupon = held(found.coupon(), &ordered.order);",
+        "let coupon = held(None, &ordered.order);",
+    )]),
+    ("a charge that comes to nothing keeps the coupon", [(
+        "workflow/redeem.rs",
+        "let given_back = coupon.filter(|_| !begun)",
+        "let given_back = coupon.filter(|_| begun && !begun)",
     )]),
     ("nobody counts who redeems a coupon without a page", [(
         "workflow/subscribe.rs",
@@ -944,8 +954,8 @@ BUGS = [
     )]),
     ("checking a downgrade bills what was used so far", [(
         "workflow/downgrade.rs",
-        "let live = live.ok_or(DowngradeError::NoSubscription)?;",
-        "let live = live.ok_or(DowngradeError::NoSubscription)?;\n"
+        "let live = self.lookup_at(customer, now).await?.ok_or(DowngradeError::NoSubscription)?;",
+        "let live = self.lookup_at(customer, now).await?.ok_or(DowngradeError::NoSubscription)?;\n"
         "        if let Some(event) = live.subscription.bill_so_far(&live.meters, now) {\n"
         "            let (_, writes) = super::transition(live.subscription.clone(), vec![event], now);\n"
         "            self.store.commit(writes).await?;\n        }",

@@ -2,7 +2,7 @@
 //! Deployed only where `TestClock` is enabled.
 
 use billing::id::CustomerId;
-use billing::workflow::Goal;
+use billing::workflow::{AdvanceClockError, Goal};
 use jiff::{Span, Timestamp};
 use lambda_http::{Error, Request, run, service_fn};
 use platform::http::{Problem, Reply, body, respond};
@@ -38,6 +38,11 @@ async fn handle(app: &App, queues: &Queues, request: Request) -> Result<Reply, P
         (None, Some(to)) => Goal::To(to),
         (None, None) => Goal::AsBefore,
     };
-    let step = app.billing.walk_clock(customer.as_ref(), goal, world_time(), queues).await?;
+    let wrong = if to.is_some() { "to" } else { "by" };
+    let step = app.billing.walk_clock(customer.as_ref(), goal, world_time(), queues).await;
+    let step = step.map_err(|error| match error {
+        AdvanceClockError::NotForward => Problem::invalid(wrong, error),
+        error => error.into(),
+    })?;
     Ok(Reply::ok(json!({ "now": step.now, "goal": step.goal, "woken": step.woken, "done": step.is_last() })))
 }

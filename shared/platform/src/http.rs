@@ -210,10 +210,12 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(
     serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
-        // An unknown or missing field has no path of its own; the message names it.
-        let named = || message.split('`').nth(1).map(str::to_owned).unwrap_or_default();
-        let field = if path == "." { named() } else { path };
-        Problem::unreadable(without_position(&message)).at(field)
+        // An unknown or missing field has no path of its own; the message names it. What is no JSON has none at all.
+        let names =
+            ["unknown field `", "missing field `", "duplicate field `"].iter().any(|it| message.starts_with(it));
+        let named = || message.split('`').nth(1).filter(|_| names).map(str::to_owned).unwrap_or_default();
+        let field = if matches!(path.as_str(), "." | "?") { named() } else { path };
+        Problem::unreadable(in_terms_of_json(without_position(&message))).at(field)
     })
 }
 
@@ -247,6 +249,13 @@ pub fn fingerprint(body: &impl Serialize) -> Result<String, Problem> {
 /// ` at line 1 column 7` helps nobody who did not write the JSON by hand.
 fn without_position(message: &str) -> &str {
     message.split(" at line ").next().unwrap_or(message)
+}
+
+/// `invalid type: integer `5`, expected struct Row`: what our code calls it is nobody's business.
+fn in_terms_of_json(message: &str) -> String {
+    let ours = [", expected struct ", ", expected internally tagged enum "];
+    let told = ours.iter().find_map(|it| message.split_once(it)).map(|(told, _)| format!("{told}, expected an object"));
+    told.unwrap_or_else(|| message.to_owned())
 }
 
 /// Whether digits that could be a card's stand anywhere: 13 to 19 of them, with
@@ -333,6 +342,23 @@ mod tests {
         for (text, field) in cases {
             assert_eq!(refused(text), (400, Some(field.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_json_names_no_field_and_nothing_is_named_by_what_our_code_calls_it() {
+        for text in ["{", r#"{"plan":"crm-basic",}"#, r#"{"plan":"crm-basic" "quantity":1}"#, "[]", "5", ""] {
+            assert_eq!(refused(text), (400, None), "{text}");
+        }
+        #[derive(Debug, Deserialize)]
+        #[allow(dead_code, reason = "what is read is not looked at here")]
+        struct Rows {
+            rows: Vec<Wanted>,
+        }
+        let told = object::<Rows>(r#"{"rows":[5]}"#).err().map(|it| (it.field.clone(), it.detail().to_owned()));
+        let detail = "invalid type: integer `5`, expected an object".to_owned();
+        assert_eq!(told, Some((Some("rows[0]".to_owned()), detail)));
+        let row = serde_json::value::RawValue::from_string("5".to_owned()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(parse::<Wanted>(&*row).err().and_then(|it| it.field), None);
     }
 
     #[test]

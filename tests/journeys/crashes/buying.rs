@@ -270,6 +270,12 @@ fn what_costs_nothing_by_a_coupon_is_cut_anywhere_and_begins_and_is_redeemed_onc
 }
 
 #[test]
+fn what_a_coupon_of_which_there_is_one_makes_cheaper_is_cut_anywhere_and_charged_and_redeemed_once() {
+    let half = CouponCode::try_from("half".to_owned()).ok();
+    begins(&with_a_card, &Subscribe { coupon: half, ..wanted(PLAN) }, WITH_GATEWAY);
+}
+
+#[test]
 fn what_ran_elsewhere_is_taken_over_once_wherever_that_is_cut() {
     holds(&Case {
         ports: OURS,

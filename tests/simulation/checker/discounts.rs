@@ -7,6 +7,7 @@ use billing::calendar::Interval;
 use billing::catalog::AddonPrice;
 use billing::discount::{Lasts, Off};
 use billing::id::{CouponCode, CustomerId, PlanId, SubscriptionId};
+use billing::payment::{Collection, Payment};
 use billing::ports::{Key, Record, StoredCoupon};
 use billing::subscription::{Event, Order, Subscription};
 
@@ -108,10 +109,15 @@ impl State {
         check(had <= most, "P-1", || format!("{} is discounted {had} times by {}", new.id, coupon.code))
     }
 
-    /// Each redemption of a coupon of which there are so many is counted as it is made. What needs no page is given no
-    /// more often than it may be.
+    /// Each redemption of a coupon of which there are so many is counted as it is made, or as the charge is asked for by which
+    /// it may be, and no longer than that is on its way. What needs no page is given no more often than it may be.
     pub(super) fn redemptions(&self, changes: &Changes) -> Checked {
-        for code in changes.events().filter_map(redeemed) {
+        let held_before = changes.list.iter().filter_map(|(before, _)| held(before.as_ref()?));
+        let touched = changes.list.iter().filter_map(|(_, new)| match new {
+            Record::Coupon(it) => Some(&it.coupon.code),
+            _ => None,
+        });
+        for code in changes.events().filter_map(redeemed).chain(held_before).chain(touched) {
             let Some(Record::Coupon(stored)) = self.records.get(&Key::Coupon(code.clone())) else { continue };
             let by_customer = || self.redeemed.iter().filter(|((it, _), _)| it == code).map(|(_, times)| *times);
             if let (true, Some(most)) = (is_whole(stored.coupon.off), stored.coupon.most_per_customer) {
@@ -119,10 +125,35 @@ impl State {
                 check(times <= most, "P-1", || format!("{code} was redeemed {times} times by one customer"))?;
             }
             let times: u32 = by_customer().sum();
-            let counted = if stored.coupon.most_redemptions.is_some() { stored.redeemed } else { times };
-            check(counted == times, "P-1", || format!("{code} was redeemed {times} times, and {counted} are counted"))?;
+            let Some(most) = stored.coupon.most_redemptions else { continue };
+            let on_their_way = self.records.values().filter_map(held).filter(|it| *it == code).count();
+            check(
+                usize::try_from(stored.redeemed.abs_diff(times)) == Ok(on_their_way) && stored.redeemed >= times,
+                "P-1",
+                || {
+                    format!(
+                        "{code} was redeemed {times} times, and may be {on_their_way} more: {} are counted",
+                        stored.redeemed
+                    )
+                },
+            )?;
+            let more = changes.list.iter().any(|(before, new)| match (before, new) {
+                (Some(Record::Coupon(before)), Record::Coupon(new)) => new.redeemed > before.redeemed,
+                _ => false,
+            });
+            let is_page = |it: &Payment| matches!(it.collection, Collection::Checkout { .. });
+            let may = !more || stored.redeemed <= most || changes.payments().any(is_page);
+            check(may, "P-1", || format!("{code} is redeemed without a page when there is none left"))?;
         }
         Ok(())
+    }
+}
+
+/// The coupon that is counted for a payment that is on its way.
+fn held(record: &Record) -> Option<&CouponCode> {
+    match record {
+        Record::Payment(it) if it.holds_coupon => it.redeems(),
+        _ => None,
     }
 }
 

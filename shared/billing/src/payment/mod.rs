@@ -54,6 +54,10 @@ pub struct Payment {
     pub collection: Collection,
     pub created_at: Timestamp,
     pub status: PaymentStatus,
+    /// The coupon that it redeems was counted when the charge was asked for, and is given back if nothing begins by it. Pages
+    /// hold none: who only looks takes none from somebody who buys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub holds_coupon: bool,
     /// Incremented by every commit; guards against lost updates.
     pub version: u64,
 }
@@ -218,7 +222,8 @@ impl Payment {
             Collection::OffSession { .. } | Collection::Transfer(_) => Stage::Processing,
         };
         let status = PaymentStatus::Pending { stage, check_at: after(now, backoff(0)), tries: 0 };
-        Self { id, customer, reference, bought, amount, gateway, collection, created_at: now, status, version: 0 }
+        let (created_at, holds_coupon, version) = (now, false, 0);
+        Self { id, customer, reference, bought, amount, gateway, collection, created_at, status, holds_coupon, version }
     }
 
     /// What was taken must go back, all of it that is left.
@@ -316,13 +321,21 @@ impl Payment {
     }
 
     /// The coupon that is redeemed if this is paid: it opens a subscription with its discount.
-    pub(crate) fn redeems(&self) -> Option<&CouponCode> {
+    pub fn redeems(&self) -> Option<&CouponCode> {
         let order = match &self.collection {
             Collection::Checkout { order, .. } | Collection::OffSession { order, .. } => order.as_deref(),
             Collection::Transfer(_) => None,
         };
         let opens = self.id.period == 0 && !self.is_settled();
         order.filter(|_| opens)?.discount.as_ref()?.coupon.as_ref()
+    }
+
+    /// Whether nobody knows yet what becomes of it.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        match self.status {
+            PaymentStatus::Pending { .. } | PaymentStatus::Unresolved { .. } => true,
+            PaymentStatus::Failed { .. } | PaymentStatus::Expired { .. } | PaymentStatus::Paid(_) => false,
+        }
     }
 
     /// Whether a page is, or may be, open on which the customer could still pay.

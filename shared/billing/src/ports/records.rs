@@ -391,6 +391,10 @@ impl Found {
         &self.0
     }
 
+    pub(crate) fn put(&mut self, record: Record) {
+        self.0.push(record);
+    }
+
     /// Where that is counted which the meters among them have lent to their shards.
     pub(crate) fn shard_keys(&self) -> Vec<Key> {
         let usage = |it: &Record| if let Record::Usage(it) = it { it.shard_keys() } else { vec![] };

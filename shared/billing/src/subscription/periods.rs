@@ -58,12 +58,21 @@ impl Subscription {
         goes_on && !self.expires() && self.disputed.is_empty() && !self.is_driven()
     }
 
-    /// On the customer's calendar the day on which the period ends that is paid for, if one ever was; of what does not
-    /// renew, the last on which it can be used.
+    /// On the customer's calendar the day on which the period ends that is paid for, if one ever was, or on which it was
+    /// ended; of what does not renew, the last on which it can be used.
     pub fn end_date(&self) -> Option<Date> {
         let end = self.period()?.end;
         let last = if self.expires() { after(end, -SignedDuration::from_nanos(1)) } else { end };
+        let last = self.ended_at().map_or(last, |ended| ended.min(last));
         Some(self.time_zone.clocks(last).date())
+    }
+
+    /// When it ended, if it has.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match &self.status {
+            Status::Canceled { at, .. } | Status::Expired { at, .. } => Some(*at),
+            Status::Incomplete | Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => None,
+        }
     }
 
     /// Whether what is paid for ends without being renewed, unless somebody asks for an end before.

@@ -6,7 +6,7 @@ use crate::downgrade::{CheapestFit, Downgrade, cheapest_fit, downgrade};
 use crate::id::{CustomerId, FamilyId, PlanId};
 use crate::order::Order;
 use crate::ports::{Clock, Gateways, Store, StoreError};
-use crate::subscription::Action;
+use crate::subscription::{Action, Refusal, Status};
 use serde::Serialize;
 
 /// What a customer should know before they go down to a plan.
@@ -20,8 +20,10 @@ pub struct Advice {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DowngradeError {
-    #[error("there is no live subscription to change")]
+    #[error("there is no subscription to change")]
     NoSubscription,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error("`{0}` is not for sale")]
     NoSuchPlan(PlanId),
     #[error("`{0}` is outside `{1}`: changes stay inside a family")]
@@ -36,8 +38,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     /// An answer, whether or not the downgrade is blocked. Changes nothing.
     pub async fn validate_downgrade(&self, customer: &CustomerId, wanted: &PlanId) -> Result<Advice, DowngradeError> {
         let now = self.clock.now(Some(customer)).await?;
-        let live = self.lookup_at(customer, now).await?.filter(|live| live.subscription.is_live());
-        let live = live.ok_or(DowngradeError::NoSubscription)?;
+        let live = self.lookup_at(customer, now).await?.ok_or(DowngradeError::NoSubscription)?;
+        match &live.subscription.status {
+            Status::Incomplete => return Err(Refusal::NotActive.into()),
+            Status::Canceled { .. } | Status::Expired { .. } => return Err(Refusal::Ended.into()),
+            // Also of who may not change anything just now: what is in use fits, or it does not.
+            Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => {}
+        }
         let next_period = live.subscription.next_period(now).filter(|_| live.subscription.is_followed());
         let order = &live.subscription.order;
         let present = &order.plan;

@@ -35,7 +35,7 @@ pub enum ChangeError {
     Blocked(Box<Downgrade>),
     #[error("what allows less is made once its losses were shown: `confirm` is missing")]
     Unconfirmed(Box<Downgrade>),
-    #[error("the payment for the change was declined: nothing has changed")]
+    #[error("the payment was declined: what was asked for is not done")]
     Declined(Box<Payment>),
     #[error("what was paid for it goes back: it came too late, or was not what was asked for")]
     GivenBack,

@@ -1,11 +1,14 @@
 //! Redeeming coupons. A coupon gives what it says to whoever was shown so: it is looked at when something is ordered, and
-//! counted when a subscription begins with it. So of one that there are so many of, a page that was open when the last
-//! was taken still gives it, and nobody who only looked takes one from somebody who buys.
+//! counted when a subscription begins with it, or when a charge is asked for by which one may. So of one that there are so
+//! many of, a page that was open when the last was taken still gives it, and nobody who only looked takes one from somebody
+//! who buys.
 
 use super::Billing;
 use crate::catalog::{Plan, Price};
 use crate::discount::{Discount, NotRedeemed};
 use crate::id::CouponCode;
+use crate::order::Order;
+use crate::payment::Payment;
 use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
 use crate::subscription::{Event, Subscription};
 use jiff::Timestamp;
@@ -45,8 +48,33 @@ pub(super) fn counted(coupon: Option<StoredCoupon>, events: &[Event]) -> Option<
         order.discount.as_ref().and_then(|discount| discount.coupon.clone())
     };
     let redeemed = events.iter().find_map(begins_with)?;
-    let coupon = coupon.filter(|it| it.coupon.code == redeemed && it.coupon.most_redemptions.is_some())?;
-    Some(Write::next(Record::Coupon(StoredCoupon { redeemed: coupon.redeemed.saturating_add(1), ..coupon })))
+    let coupon = coupon.filter(|it| it.coupon.code == redeemed)?;
+    Some(Write::next(Record::Coupon(once_more(coupon)?)))
+}
+
+/// The coupon of `order` when a charge for it is asked for: with that redemption, if it is one of which there are so many.
+pub(super) fn held(coupon: Option<StoredCoupon>, order: &Order) -> Option<StoredCoupon> {
+    let redeemed = order.discount.as_ref()?.coupon.as_ref()?;
+    once_more(coupon.filter(|it| it.coupon.code == *redeemed)?)
+}
+
+/// What `payment` and its coupon become by `events`: one that it holds is given back if nothing began by it.
+pub(super) fn settled(coupon: Option<StoredCoupon>, payment: Payment, events: &[Event]) -> (Payment, Option<Write>) {
+    if !payment.holds_coupon {
+        return (payment, counted(coupon, events));
+    }
+    if payment.is_in_flight() {
+        return (payment, None);
+    }
+    let begun = events.iter().any(|event| matches!(event, Event::Activated { .. }));
+    let less = |it: StoredCoupon| StoredCoupon { redeemed: it.redeemed.saturating_sub(1), ..it };
+    let given_back = coupon.filter(|_| !begun).map(less).map(Record::Coupon).map(Write::next);
+    (Payment { holds_coupon: false, ..payment }, given_back)
+}
+
+fn once_more(coupon: StoredCoupon) -> Option<StoredCoupon> {
+    coupon.coupon.most_redemptions?;
+    Some(StoredCoupon { redeemed: coupon.redeemed.saturating_add(1), ..coupon })
 }
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {

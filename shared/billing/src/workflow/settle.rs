@@ -5,8 +5,7 @@
 //! we learn of it, and learning of it twice changes nothing.
 
 use super::closing::{leaving, meters_of};
-use super::redeem::counted;
-use super::{Billing, MOST_RACES, WakeError, transition};
+use super::{Billing, MOST_RACES, WakeError, redeem, transition};
 use crate::account::VirtualAccount;
 use crate::delivery::Delivery;
 use crate::id::{CustomerId, MethodId, PaymentId};
@@ -161,7 +160,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             events.extend(self.recorded(next, vec![Fact::MethodAdded { method: Some(method) }], &wallet, now));
         }
 
-        writes.extend(counted(coupon, &events));
+        let more;
+        (payment, more) = redeem::settled(coupon, payment, &events);
+        writes.extend(more);
         if let Some(before) = subscription.take() {
             // Whoever has counted since they were read is in the way: it is all read again.
             let (events, closed) = leaving(&before, events, &mut meters, now);

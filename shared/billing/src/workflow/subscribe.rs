@@ -1,7 +1,7 @@
 //! Subscribing without a page: by a trial, or by a charge to a method that the customer has left before.
 
 use super::checkout::{for_sale, price};
-use super::redeem::{counted, redeem};
+use super::redeem::{counted, held, redeem};
 use super::{Billing, ChangeError, Changed, MOST_RACES, Opening, transition};
 use crate::calendar::Interval;
 use crate::calendar::zone::Zone;
@@ -12,7 +12,7 @@ use crate::mail::Contact;
 use crate::money::Currency;
 use crate::order::Order;
 use crate::payment::Payment;
-use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, Write};
+use crate::ports::{Clock, Found, Gateways, Key, Record, Store, StoreError, StoredCoupon, Write};
 use crate::subscription::{Event, Outlook, PreviewId, Refusal, Subscription};
 use crate::token::Tokens;
 use crate::wallet::{Method, Wallet};
@@ -114,8 +114,18 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             let (ordered, begun) = ordered.beginning_for_nothing(now)?;
             return self.begin_for_nothing(opening, ordered, begun, found, past, now).await;
         }
-        let paying = |method: Method| ordered.clone().charging(method, now);
-        self.pay_at_once(opening, found, paying, past.into_iter().collect(), now).await
+        let mut more: Vec<Write> = past.into_iter().collect();
+        let coupon = held(found.coupon(), &ordered.order);
+        let holds_coupon = coupon.is_some();
+        if let Some(coupon) = coupon {
+            more.push(Write::next(Record::Coupon(coupon.clone())));
+            found.put(Record::Coupon(StoredCoupon { version: coupon.version + 1, ..coupon }));
+        }
+        let paying = |method: Method| {
+            let (waiting, payment) = ordered.clone().charging(method, now)?;
+            Ok((waiting, Payment { holds_coupon, ..payment }))
+        };
+        self.pay_at_once(opening, found, paying, more, now).await
     }
 
     /// What is ordered by `wanted`, as all stands now.

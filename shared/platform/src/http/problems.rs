@@ -266,6 +266,7 @@ impl From<DowngradeError> for Problem {
     fn from(error: DowngradeError) -> Self {
         match error {
             DowngradeError::NoSubscription => Self::no_subscription(),
+            DowngradeError::Refused(refusal) => refusal.into(),
             DowngradeError::NoSuchPlan(_) | DowngradeError::OtherFamily(..) | DowngradeError::NotLower(_) => {
                 Self::invalid("plan", error)
             }

@@ -39,7 +39,7 @@ pub fn subscription(it: &Subscription) -> Value {
         })),
         "amount": order.amount().ok(), "next_amount": next_amount(it),
         "current_period": period,
-        "end_date": it.end_date(),
+        "end_date": it.end_date(), "paused_at": paused_at(it), "ended": ended(it),
         "time_zone": it.time_zone, "brand": it.brand,
         "trial": it.trial.map(|trial| json!({ "started_at": trial.start, "ends_at": trial.ends_at(&it.time_zone) })),
         "features": features,
@@ -133,6 +133,16 @@ pub(crate) fn status(it: &Subscription) -> &'static str {
         Status::Canceled { .. } => "canceled",
         Status::Expired { .. } => "expired",
     }
+}
+
+fn paused_at(it: &Subscription) -> Option<Timestamp> {
+    if let Status::Paused { at, .. } = it.status { Some(at) } else { None }
+}
+
+/// When, and by what: whoever asked for it, a payment that was never made or was charged back, or the end of its time.
+fn ended(it: &Subscription) -> Option<Value> {
+    let reason = if let Status::Canceled { reason, .. } = &it.status { json!(reason) } else { json!("expired") };
+    it.ended_at().map(|at| json!({ "at": at, "reason": reason }))
 }
 
 /// What does not apply is null.
@@ -270,6 +280,27 @@ mod tests {
             estates.map(|it| it.to_string()).as_deref(),
             Some(r#"{"meter":"estates","used":5,"limit":100,"remaining":95,"percentage":5.0}"#)
         );
+    }
+
+    #[test]
+    fn when_it_rests_or_has_ended_and_why_is_said() {
+        let at = instant("2025-02-10T10:00:00Z");
+        let late = instant("2025-04-04T10:00:00Z");
+        let canceled = |at, reason| Event::Canceled { at, reason };
+        let cases = [
+            (active(), Value::Null, Value::Null, "2025-02-28"),
+            (active().apply(&Event::Paused { at }), json!(at), Value::Null, "2025-02-28"),
+            (active().apply(&canceled(at, CancelReason::Requested)), Value::Null, json!("requested"), "2025-02-10"),
+            (active().apply(&canceled(at, CancelReason::Disputed)), Value::Null, json!("disputed"), "2025-02-10"),
+            // Who has not paid has had the days until then, and no day of the next period is theirs.
+            (active().apply(&canceled(late, CancelReason::Unpaid)), Value::Null, json!("unpaid"), "2025-02-28"),
+            (active().apply(&Event::Expired { at: late }), Value::Null, json!("expired"), "2025-02-28"),
+        ];
+        for (it, paused_at, reason, end_date) in cases {
+            let view = subscription(&it);
+            assert_eq!((&view["paused_at"], &view["ended"]["reason"]), (&paused_at, &reason), "{:?}", it.status);
+            assert_eq!((&view["ended"]["at"], &view["end_date"]), (&json!(it.ended_at()), &json!(end_date)));
+        }
     }
 
     #[test]
