@@ -38,11 +38,10 @@ async fn handle(app: &App, queues: &Queues, request: Request) -> Result<Reply, P
         (None, Some(to)) => Goal::To(to),
         (None, None) => Goal::AsBefore,
     };
-    let wrong = if to.is_some() { "to" } else { "by" };
     let step = app.billing.walk_clock(customer.as_ref(), goal, world_time(), queues).await;
-    let step = step.map_err(|error| match error {
-        AdvanceClockError::NotForward => Problem::invalid(wrong, error),
-        error => error.into(),
+    let step = step.map_err(|error| match matches!(error, AdvanceClockError::NotForward) && to.is_some() {
+        true => Problem::invalid("to", error),
+        false => error.into(),
     })?;
     Ok(Reply::ok(json!({ "now": step.now, "goal": step.goal, "woken": step.woken, "done": step.is_last() })))
 }

@@ -112,6 +112,12 @@ impl State {
     /// Each redemption of a coupon of which there are so many is counted as it is made, or as the charge is asked for by which
     /// it may be, and no longer than that is on its way. What needs no page is given no more often than it may be.
     pub(super) fn redemptions(&self, changes: &Changes) -> Checked {
+        for charge in changes.list.iter().filter(|(before, _)| before.is_none()).filter_map(|(_, new)| charged(new)) {
+            let Some(code) = charge.redeems() else { continue };
+            let Some(Record::Coupon(stored)) = self.records.get(&Key::Coupon(code.clone())) else { continue };
+            let taken = stored.coupon.most_redemptions.is_none() || charge.holds_coupon;
+            check(taken, "P-1", || format!("{} is asked for, and {code} is there for others", charge.id))?;
+        }
         let held_before = changes.list.iter().filter_map(|(before, _)| held(before.as_ref()?));
         let touched = changes.list.iter().filter_map(|(_, new)| match new {
             Record::Coupon(it) => Some(&it.coupon.code),
@@ -146,6 +152,14 @@ impl State {
             check(may, "P-1", || format!("{code} is redeemed without a page when there is none left"))?;
         }
         Ok(())
+    }
+}
+
+/// A payment that is made without a page.
+fn charged(record: &Record) -> Option<&Payment> {
+    match record {
+        Record::Payment(it) if matches!(it.collection, Collection::OffSession { .. }) => Some(it),
+        _ => None,
     }
 }
 
