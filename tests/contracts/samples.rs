@@ -16,7 +16,7 @@ use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId, PeriodId
 use billing::mail::{About, Contact, Dropped, Mail, MailStatus, OverageNotice, Passed};
 use billing::money::Money;
 use billing::outcome::{Decline, Remedy};
-use billing::payment::Gateway;
+use billing::payment::{Gateway, Standing as HowPaid};
 use billing::ports::{Claim, MeterName, Record, Referred, StoredCoupon, StoredFamily, StoredPlan, TestClock, Walk};
 use billing::reservation::{Minutes, Reservation, Reservations};
 use billing::shard::{Lease, Shard, Shards};
@@ -190,6 +190,8 @@ pub(crate) fn events(of: &CustomerId) -> Vec<Event> {
         taken_over(of).1,
         Event::EndMoved { at, end: later(60) },
         Event::TokensReset { from: 2_000, to: 1_000 },
+        Event::TokensTakenBack { payment: payment_id(of, 1, 0, 1), tokens: 1, because: HowPaid::Disputed },
+        Event::TokensPutBack { payment: payment_id(of, 1, 0, 1), tokens: u64::MAX },
         Event::Branded { brand: Some(brand("acme-telecom").id) },
         Event::Branded { brand: None },
         Event::CounterRebuilt { meter: meter("minutes"), period: period_id(of, 3), from: u64::MAX, to: 0 },
@@ -266,7 +268,7 @@ pub(crate) fn account(of: &CustomerId, seconds: i64) -> VirtualAccount {
 
 pub(crate) fn tokens(of: &CustomerId, balance: u64) -> Tokens {
     let grants = vec![Grant { tokens: 7, rollovers: Some(1) }, Grant { tokens: u64::MAX, rollovers: None }];
-    Tokens { customer: of.clone(), balance, grants, version: 1 }
+    Tokens { customer: of.clone(), balance, grants, periods: 3, version: 1 }
 }
 
 /// The `number`th second's; not all say what for.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from answers import patiently, refusal, substance
-from client import Client, Response
-from customer import Customer, granted
+from client import Client, Response, wait_for
+from customer import PATIENCE, Customer, Gateways, granted
 from issuer import Issuer
 from records import Records
 from test_administration import administer, assign
@@ -226,6 +226,65 @@ def test_staff_set_the_balance_and_what_was_consumed_stays_told(holder: Customer
     assert (balance(holder), history(holder)["consumptions"]) == (1000, [consumption])
     assert granted(holder.consume(400, key="report"))["consumption"] == consumption
     assert balance(holder) == 1000
+
+
+# -- When the money goes back
+
+
+def moved(customer: Customer, records: Records) -> list[tuple[str, int, str | None]]:
+    """What the subscription's history says of tokens that went with the money, or came back with it."""
+    events = [it for it in records.of(customer.name, "EVENT#") if it["type"]["S"] in ("tokens_taken_back", "tokens_put_back")]
+    return [(it["payment"]["S"], int(it["tokens"]["N"]), it.get("because", {}).get("S")) for it in events]
+
+
+def refunded(client: Client, customer: Customer, payment: str) -> None:
+    """Wait until all of it is gone."""
+
+    def gone() -> bool:
+        client.walked(customer=customer.name, by="PT6H")
+        return customer.payment(payment)["status"] == "refunded"
+
+    wait_for(gone, PATIENCE, f"the refund of {payment}", pause=0.3)
+
+
+def test_tokens_go_with_the_money_that_they_came_with_and_a_part_takes_none(
+    client: Client, customer: Customer, records: Records
+) -> None:
+    payment = customer.subscribe(plan="tokens-basic", **STRIPE)["id"]
+    granted(customer.consume(300))
+    granted(customer.refund(payment, {"minor": 100, "currency": "USD"}, key="part"), 201)
+    assert (balance(customer), moved(customer, records)) == (700, [])
+    for _ in range(2):
+        granted(customer.refund(payment, "all", key="rest"), 201)
+    refunded(client, customer, payment)
+    assert customer.subscription()["tokens"] == {"balance": 0, "included": 1000, "active": False}
+    assert refusal(customer.consume(1), 402, "tokens")["balance"] == 0
+    # Whoever asks again, and whatever the gateway tells again, takes no more: the next period has its own.
+    customer.verify(payment)
+    client.walked(customer=customer.name, by="P30D")
+    customer.verify(payment)
+    assert balance(customer) == 1000
+    assert moved(customer, records) == [(payment, 700, "refunded")]
+
+
+def test_a_lost_dispute_takes_them_and_one_that_the_bank_decides_about_does_not(
+    customer: Customer, gateways: Gateways, records: Records
+) -> None:
+    payment = customer.subscribe(plan="tokens-basic", **STRIPE)
+
+    def disputed(outcome: str, status: str) -> None:
+        gateways.order("dispute", {"gateway": "stripe", "reference": payment["reference"], "outcome": outcome})
+        customer.verify(payment["id"])
+        found = customer.subscription()
+        assert (found["status"], customer.payment(payment["id"])["status"]) == (status, "disputed")
+
+    disputed("open", "active")
+    assert granted(customer.consume(100))["balance"] == 900
+    disputed("lost", "canceled")
+    refusal(customer.consume(1), 400)
+    assert moved(customer, records) == [(payment["id"], 900, "disputed")]
+    (held,) = records.of(customer.name, "LIVE#TOKENS")
+    assert held["balance"]["N"] == "0"
 
 
 # -- What was consumed

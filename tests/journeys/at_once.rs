@@ -1,8 +1,10 @@
-//! Many reserve, use and release at once, in two hundred orders.
+//! Many reserve, use and release at once, or use what is taken back meanwhile, in two hundred orders.
 
 use crate::reserving::{id, of_held_minutes};
 use crate::shards::in_shards;
-use crate::stage::{DAY, MINUTE, pass, subscribed_to};
+use crate::stage::{DAY, MINUTE, attempt, live, notice, pass, subscribed_to, tokens};
+use crate::tokens::{of_tokens, tokens_plan};
+use crate::tokens_back::{moved, whole};
 use crate::usage::{minutes_plan, of_minutes};
 use billing::brand::Brand;
 use billing::catalog::Catalogue;
@@ -13,7 +15,7 @@ use billing::statistics::DayUsage;
 use billing::testing::{FakeGateways, FixedClock, MemoryStore, catalogue, customer, meter};
 use billing::token::Consumption;
 use billing::usage::{MeterUsage, UsageRecord};
-use billing::workflow::{Billing, Rebuild, RebuildError, Reserve, ReserveError};
+use billing::workflow::{Billing, ConsumeError, Rebuild, RebuildError, Reserve, ReserveError};
 use futures::executor::block_on;
 use futures::future::{BoxFuture, FutureExt, join, join_all, poll_fn};
 use jiff::Timestamp;
@@ -298,4 +300,51 @@ fn days_that_are_put_right_while_others_count_have_each_use_once() {
         meanwhile += u32::from(found > 0);
     }
     assert!(meanwhile > 100, "they were put right afterwards, which tells nothing: {meanwhile}");
+}
+
+/// The gateway tells of it besides.
+#[test]
+fn what_is_used_while_its_payment_is_given_back_is_used_and_the_rest_is_taken() {
+    let (mut used_all, mut none_left) = (0, 0);
+    for seed in 0..200 {
+        let world = subscribed_to(tokens_plan("k"));
+        let (dice, peak) = (AtomicU64::new(seed * 7_919), AtomicU64::new(0));
+        let crowd = Crowd { store: &world.store, clock: &world.clock, dice, peak };
+        let clock = FixedClock::at(world.clock.time());
+        let billing = Billing::new(&crowd, world.gateways.clone(), clock);
+        let (payment, wanted) = (attempt(&world, 0, 1), whole(&world, "refund"));
+        let uses = async |n: u64| {
+            for k in 0..10 {
+                crowd.turn().await;
+                if let Err(ConsumeError::TooFew { .. }) = billing.consume(&of_tokens(7, &format!("use-{n}-{k}"))).await
+                {
+                    return;
+                }
+            }
+        };
+        let staff = async || {
+            for _ in 0..crowd.roll(20) {
+                crowd.turn().await;
+            }
+            let promised = billing.refund(wanted.clone()).await;
+            assert!(promised.is_ok(), "{promised:?}");
+        };
+        let tells = async || {
+            for event in 0..10 {
+                crowd.turn().await;
+                drop(billing.receive(notice(&payment, &format!("evt-{event}"))).await);
+            }
+        };
+        let everybody: Vec<BoxFuture<'_, ()>> = (0..6).map(|n| uses(n).boxed()).collect();
+        block_on(join(join(staff(), tells()), join_all(everybody)));
+        live(&world, DAY);
+        let consumed = |it| if let Record::Consumption(it) = it { Some(i64::from(it.tokens.get())) } else { None };
+        let consumed: i64 = world.store.records().into_iter().filter_map(consumed).sum();
+        let [taken] = moved(&world)[..] else { panic!("taken once: {:?} with {seed}", moved(&world)) };
+        assert_eq!((consumed - taken, tokens(&world)), (1_000, 0), "{seed}");
+        used_all += consumed;
+        none_left += u32::from(consumed < 420);
+    }
+    println!("{used_all} were used, and {none_left} of 200 times others were too late");
+    assert!(used_all > 0 && none_left > 100, "they were taken before or afterwards, which tells nothing");
 }

@@ -34,6 +34,7 @@ mod stories;
 mod suspension;
 mod taken_over;
 mod tokens;
+mod tokens_back;
 mod transfers;
 mod unheard;
 mod usage;

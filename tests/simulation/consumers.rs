@@ -5,15 +5,24 @@ use crate::checker::Checked;
 use crate::faults::{DAY, HOUR, SECOND};
 use crate::jobs::Job;
 use crate::world::{Happening, State};
-use billing::id::{ConsumptionId, CustomerId, IdempotencyKey};
+use billing::id::{ConsumptionId, CustomerId, IdempotencyKey, PaymentId};
 use billing::ports::{Key, Record};
 use billing::testing::idempotency_key;
 use billing::token::{Consumption, Tokens};
 use billing::workflow::Consume;
 use std::num::NonZeroU32;
 
-/// What a customer has, as it would lie in boxes: how many tokens, and into how many more periods they go.
-pub(crate) type Boxes = Vec<(u64, Option<u16>)>;
+/// Tokens that came together: how many of them are left, into how many more periods they go, and with which payment they
+/// came. One of which none are left stays until they would have ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Lot {
+    pub(crate) held: u64,
+    pub(crate) left: Option<u16>,
+    pub(crate) with: Option<PaymentId>,
+}
+
+/// What a customer has, as it would lie in boxes.
+pub(crate) type Boxes = Vec<Lot>;
 
 impl State {
     /// In the weeks after they ordered tokens: under keys that come again, and more at once than there are.
@@ -52,8 +61,8 @@ impl State {
         }
     }
 
-    /// Tokens come with a paid period, are consumed under a key or set by whoever may, and end when the next period begins;
-    /// and no other way.
+    /// Tokens come with a paid period, are consumed under a key or set by whoever may, end when the next period begins, and
+    /// go and come back with the money; and no other way.
     pub(crate) fn rebalanced(&mut self, new: &Tokens, came: Came, claimed: Option<&ConsumptionId>) -> Checked {
         let customer = &new.customer;
         let mut boxes = self.boxes.get(customer).cloned().unwrap_or_default();
@@ -69,27 +78,34 @@ impl State {
                     return Err(("I-15", format!("{told}: {id} without its claim")));
                 }
                 let mut missing = u64::from(tokens.get());
-                boxes.sort_by_key(|(_, left)| left.map_or(u32::MAX, u32::from));
-                for (held, _) in &mut boxes {
-                    let taken = missing.min(*held);
-                    (*held, missing) = (*held - taken, missing - taken);
+                boxes.sort_by_key(|it| it.left.map_or(u32::MAX, u32::from));
+                for lot in &mut boxes {
+                    let taken = missing.min(lot.held);
+                    (lot.held, missing) = (lot.held - taken, missing - taken);
                 }
                 if missing > 0 {
                     return Err(("I-15", format!("{told}: {missing} are missing")));
                 }
             }
-            Came::Reset => boxes = vec![(included, rollover)],
-            Came::Granted => {
-                if boxes.iter().any(|(held, left)| *held > 0 && *left == Some(0)) {
+            Came::Reset => {
+                boxes.iter_mut().for_each(|it| it.held = 0);
+                boxes.push(Lot { held: included, left: rollover, with: None });
+            }
+            Came::Granted(payment) => {
+                if boxes.iter().any(|it| it.held > 0 && it.left == Some(0)) {
                     self.happened.insert("tokens ended");
                 }
-                boxes.retain(|(_, left)| *left != Some(0));
-                boxes.iter_mut().for_each(|(_, left)| *left = left.map(|left| left - 1));
-                boxes.extend((included > 0).then_some((included, rollover)));
+                boxes.retain(|it| it.left != Some(0));
+                boxes.iter_mut().for_each(|it| it.left = it.left.map(|left| left - 1));
+                if included > 0 {
+                    self.brought.insert(payment.clone(), (included, None));
+                    boxes.push(Lot { held: included, left: rollover, with: Some(payment) });
+                }
             }
+            Came::WithTheMoney => {}
             Came::OtherwiseOrNot => return Err(("I-16", told)),
         }
-        let sum: u64 = boxes.iter().map(|(held, _)| held).sum();
+        let sum: u64 = boxes.iter().map(|it| it.held).sum();
         self.boxes.insert(customer.clone(), boxes);
         if sum == new.balance { Ok(()) } else { Err(("I-16", format!("{told}, and it should be {sum}"))) }
     }
@@ -98,9 +114,14 @@ impl State {
 /// By what a balance changed.
 #[derive(Debug)]
 pub(crate) enum Came {
-    Granted,
+    Granted(PaymentId),
     Reset,
-    Consumed { tokens: NonZeroU32, id: ConsumptionId },
+    /// It went, or came back.
+    WithTheMoney,
+    Consumed {
+        tokens: NonZeroU32,
+        id: ConsumptionId,
+    },
     OtherwiseOrNot,
 }
 

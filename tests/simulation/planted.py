@@ -666,8 +666,8 @@ BUGS = [
     )]),
     ("what was consumed is back when more is granted", [(
         "token.rs",
-        "        let mut consumed = granted.saturating_sub(self.balance);",
-        "        let mut consumed = 0;",
+        "        let consumed = granted.saturating_sub(self.balance);",
+        "        let consumed = granted.saturating_sub(granted);",
     )]),
     ("what ends last is used first", [(
         "token.rs",
@@ -683,6 +683,26 @@ BUGS = [
         "workflow/admin.rs",
         "Write::next(Record::Tokens(tokens.set(balance, &it.order.plan)))",
         "Write::next(Record::Tokens(tokens.and(balance, &it.order.plan)))",
+    )]),
+    ("what is charged back leaves its tokens", [(
+        "payment/tokens.rs",
+        "held.following(paid.brought?, paid.is_gone())?",
+        "held.following(paid.brought?, paid.is_gone() && paid.dispute().is_none())?",
+    )]),
+    ("tokens are taken back with every answer", [(
+        "token/brought.rs",
+        "                Some((next, Brought { taken, ..brought }))",
+        "                Some((next, Brought { taken: taken.filter(|taken| *taken == 0), ..brought }))",
+    )]),
+    ("tokens that have ended are taken from what came since", [(
+        "token/brought.rs",
+        "let rollovers = rollovers.checked_sub(u16::try_from(since).ok()?)?;",
+        "let rollovers = rollovers.saturating_sub(u16::try_from(since).ok()?);",
+    )]),
+    ("what is put back was never taken", [(
+        "token/brought.rs",
+        "self.left_of(brought, taken)",
+        "self.left_of(brought, brought.tokens.max(taken))",
     )]),
     ("what was paid elsewhere counts as paid to us", [(
         "subscription/taken_over.rs",

@@ -99,6 +99,8 @@ pub(crate) struct State {
     pub(crate) told: BTreeMap<SubscriptionId, Told>,
     /// Each customer's tokens, by what ends when; and what was told of each use.
     pub(crate) boxes: BTreeMap<CustomerId, Boxes>,
+    /// How many came with each payment, and how many of them were taken when its money was gone.
+    pub(crate) brought: BTreeMap<PaymentId, (u64, Option<u64>)>,
     pub(crate) told_consumed: ToldConsumed,
     pub(crate) metered: Metered,
     /// How often each mail was taken.
@@ -246,6 +248,7 @@ pub(crate) fn tell(seed: u64, catalogue: &[Record], traced: bool) -> Story {
         given: BTreeMap::new(),
         told: BTreeMap::new(),
         boxes: BTreeMap::new(),
+        brought: BTreeMap::new(),
         told_consumed: BTreeMap::new(),
         metered: Metered::default(),
         canceled: BTreeMap::new(),

@@ -317,6 +317,8 @@ impl Subscription {
             Event::CountedLate { lines, .. } => self.owes_for_late(lines),
             // The balance and the counter are records of their own.
             Event::TokensReset { .. }
+            | Event::TokensTakenBack { .. }
+            | Event::TokensPutBack { .. }
             | Event::CounterRebuilt { .. }
             | Event::DaysRebuilt { .. }
             | Event::RefundOwed { .. } => {}

@@ -1,5 +1,7 @@
 //! Tokens: what a customer has paid for before, and consumes.
 
+mod brought;
+
 use crate::catalog::Plan;
 use crate::id::{ConsumptionId, CustomerId, IdempotencyKey, Invalid, text};
 use jiff::Timestamp;
@@ -7,6 +9,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU32;
+
+pub use brought::Brought;
 
 /// A prepaid balance. Apart from the subscription, which using it leaves as it is: the two meet only where a period that is
 /// paid brings more.
@@ -18,6 +22,9 @@ pub struct Tokens {
     /// first; what the balance has beyond them does not end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// How many periods have begun with which something changed: how old what came with one is, is known by it.
+    #[serde(default)]
+    pub periods: u32,
     pub version: u64,
 }
 
@@ -32,7 +39,7 @@ pub struct Grant {
 
 impl Tokens {
     pub(crate) fn none(customer: CustomerId) -> Self {
-        Self { customer, balance: 0, grants: vec![], version: 0 }
+        Self { customer, balance: 0, grants: vec![], periods: 0, version: 0 }
     }
 
     /// In the next period, which is one of `plan`: without those that end then, with those that come with it. None:
@@ -44,18 +51,23 @@ impl Tokens {
         });
         let more = plan.tokens_included.map(|tokens| Grant { tokens, rollovers: plan.tokens_rollover });
         let next = self.made_of(kept.chain(more));
-        (more.is_some() || (&next.grants, next.balance) != (&self.grants, self.balance)).then_some(next)
+        let changes = more.is_some() || (&next.grants, next.balance) != (&self.grants, self.balance);
+        changes.then(|| Self { periods: self.periods.saturating_add(1), ..next })
     }
 
     /// With `more` of the period at hand, which is one of `plan`.
     pub(crate) fn and(&self, more: u64, plan: &Plan) -> Self {
-        let more = Grant { tokens: more, rollovers: plan.tokens_rollover };
+        self.with(Grant { tokens: more, rollovers: plan.tokens_rollover })
+    }
+
+    fn with(&self, more: Grant) -> Self {
         self.made_of(self.left().into_iter().chain([more]))
     }
 
     /// With `balance` of the period at hand, which is one of `plan`, and nothing else.
     pub(crate) fn set(&self, balance: u64, plan: &Plan) -> Self {
-        self.made_of([Grant { tokens: balance, rollovers: plan.tokens_rollover }])
+        let none = self.left().into_iter().filter(|it| it.rollovers.is_some()).map(|it| Grant { tokens: 0, ..it });
+        self.made_of(none.chain([Grant { tokens: balance, rollovers: plan.tokens_rollover }]))
     }
 
     fn made_of(&self, all: impl IntoIterator<Item = Grant>) -> Self {
@@ -74,20 +86,26 @@ impl Tokens {
         Self { balance, grants, ..self.clone() }
     }
 
-    /// What is left of each grant, what ends first at the head.
+    /// What is left of each grant, what ends first at the head. Of one that has not ended that may be nothing: until then
+    /// its periods are counted.
     fn left(&self) -> Vec<Grant> {
         let granted = self.grants.iter().fold(0_u64, |sum, it| sum.saturating_add(it.tokens));
         let beyond = Grant { tokens: self.balance.saturating_sub(granted), rollovers: None };
         let mut left: Vec<Grant> = self.grants.iter().copied().chain([beyond]).collect();
         left.sort_by_key(|it| (it.rollovers.is_none(), it.rollovers));
-        let mut consumed = granted.saturating_sub(self.balance);
-        for grant in &mut left {
-            let taken = grant.tokens.min(consumed);
-            grant.tokens -= taken;
-            consumed -= taken;
-        }
-        left.retain(|it| it.tokens > 0);
+        let consumed = granted.saturating_sub(self.balance);
+        take(&mut left, consumed);
+        left.retain(|it| it.tokens > 0 || it.rollovers.is_some());
         left
+    }
+}
+
+/// Takes so many, from one after the other.
+fn take(from: &mut [Grant], mut tokens: u64) {
+    for grant in from {
+        let taken = grant.tokens.min(tokens);
+        grant.tokens -= taken;
+        tokens -= taken;
     }
 }
 

@@ -10,6 +10,7 @@ use billing::payment::{
 };
 use billing::subscription::Subscription;
 use billing::testing::{holder, off_session_payment, order, page};
+use billing::token::Brought;
 
 pub(crate) fn payment_id(of: &CustomerId, number: u32, period: u32, attempt: u32) -> PaymentId {
     PaymentId { subscription: SubscriptionId::nth(of, number), period, attempt }
@@ -33,7 +34,8 @@ fn receipt() -> Receipt {
 /// Money that was taken, and that nothing has become of.
 pub(crate) fn paid() -> Paid {
     let (aftermath, refunds) = (Aftermath::default(), vec![]);
-    Paid { receipt: receipt(), at: now(), aftermath, refunds, method_known: true, counted_on: None, look_at: None }
+    let (counted_on, brought, look_at) = (None, None, None);
+    Paid { receipt: receipt(), at: now(), aftermath, refunds, method_known: true, counted_on, brought, look_at }
 }
 
 /// The `number`th refund of a payment, of `minor` units.
@@ -56,8 +58,12 @@ fn kept_given_back_and_disputed() -> Vec<Paid> {
         let dispute = Dispute { id: "dp_1".to_owned(), reason: "fraudulent é".to_owned(), standing };
         Paid { aftermath: Aftermath { returned: 1, dispute: Some(dispute) }, ..paid() }
     });
+    let kept = Brought { tokens: u64::MAX, rollovers: None, period: 1, taken: None };
+    let taken = Brought { rollovers: Some(24), period: u32::MAX, taken: Some(0), ..kept };
     let own = [
         paid(),
+        Paid { brought: Some(kept), ..paid() },
+        Paid { brought: Some(taken), ..paid() },
         Paid { look_at: Some(later(86_400)), method_known: false, ..paid() },
         Paid { refunds, ..paid() },
         Paid { receipt: Receipt { id: BY_TRANSFER.to_owned(), ..receipt() }, ..paid() },

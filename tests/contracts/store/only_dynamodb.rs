@@ -132,7 +132,7 @@ async fn a_record_of_a_newer_schema_is_refused_and_left_alone() {
         table.commit(vec![Write::Create(record.clone())]).await.expect("written");
         let item = embedded.items().pop().expect("an item");
         let (mut newer, mut unmarked) = (item.clone(), item);
-        newer["schema"] = json!({"N": "10"});
+        newer["schema"] = json!({"N": "11"});
         unmarked.as_object_mut().map(|item| item.remove("schema"));
         for item in [newer, unmarked] {
             embedded.put(&item);
@@ -152,7 +152,7 @@ async fn lists_with_a_record_of_a_newer_schema_are_refused() {
         table.commit(vec![Write::Create(record)]).await.expect("written");
     }
     for mut item in embedded.items() {
-        item["schema"] = json!({"N": "10"});
+        item["schema"] = json!({"N": "11"});
         embedded.put(&item);
     }
     assert!(matches!(table.live(&acme).await, Err(StoreError::Unavailable(_))));

@@ -4,12 +4,14 @@ use super::{Case, OURS, WITH_GATEWAY, holds, holds_cut_twice};
 use crate::collecting::{set_up, setup, unresolved, with_a_second_gateway};
 use crate::mails::{declined_for_good, only};
 use crate::stage::{
-    DAY, Is, Paid, attempt, check, command, declined_at_period_end, is, paid, pass, recovery, refund_of, renewal,
-    subscribed, to_period_end, told, wake,
+    DAY, Is, Paid, attempt, check, command, declined_at_period_end, is, live, notice, paid, pass, recovery, refund_of,
+    renewal, subscribed, subscribed_to, to_period_end, tokens, told, wake,
 };
+use crate::tokens::{consumed, tokens_plan};
+use crate::tokens_back::{moved, whole};
 use crate::transfers::after;
 use billing::id::PaymentId;
-use billing::outcome::Remedy;
+use billing::outcome::{DisputeStanding, Remedy};
 use billing::payment::Gateway;
 use billing::ports::Wanted;
 use billing::subscription::Command;
@@ -147,6 +149,47 @@ fn a_part_that_goes_back_is_cut_anywhere_and_goes_back_once() {
         run: &|world, billing| async { drop(billing.refund(refund_of(world, 100)).await) }.boxed(),
         again: &|world| drop(block_on(world.refund(refund_of(world, 100)))),
     });
+}
+
+#[test]
+fn a_payment_that_is_given_back_and_cut_anywhere_takes_its_tokens_once() {
+    let used = || {
+        let world = subscribed_to(tokens_plan("k"));
+        consumed(&world, 300, "use");
+        world
+    };
+    let is_taken = |world: &World| {
+        live(world, DAY);
+        assert_eq!((tokens(world), moved(world)), (0, vec![-700]));
+    };
+    holds(&Case {
+        ports: WITH_GATEWAY,
+        begin: &used,
+        run: &|world, billing| async { drop(billing.refund(whole(world, "refund")).await) }.boxed(),
+        again: &|world| {
+            drop(block_on(world.refund(whole(world, "refund"))));
+            is_taken(world);
+        },
+    });
+    for standing in [None, Some(DisputeStanding::Lost)] {
+        holds(&Case {
+            ports: WITH_GATEWAY,
+            begin: &|| {
+                let world = used();
+                let payment = attempt(&world, 0, 1);
+                match standing {
+                    Some(standing) => world.gateways.dispute(&payment, standing),
+                    None => world.gateways.refund_by_hand(&payment, payment.amount.minor),
+                }
+                world
+            },
+            run: &|world, billing| async { drop(billing.receive(notice(&attempt(world, 0, 1), "evt")).await) }.boxed(),
+            again: &|world| {
+                told(world, &attempt(world, 0, 1), "evt");
+                is_taken(world);
+            },
+        });
+    }
 }
 
 #[test]
@@ -310,5 +353,25 @@ fn a_refund_cut_at_any_two_calls_goes_back_once() {
             .boxed()
         },
         again: &|world| drop(block_on(world.refund(refund_of(world, 100)))),
+    });
+}
+
+#[test]
+fn a_payment_that_is_given_back_and_cut_at_any_two_calls_takes_its_tokens_once() {
+    holds_cut_twice(&Case {
+        ports: WITH_GATEWAY,
+        begin: &|| subscribed_to(tokens_plan("k")),
+        run: &|world, billing| {
+            async {
+                drop(billing.refund(whole(world, "refund")).await);
+                drop(billing.wake(check(&attempt(world, 0, 1))).await);
+            }
+            .boxed()
+        },
+        again: &|world| {
+            drop(block_on(world.refund(whole(world, "refund"))));
+            live(world, DAY);
+            assert_eq!((tokens(world), moved(world)), (0, vec![-1_000]));
+        },
     });
 }

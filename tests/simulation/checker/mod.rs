@@ -17,6 +17,7 @@ mod shards;
 mod subscriptions;
 mod suspension;
 mod tenancy;
+mod tokens;
 mod usage;
 
 pub(crate) use self::discounts::Given;
@@ -24,20 +25,18 @@ pub(crate) use self::downgrades::may_make_smaller;
 pub(crate) use self::prices::Told;
 pub(crate) use self::tenancy::{EVERY, For};
 pub(crate) use self::usage::Metered;
-use crate::consumers::Came;
 use crate::errand::Heard;
 use crate::world::{Notes, State};
 use billing::calendar::zone::Zone;
 use billing::delivery::DeliveryStatus;
 use billing::dunning::{Dunning, Failure};
-use billing::id::{ConsumptionId, CustomerId, PaymentId, SubscriptionId};
+use billing::id::{CustomerId, PaymentId, SubscriptionId};
 use billing::mail::{About, Dropped, Mail, MailStatus, Passed};
 use billing::money::Money;
 use billing::outcome::Remedy;
 use billing::payment::{Gateway, Payment, PaymentStatus};
 use billing::ports::{Claim, Key, Record, Wanted};
 use billing::subscription::{CancelReason, Event, Status, Subscription};
-use billing::token::Tokens;
 use billing::wallet::{Method, Wallet};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -104,7 +103,7 @@ impl<'a> Changes<'a> {
 pub(crate) type Happened = BTreeSet<&'static str>;
 
 /// All that is to happen in some story. What another system drives is followed by none.
-pub(crate) const TO_HAPPEN: [&str; 67] = [
+pub(crate) const TO_HAPPEN: [&str; 69] = [
     "lent to shards",
     "counted in a shard",
     "taken back from shards",
@@ -156,6 +155,8 @@ pub(crate) const TO_HAPPEN: [&str; 67] = [
     "price change revoked",
     "end moved",
     "tokens reset",
+    "tokens taken back",
+    "tokens put back",
     "tokens consumed",
     "tokens ended",
     "use counted",
@@ -214,6 +215,8 @@ fn kind(event: &Event) -> &'static str {
         Event::TakenOver { .. } => "taken over",
         Event::EndMoved { .. } => "end moved",
         Event::TokensReset { .. } => "tokens reset",
+        Event::TokensTakenBack { .. } => "tokens taken back",
+        Event::TokensPutBack { .. } => "tokens put back",
         Event::Branded { .. } => "branded",
         Event::CounterRebuilt { .. } => "counter rebuilt",
         Event::DaysRebuilt { .. } => "days rebuilt",
@@ -284,6 +287,8 @@ fn granted(event: &Event) -> Option<&PaymentId> {
         | Event::TakenOver { .. }
         | Event::EndMoved { .. }
         | Event::TokensReset { .. }
+        | Event::TokensTakenBack { .. }
+        | Event::TokensPutBack { .. }
         | Event::Branded { .. }
         | Event::CounterRebuilt { .. }
         | Event::DaysRebuilt { .. }
@@ -303,6 +308,7 @@ impl State {
         let by_staff = changed.iter().any(|(key, _)| {
             matches!(self.records.get(key), Some(Record::History { event: Event::PriceChangeAnnounced { .. }, .. }))
         });
+        let moved = self.follow_money(changed)?;
         for (key, old) in changed {
             self.remember(key, old.as_ref());
             if let Some(Record::History { event, customer, .. }) = self.records.get(key) {
@@ -335,7 +341,7 @@ impl State {
                 }
             }
             if let Some(Record::Tokens(new)) = self.records.get(key) {
-                let (new, came, claimed) = self.came(new, old.as_ref(), changed);
+                let (new, came, claimed) = self.came(new, old.as_ref(), changed, moved);
                 self.rebalanced(&new, came, claimed.as_ref())?;
             }
             if matches!(self.records.get(key), Some(Record::Subscription(it)) if is_renewed_elsewhere(it)) {
@@ -371,33 +377,6 @@ impl State {
             }
         }
         Ok(())
-    }
-
-    /// By what else a commit did the balance came to be `new`, and what was claimed with it.
-    fn came(
-        &self,
-        new: &Tokens,
-        old: Option<&Record>,
-        changed: &[(Key, Option<Record>)],
-    ) -> (Tokens, Came, Option<ConsumptionId>) {
-        let before = if let Some(Record::Tokens(it)) = old { it.balance } else { 0 };
-        let written: Vec<&Record> = changed.iter().filter_map(|(key, _)| self.records.get(key)).collect();
-        let claimed =
-            written.iter().find_map(|it| if let Record::Claim(it) = it { it.consumption.clone() } else { None });
-        let mut came = Came::OtherwiseOrNot;
-        for record in written {
-            match record {
-                Record::Consumption(it) if it.customer == new.customer => {
-                    came = Came::Consumed { tokens: it.tokens, id: it.id.clone() };
-                }
-                Record::History { event: Event::TokensReset { from, .. }, .. } if *from == before => {
-                    came = Came::Reset;
-                }
-                Record::History { event, .. } if granted(event).is_some() => came = Came::Granted,
-                _ => {}
-            }
-        }
-        (new.clone(), came, claimed)
     }
 
     fn remember(&mut self, key: &Key, old: Option<&Record>) {

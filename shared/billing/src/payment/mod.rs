@@ -21,6 +21,7 @@ mod refund;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use crate::account::Incoming;
 use crate::calendar::Interval;

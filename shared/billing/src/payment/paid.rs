@@ -12,6 +12,7 @@ use super::refund::{
 use crate::dunning::{after, days};
 use crate::money::Money;
 use crate::outcome::{Aftermath, Dispute, DisputeStanding, Receipt};
+use crate::token::Brought;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ pub struct Paid {
     /// Minor units of it that its subscription counts on: what is left, as far as it was told. None: it pays for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_on: Option<i64>,
+    /// The tokens that came with it. None: none, or none that were kept account of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought: Option<Brought>,
     /// When the gateway is next asked whether the money is still ours; webhooks are lost.
     pub look_at: Option<Timestamp>,
 }
@@ -53,7 +57,7 @@ const LOOKS_WHILE_DISPUTED: i64 = 30;
 impl Paid {
     pub(super) fn now(receipt: Receipt, aftermath: Aftermath, method_known: bool, now: Timestamp) -> Self {
         let look_at = Some(after(now, days(LOOKS[0])));
-        Self { receipt, at: now, aftermath, refunds: vec![], method_known, counted_on: None, look_at }
+        Self { receipt, at: now, aftermath, refunds: vec![], method_known, counted_on: None, brought: None, look_at }
     }
 
     pub fn standing(&self) -> Standing {
@@ -62,7 +66,7 @@ impl Paid {
         match self.aftermath.dispute.as_ref().map(|dispute| dispute.standing) {
             Some(DisputeStanding::Open | DisputeStanding::Lost) => Standing::Disputed,
             Some(DisputeStanding::Won) | None => match () {
-                () if gone > 0 && gone >= self.receipt.amount.minor => Standing::Refunded,
+                () if self.is_gone() => Standing::Refunded,
                 () if due => Standing::RefundDue,
                 () if gone > 0 => Standing::PartiallyRefunded,
                 () => Standing::Succeeded,
@@ -78,6 +82,12 @@ impl Paid {
         let done = |refund: &&Refund| matches!(refund.status, RefundStatus::Done { .. });
         let ours: i64 = self.refunds.iter().filter(done).map(|refund| refund.amount.minor).sum();
         ours.max(self.aftermath.returned)
+    }
+
+    /// Whether none of it is ours any more.
+    pub(super) fn is_gone(&self) -> bool {
+        let gone = self.gone();
+        gone > 0 && gone >= self.receipt.amount.minor
     }
 
     /// Minor units that are neither gone nor promised.

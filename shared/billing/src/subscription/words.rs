@@ -8,6 +8,7 @@ use crate::dunning::{Dunning, Failure};
 use crate::id::{BrandId, MeterId, MethodId, PaymentId, PeriodId};
 use crate::money::Money;
 use crate::outcome::Decline;
+use crate::payment::Standing;
 use crate::statistics::DayRecount;
 use crate::trial::Trial;
 use jiff::Timestamp;
@@ -216,6 +217,17 @@ pub enum Event {
     TokensReset {
         from: u64,
         to: u64,
+    },
+    /// That came with a payment, since all of its money went back or was charged back.
+    TokensTakenBack {
+        payment: PaymentId,
+        tokens: u64,
+        because: Standing,
+    },
+    /// Its money is not gone after all.
+    TokensPutBack {
+        payment: PaymentId,
+        tokens: u64,
     },
     /// By somebody of the SaaS. None: it has none any more.
     Branded {

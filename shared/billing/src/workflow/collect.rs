@@ -1,11 +1,12 @@
 //! A payment once it is recorded: charged, asked about, sent again, given up, given back.
 
+use super::refund::returned;
 use super::settle::{Scene, credit_by};
-use super::{Billing, WakeError, transition};
+use super::{Billing, MOST_RACES, WakeError};
 use crate::id::{CustomerId, PaymentId};
 use crate::outcome::{Outcome, RefundOutcome, Remedy, Sighting};
 use crate::payment::{Collection, Payment, PaymentStatus};
-use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Write};
+use crate::ports::{Clock, Found, GatewayError, Gateways, Key, Record, Referred, Store, StoreError, Write};
 use jiff::Timestamp;
 
 impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
@@ -160,24 +161,28 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     /// What was to go back and does not is the customer's credit again, if it came by transfer, and pays again for
-    /// what it was paid for. So does what was counted twice while the gateway knew more of a refund than we did.
+    /// what it was paid for. So does what was counted twice while the gateway knew more of a refund than we did. Where it
+    /// takes tokens along, whoever uses some at the same moment makes it read again.
     async fn refund_ended(&self, before: Payment, after: Payment, now: Timestamp) -> Result<Payment, StoreError> {
         let more = credit_by(&before, &after);
-        let (after, returned) = after.telling_returned();
-        let mut writes = vec![];
-        if more.minor != 0 || returned.is_some() {
-            let keys = vec![Key::Account(after.customer.clone()), Key::Subscription(after.customer.clone())];
-            let mut found = self.store.get(keys).await?;
+        let moves_tokens = after.moves_tokens();
+        let mut keys = vec![];
+        if more.minor != 0 || moves_tokens || after.clone().telling_returned().1.is_some() {
+            keys = vec![Key::Account(after.customer.clone()), Key::Subscription(after.customer.clone())];
+        }
+        keys.extend(moves_tokens.then(|| Key::Tokens(after.customer.clone())));
+        for _ in 0..MOST_RACES {
+            let mut found = if keys.is_empty() { Found::default() } else { self.store.get(keys.clone()).await? };
+            let (after, mut writes) = returned(after.clone(), found.subscription(), found.tokens(), now);
             let account = found.account().filter(|account| account.currency == more.currency && more.minor != 0);
             writes.extend(account.map(|account| Write::next(Record::Account(account.credited(more.minor)))));
-            if let Some((returned, subscription)) = returned.zip(found.subscription()) {
-                let events = subscription.record(returned, &[], now);
-                writes.extend(transition(subscription, events, now).1);
+            writes.push(Write::next(Record::Payment(after.clone())));
+            match self.store.commit(writes).await {
+                Err(StoreError::Conflict) if moves_tokens => {}
+                done => return done.map(|()| Payment { version: after.version + 1, ..after }),
             }
         }
-        writes.push(Write::next(Record::Payment(after.clone())));
-        self.store.commit(writes).await?;
-        Ok(Payment { version: after.version + 1, ..after })
+        Err(StoreError::Conflict)
     }
 
     /// Not hearing back is expected, and asked about again. A request that the

@@ -6,6 +6,8 @@ use crate::account::VirtualAccount;
 use crate::id::{CustomerId, IdempotencyKey, PaymentId};
 use crate::payment::{AskedBecause, BY_TRANSFER, Payment, Portion, RefundRefusal};
 use crate::ports::{Clock, GatewayError, Gateways, Key, Record, Store, StoreError, Write};
+use crate::subscription::Subscription;
+use crate::token::Tokens;
 use jiff::Timestamp;
 
 /// A request to give money back.
@@ -59,14 +61,15 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
                 return if same { Ok(payment) } else { Err(RefundError::KeyReused) };
             }
             let (promised, account) = promise(payment, account, &wanted, now)?;
-            let (promised, returned) = promised.telling_returned();
+            let tokens = match promised.moves_tokens() {
+                true => self.store.get(vec![Key::Tokens(wanted.customer.clone())]).await?.tokens(),
+                false => None,
+            };
+            let (promised, told) = returned(promised, subscription, tokens, now);
             let claim = opening.claim(promised.id.clone(), now);
             let mut writes = vec![Write::Create(Record::Claim(claim)), Write::next(Record::Payment(promised.clone()))];
             writes.extend(account.map(|account| Write::next(Record::Account(account))));
-            if let Some((fact, subscription)) = returned.zip(subscription) {
-                let events = subscription.record(fact, &[], now);
-                writes.extend(transition(subscription, events, now).1);
-            }
+            writes.extend(told);
             match self.store.commit(writes).await {
                 Ok(()) => return self.ask(Payment { version: promised.version + 1, ..promised }, now).await,
                 Err(StoreError::Duplicate | StoreError::Conflict) => {}
@@ -104,6 +107,28 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             ) => Ok(payment),
         }
     }
+}
+
+/// The payment when its subscription is told what of it is not ours any more, or is ours after all, and its tokens are where
+/// its money is; and the writes that tell. `tokens`: what the customer has, if any of them move.
+pub(super) fn returned(
+    payment: Payment,
+    subscription: Option<Subscription>,
+    tokens: Option<Tokens>,
+    now: Timestamp,
+) -> (Payment, Vec<Write>) {
+    let (payment, fact) = payment.telling_returned();
+    let (payment, moved) = match tokens {
+        Some(held) => payment.moving_tokens(&held),
+        None => (payment, None),
+    };
+    let (held, event) = moved.unzip();
+    let mut writes: Vec<Write> = held.map(Record::Tokens).map(Write::next).into_iter().collect();
+    if let Some(subscription) = subscription {
+        let events = fact.map_or(vec![], |fact| subscription.record(fact, &[], now));
+        writes.extend(transition(subscription, events.into_iter().chain(event).collect(), now).1);
+    }
+    (payment, writes)
 }
 
 /// The payment with the refund promised, and the customer's account where that changes. What was paid from credit is

@@ -142,6 +142,13 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
 
         let mut writes = vec![];
+        let moved;
+        (payment, moved) = payment.moving_tokens(&tokens);
+        if let Some((held, event)) = moved {
+            writes.push(Write::next(Record::Tokens(held.clone())));
+            tokens = Tokens { version: held.version + 1, ..held };
+            events.push(event);
+        }
         // A payment that nobody wanted does not choose what is charged next. One that was wanted may name its method late.
         let kept = !says_paid && payment.paid().is_some_and(|paid| paid.refunds.is_empty() && paid.left() > 0);
         let changed = events.iter().any(|event| matches!(event, Event::Changed { .. }));
@@ -171,6 +178,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             writes.extend(more);
             // A period that is paid brings its tokens in the same transaction, and no other way.
             if granted && let Some(more) = tokens.granted(&after.order.plan) {
+                payment = payment.bringing(&more, &after.order.plan);
                 writes.push(Write::next(Record::Tokens(more.clone())));
                 tokens = Tokens { version: more.version + 1, ..more };
             }
