@@ -32,6 +32,8 @@ impl GivenBack {
 pub(crate) enum Afterwards {
     Disputed,
     DisputeEnds,
+    /// Somebody has appealed against what was decided for the customer.
+    DisputeTurns,
     GivenBackByHand,
     /// Somebody of the SaaS asks us to give it back.
     AskedFor,
@@ -109,7 +111,16 @@ impl State {
                 charge.dispute = Some(standing);
                 if standing == DisputeStanding::Lost {
                     charge.refunds.values_mut().filter(|it| it.is_pending(now)).for_each(|it| it.fails = true);
+                    let mut aside = self.rng.aside();
+                    if aside.chance(300) {
+                        let turns_at = now + aside.within(HOUR, 20 * DAY);
+                        self.at(turns_at, Happening::Afterwards(reference.clone(), Afterwards::DisputeTurns));
+                    }
                 }
+                self.changed(reference, "dispute.closed");
+            }
+            Afterwards::DisputeTurns if charge.is_lost() && !over => {
+                charge.dispute = Some(DisputeStanding::Won);
                 self.changed(reference, "dispute.closed");
             }
             Afterwards::GivenBackByHand if untouched && charge.may_be_given_back() => {
@@ -118,7 +129,11 @@ impl State {
             }
             Afterwards::AskedFor if untouched => self.ask_for_refund(reference, left),
             Afterwards::RefundEnds => self.changed(reference, "refund.updated"),
-            Afterwards::Disputed | Afterwards::DisputeEnds | Afterwards::GivenBackByHand | Afterwards::AskedFor => {}
+            Afterwards::Disputed
+            | Afterwards::DisputeEnds
+            | Afterwards::DisputeTurns
+            | Afterwards::GivenBackByHand
+            | Afterwards::AskedFor => {}
         }
     }
 
