@@ -18,8 +18,8 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 /// 7: what is told late is charged for. Code that does not know it would write a subscription back without.
 /// 8: a meter lends to its shards. Code that does not know them would miss what they have counted.
 /// 9: a customer has a brand. Code that does not know it would write a subscription back without, and to them under no name.
-/// 10: a payment says what tokens it brought. Code that does not know it would write it back without, and leave them to who
-/// has the money back.
+/// 10: a payment says what tokens it brought, and whether it holds a coupon. Code that does not know it would write it back
+/// without, leave the tokens to who has the money back, and count the coupon twice.
 const SCHEMA: u32 = 10;
 
 pub(super) fn item(record: &Record) -> Result<Item, StoreError> {
