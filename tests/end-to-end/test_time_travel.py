@@ -166,7 +166,7 @@ def test_whoever_is_killed_on_the_way_goes_on_to_the_goal(
     ("body", "field"),
     [
         ({}, "by"),
-        ({"to": "2001-01-31T10:00:00Z"}, "by"),
+        ({"to": "2001-01-31T10:00:00Z"}, "to"),
         ({"to": "tomorrow"}, "to"),
         ({"by": "P1M", "to": "2101-01-31T10:00:00Z"}, "to"),
         ({"by": "P1M", "how": "fast"}, None),

@@ -197,9 +197,11 @@ fn whoever_has_a_subscription_that_goes_on_is_told_what_would_fit_and_who_has_no
     );
     command(&world, Command::Unpause);
     declined_at_period_end(&world, Remedy::NewMethod);
+    counts(&world, 1_400, "owed");
     live(&world, DAY * 12);
     assert!(!world.subscription().is_live());
-    assert_eq!(beyond(&world), [2]);
+    let owed = advised(&world).downgrade;
+    assert_eq!((beyond(&world), owed.possible_from), (vec![400, 2], None), "what is owed ends when it is paid for");
     command(&world, Command::CancelNow);
     let refusal = |world: &World| match advice(world, STARTER) {
         Err(DowngradeError::Refused(refusal)) => refusal,

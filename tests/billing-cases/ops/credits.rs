@@ -188,9 +188,12 @@ fn to_gateway_minor(case: &Case) -> Answer {
         (Gateway::Stripe, _, 3) if minor % 10 != 0 => {
             return Err(Refusal::of("amount", "Stripe takes this currency only to two decimals"));
         }
-        (Gateway::Paystack, _, 0) => minor.checked_mul(100).ok_or_else(|| Refusal::of("amount", "beyond counting"))?,
-        (Gateway::Paystack, _, 3) => return Err(Refusal::of("currency", "Paystack takes none of three decimals")),
-        (Gateway::Stripe | Gateway::Paystack | Gateway::Flitt, ..) => minor,
+        (Gateway::Paystack, "XOF", _) => {
+            minor.checked_mul(100).ok_or_else(|| Refusal::of("amount", "beyond counting"))?
+        }
+        (Gateway::Paystack, "GHS" | "KES" | "NGN" | "USD" | "ZAR", _) => minor,
+        (Gateway::Paystack, ..) => return Err(Refusal::of("currency", "Paystack takes none of this currency")),
+        (Gateway::Stripe | Gateway::Flitt, ..) => minor,
     };
     Ok(json!({ "minor": sent }))
 }

@@ -147,9 +147,14 @@ impl State {
                 (Some(Record::Coupon(before)), Record::Coupon(new)) => new.redeemed > before.redeemed,
                 _ => false,
             });
-            let is_page = |it: &Payment| matches!(it.collection, Collection::Checkout { .. });
-            let may = !more || stored.redeemed <= most || changes.payments().any(is_page);
-            check(may, "P-1", || format!("{code} is redeemed without a page when there is none left"))?;
+            // A page that was open, or a charge that was declined, is paid after all.
+            let is_late = |(before, new): &(Option<&Record>, &Record)| match (before, new) {
+                (_, Record::Payment(it)) if matches!(it.collection, Collection::Checkout { .. }) => true,
+                (Some(Record::Payment(before)), Record::Payment(_)) => !before.holds_coupon,
+                _ => false,
+            };
+            let may = !more || stored.redeemed <= most || changes.list.iter().any(is_late);
+            check(may, "P-1", || format!("{code} is redeemed by a charge when there is none left"))?;
         }
         Ok(())
     }

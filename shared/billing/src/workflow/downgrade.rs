@@ -45,7 +45,9 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             // Also of who may not change anything just now: what is in use fits, or it does not.
             Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => {}
         }
-        let next_period = live.subscription.next_period(now).filter(|_| live.subscription.is_followed());
+        // What is owed in suspension is put off until it is paid: nobody knows when it ends.
+        let ends = live.subscription.is_live() && live.subscription.is_followed();
+        let next_period = live.subscription.next_period(now).filter(|_| ends);
         let order = &live.subscription.order;
         let present = &order.plan;
         // One request, as the wanted plan and the family alone would be.

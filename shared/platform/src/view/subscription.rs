@@ -8,7 +8,7 @@ use billing::dunning::{Dunning, Failure};
 use billing::entitlement::{is_out_of_tokens, standings, unserved};
 use billing::money::Money;
 use billing::order::BoughtAddon;
-use billing::subscription::{Action, Changing, Order, PriceChange, Status, Subscription, UsageLine};
+use billing::subscription::{Action, CancelReason, Changing, Order, PriceChange, Status, Subscription, UsageLine};
 use billing::wallet::Method;
 use billing::workflow::Live;
 use jiff::Timestamp;
@@ -141,8 +141,13 @@ fn paused_at(it: &Subscription) -> Option<Timestamp> {
 
 /// When, and by what: whoever asked for it, a payment that was never made or was charged back, or the end of its time.
 fn ended(it: &Subscription) -> Option<Value> {
-    let reason = if let Status::Canceled { reason, .. } = &it.status { json!(reason) } else { json!("expired") };
-    it.ended_at().map(|at| json!({ "at": at, "reason": reason }))
+    let (at, reason) = match &it.status {
+        Status::Canceled { at, reason, .. } => (at, json!(reason)),
+        Status::Expired { at, term: None } => (at, json!(CancelReason::Unpaid)),
+        Status::Expired { at, term: Some(_) } => (at, json!("expired")),
+        Status::Incomplete | Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. } => return None,
+    };
+    Some(json!({ "at": at, "reason": reason }))
 }
 
 /// What does not apply is null.
@@ -239,8 +244,10 @@ fn expires_too_soon(subscription: &Subscription, method: &Method) -> bool {
 mod tests {
     use super::*;
     use billing::outcome::{Decline, Remedy};
-    use billing::subscription::{Becomes, CancelReason, Event, Fact, Order};
-    use billing::testing::{active, customer, instant, meter, method as card, off_session_payment, order, plan, zone};
+    use billing::subscription::{Becomes, Event, Fact};
+    use billing::testing::{
+        active, customer, incomplete, instant, meter, method as card, off_session_payment, order, plan, zone,
+    };
     use billing::token::Tokens;
     use billing::trial::{Kind, Trial};
     use billing::wallet::{Card, Expiry, Instrument, Wallet};
@@ -301,6 +308,8 @@ mod tests {
             assert_eq!((&view["paused_at"], &view["ended"]["reason"]), (&paused_at, &reason), "{:?}", it.status);
             assert_eq!((&view["ended"]["at"], &view["end_date"]), (&json!(it.ended_at()), &json!(end_date)));
         }
+        let never_paid = subscription(&incomplete().apply(&Event::Expired { at }));
+        assert_eq!((&never_paid["ended"]["reason"], &never_paid["end_date"]), (&json!("unpaid"), &Value::Null));
     }
 
     #[test]
