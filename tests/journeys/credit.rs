@@ -2,16 +2,19 @@
 
 use crate::changes::{change, downgrade};
 use crate::collecting::come_back;
-use crate::stage::{DAY, Is, Paid, check, command, credit, index, is, live, naira, paid, renewal, to_period_end, wake};
+use crate::living::put;
+use crate::stage::{
+    DAY, Is, Paid, check, command, credit, index, is, live, naira, paid, recovery, renewal, to_period_end, wake,
+};
 use crate::transfers::{after, transfer};
 use billing::delivery::{DeliveryId, Notice};
 use billing::id::{PaymentId, Reference};
 use billing::money::{Currency, Money};
-use billing::payment::{AskedBecause, Gateway, Payment, Portion};
+use billing::payment::{AskedBecause, CheckoutMethod, Gateway, Payment, Portion};
 use billing::ports::Record;
-use billing::subscription::{Command, Effective};
+use billing::subscription::{Command, Effective, Subscription};
 use billing::testing::{World, customer, idempotency_key, meter};
-use billing::workflow::{RefundError, RefundRequest, WakeError};
+use billing::workflow::{Recovery, RefundError, RefundRequest, WakeError};
 use futures::executor::block_on;
 
 fn cedi() -> Currency {
@@ -105,6 +108,25 @@ fn while_a_page_is_open_for_what_is_owed_credit_pays_nothing_and_afterwards_it_d
     live(&world, DAY * 2);
     assert_eq!((paid(&world.payment_of(&page)), credit(&world)), (Paid::Expired, Some(0)));
     assert_eq!((is(&world.subscription()), index(&world)), (Is::Active, Some(1)));
+}
+
+#[test]
+fn who_owes_less_than_when_a_transfer_was_asked_for_is_served_when_that_comes() {
+    let (world, _) = after(&[naira().minor]);
+    to_period_end(&world);
+    world.run();
+    assert_eq!(is(&world.subscription()), Is::InGrace);
+    let asked = Recovery { method: CheckoutMethod::VirtualAccount, ..recovery("r") };
+    let whole = block_on(world.recover(asked)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((whole.amount, whole.is_paid_by_transfer()), (naira(), true));
+    // As where a refund fails of what had been credited.
+    let left = Money { minor: 1_000, ..naira() };
+    put(&world, Record::Subscription(Subscription { balances: vec![left], ..world.subscription() }));
+    transfer(&world, "T_less", naira().minor - left.minor);
+    told_of_a_transfer(&world, "evt");
+    assert_eq!((is(&world.subscription()), index(&world), credit(&world)), (Is::Active, Some(1), Some(0)));
+    live(&world, DAY * 8);
+    assert_eq!(paid(&world.payment_of(&whole)), Paid::Expired);
 }
 
 #[test]

@@ -288,6 +288,17 @@ fn a_trial_ends_at_its_hour_and_what_follows_and_does_not_renew_with_its_day() {
 }
 
 #[test]
+fn who_leaves_within_a_period_has_left_that_day_and_who_leaves_after_it_with_its_end() {
+    let left = |day: &str| {
+        let at = instant(&format!("{day}T10:00:00Z"));
+        let left = active().apply(&Event::Canceled { at, reason: CancelReason::Requested });
+        (left.ended_at() == Some(at)).then(|| left.end_date()).flatten()
+    };
+    assert_eq!((active().ended_at(), active().end_date()), (None, Some(date(2025, 2, 28))));
+    assert_eq!([left("2025-02-14"), left("2025-03-03")], [Some(date(2025, 2, 14)), Some(date(2025, 2, 28))]);
+}
+
+#[test]
 fn the_first_checkout_paid_opens_what_it_was_for() {
     let (first, _) = checkout(incomplete());
     let other = Order { quantity: 1, ..order("estates-enterprise") };

@@ -161,8 +161,8 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
     }
 
     /// What was to go back and does not is the customer's credit again, if it came by transfer, and pays again for
-    /// what it was paid for. So does what was counted twice while the gateway knew more of a refund than we did. Where it
-    /// takes tokens along, whoever uses some at the same moment makes it read again.
+    /// what it was paid for. So does what was counted twice while the gateway knew more of a refund than we did. Whoever uses
+    /// tokens or credit at the same moment makes it read again.
     async fn refund_ended(&self, before: Payment, after: Payment, now: Timestamp) -> Result<Payment, StoreError> {
         let more = credit_by(&before, &after);
         let moves_tokens = after.moves_tokens();
@@ -178,7 +178,7 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
             writes.extend(account.map(|account| Write::next(Record::Account(account.credited(more.minor)))));
             writes.push(Write::next(Record::Payment(after.clone())));
             match self.store.commit(writes).await {
-                Err(StoreError::Conflict) if moves_tokens => {}
+                Err(StoreError::Conflict) => {}
                 done => return done.map(|()| Payment { version: after.version + 1, ..after }),
             }
         }

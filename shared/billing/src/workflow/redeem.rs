@@ -86,3 +86,25 @@ impl<S: Store, G: Gateways, C: Clock> Billing<S, G, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, Stage};
+    use crate::testing::{active, off_session_payment};
+    use serde_json::json;
+
+    #[test]
+    fn a_charge_holds_its_coupon_while_the_bank_waits_for_its_customer() {
+        let coupon = json!({"code": "HALF", "off": {"percent": "50"}, "lasts": "once", "most_redemptions": 1});
+        let coupon = serde_json::from_value(coupon).unwrap_or_else(|error| panic!("{error}"));
+        let family = active().order.plan.family;
+        let coupon = StoredCoupon { coupon, family, withdrawn: false, redeemed: 1, version: 1 };
+        let charge = Payment { holds_coupon: true, ..off_session_payment() };
+        for (outcome, holds) in [(Outcome::Pending(Stage::RequiresAction), true), (Outcome::Expired, false)] {
+            let news = charge.clone().settle(outcome, charge.created_at).unwrap_or_else(|| panic!("that is news"));
+            let (charge, given_back) = settled(Some(coupon.clone()), news.0, &[]);
+            assert_eq!((charge.holds_coupon, given_back.is_none()), (holds, holds));
+        }
+    }
+}
