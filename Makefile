@@ -55,11 +55,11 @@ gateway-sync: tools ## Bring them in line; FORCE=1 overwrites what was edited by
 
 bulk-assign: ## Give plans to the customers of a CSV file: FILE=customers.csv, on the local stack or API=https://…
 	@[ -n "$(FILE)" ] || { echo "Which one? make bulk-assign FILE=customers.csv [API=https://…]" >&2; exit 2; }
-	@$(PYTHON) local/bulk.py assign $(if $(API),--api "$(API)",--local .local) "$(FILE)"
+	@$(PYTHON) local/bulk.py assign $(if $(API),--api "$(API)",--local .local) $(if $(DRY_RUN),--dry-run) "$(FILE)"
 
 bulk-administer: ## Do for the customers of a CSV file what staff do for one: FILE=customers.csv, on the local stack or API=https://…
 	@[ -n "$(FILE)" ] || { echo "Which one? make bulk-administer FILE=customers.csv [API=https://…]" >&2; exit 2; }
-	@$(PYTHON) local/bulk.py administer $(if $(API),--api "$(API)",--local .local) "$(FILE)"
+	@$(PYTHON) local/bulk.py administer $(if $(API),--api "$(API)",--local .local) $(if $(DRY_RUN),--dry-run) "$(FILE)"
 
 import: ## Take over the subscriptions of a CSV file, charging nothing: FILE=customers.csv; DRY_RUN=1 says what would be
 	@[ -n "$(FILE)" ] || { echo "Which one? make import FILE=customers.csv [DRY_RUN=1] [API=https://…]" >&2; exit 2; }

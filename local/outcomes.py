@@ -59,11 +59,22 @@ class Progress:
             raise Wrong(f"{self.path.name}: another run of this file is under way") from None
         # What was cut off while it was written was not done as far as anyone knows.
         *notes, torn = self.path.read_bytes().split(b"\n")
+        if len(notes) == 1 and self.is_elsewhere(notes[0]):
+            os.truncate(self.path, 0)
+            notes, torn = [], b""
         self.recall(notes)
         if torn:
             os.truncate(self.path, self.path.stat().st_size - len(torn))
         if not notes:
             self.write(self.head | {"began": self.began})
+
+    def is_elsewhere(self, head: bytes) -> bool:
+        """Whether this file was begun at another API: where nothing more was noted, nothing is known that is to be kept."""
+        try:
+            noted = json.loads(head)
+        except ValueError:
+            return False
+        return isinstance(noted, dict) and {**noted, "api": ""} == self.head | {"began": noted.get("began"), "api": ""}
 
     def recall(self, notes: list[bytes]) -> None:
         for n, note in enumerate(notes, 1):

@@ -239,8 +239,8 @@ def half(tmp_path: Path) -> tuple[Sheet, Path]:
     return three, progress.path
 
 
-def resumed(of: Sheet) -> Progress:
-    progress = Progress(of, "assign", "https://api.example")
+def resumed(of: Sheet, api: str = "https://api.example") -> Progress:
+    progress = Progress(of, "assign", api)
     progress.begin()
     assert progress.file is not None
     progress.file.close()
@@ -258,6 +258,27 @@ def test_one_run_of_a_file_is_under_way_at_a_time(half: tuple[Sheet, Path], tmp_
     assert (second.returncode, second.stderr) == (2, "three.csv.progress: another run of this file is under way\n")
     assert path.read_bytes() == before
     resumed(three)
+
+
+def test_a_file_that_came_to_nothing_at_another_api_is_begun_anew_at_this_one(half: tuple[Sheet, Path]) -> None:
+    three, path = half
+    resumed(three, "https://other.example")
+    assert json.loads(path.read_bytes())["api"] == "https://other.example"
+    with path.open("a") as file:
+        file.write('[[2, "assigned", "", ""]]\n')
+    assert resumed(three, "https://other.example").outcomes == {2: ("assigned", "", "")}
+    with pytest.raises(Wrong, match="three.csv.progress is of another file, task or API"):
+        resumed(three)
+
+
+@pytest.mark.parametrize("what", ["bulk-assign", "bulk-administer"])
+def test_what_has_no_dry_run_is_not_done_instead(what: str, half: tuple[Sheet, Path]) -> None:
+    three, path = half
+    before = path.read_bytes()
+    asked = ["make", "-s", "-C", str(ROOT), what, f"FILE={three.path}", "DRY_RUN=1"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2 and answer.stderr.startswith("There is no dry run of this")
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("note", ["{", "17", "null", "{}", "[17]", '[[17, "assigned"]]', '[[[], "assigned", "", ""]]', "\x00"])

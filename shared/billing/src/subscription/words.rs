@@ -283,7 +283,7 @@ pub enum Refusal {
     NothingOwed,
     #[error("there is nothing to pay: subscribe without a page")]
     NothingToPay,
-    #[error("a charge for what is owed is running: its outcome comes first")]
+    #[error("a charge is running: its outcome comes first")]
     ChargeRunning,
     #[error("that is what the customer has already")]
     NothingChanges,

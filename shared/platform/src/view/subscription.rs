@@ -88,16 +88,23 @@ fn price_change(it: &Subscription) -> Value {
 /// What the end of the period brings. Who has asked to leave leaves, whatever was scheduled before.
 fn scheduled(it: &Subscription) -> Value {
     let at = it.period().map(|period| period.end);
-    match (&it.status, &it.scheduled) {
-        (Status::Active { cancel_at_period_end: true, .. }, _) => json!({ "action": "cancel", "at": at }),
-        (Status::Active { .. }, _) if it.pausing => json!({ "action": "pause", "at": at }),
-        (Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. }, Some(order)) => json!({
+    let change = |order: &Order| {
+        json!({
             "action": Action::of(&it.order, order), "plan": order.plan.id, "quantity": order.quantity,
-            "interval": order.price.interval, "addons": addons(order), "at": at,
-        }),
+            "interval": order.price.interval, "addons": addons(order),
+        })
+    };
+    let mut scheduled = match (&it.status, &it.scheduled) {
+        (Status::Active { cancel_at_period_end: true, .. }, _) => json!({ "action": "cancel" }),
+        (Status::Active { .. }, None) if it.pausing => json!({ "action": "pause" }),
+        // The period after the pause begins with it.
+        (Status::Active { .. }, Some(order)) if it.pausing => json!({ "action": "pause", "then": change(order) }),
+        (Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. }, Some(order)) => change(order),
         (Status::Active { .. } | Status::PastDue { .. } | Status::Paused { .. }, None)
-        | (Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. }, _) => Value::Null,
-    }
+        | (Status::Incomplete | Status::Canceled { .. } | Status::Expired { .. }, _) => return Value::Null,
+    };
+    scheduled["at"] = json!(at);
+    scheduled
 }
 
 /// A change whose payment has no outcome: it is not made yet.
@@ -402,6 +409,10 @@ mod tests {
             "at": at,
         });
         assert_eq!(scheduled(&to_come), expected);
+        let pausing = to_come.clone().apply(&Event::PauseScheduled);
+        let mut then = expected;
+        drop(then.as_object_mut().and_then(|it| it.remove("at")));
+        assert_eq!(scheduled(&pausing), json!({"action": "pause", "at": at, "then": then}));
         let leaving = to_come.apply(&Event::CancellationScheduled);
         assert_eq!(scheduled(&leaving), json!({"action": "cancel", "at": at}));
         let ended = leaving.apply(&Event::Canceled { at: instant(at), reason: CancelReason::Requested });
