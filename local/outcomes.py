@@ -74,7 +74,9 @@ class Progress:
             noted = json.loads(head)
         except ValueError:
             return False
-        return isinstance(noted, dict) and {**noted, "api": ""} == self.head | {"began": noted.get("began"), "api": ""}
+        if not isinstance(noted, dict) or noted.get("api") == self.head["api"]:
+            return False
+        return all(noted.get(name) == self.head[name] for name in ("what", "digest"))
 
     def recall(self, notes: list[bytes]) -> None:
         for n, note in enumerate(notes, 1):
